@@ -1,0 +1,24 @@
+"""The few exceptions that a caller catches by name; a wrong argument is a plain ValueError or TypeError."""
+
+
+class SymbreakError(Exception):
+    """Base of the exceptions that are symbreak's own."""
+
+
+class BadCheckpoint(SymbreakError, ValueError):  # noqa: N818 - says what the file is
+    """A file, or a tensor in it, that can't be read: malformed, truncated, malicious, or of a kind that is refused."""
+
+
+class MissingExtra(SymbreakError, ImportError):  # noqa: N818 - says what is the matter
+    """A package that only some of symbreak needs is not installed; the message names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'symbreak[{extra}]'")
+
+
+class UnknownName(SymbreakError, ValueError):  # noqa: N818 - says what is the matter
+    """A name that no registered initializer has, with the nearest ones in the message."""
+
+
+class RuleError(SymbreakError, ValueError):
+    """Rules and parameters that don't meet: a rule that hits nothing, or a parameter that no rule hits."""
