@@ -73,7 +73,7 @@ def check_gradient(
 
     generator = np.random.default_rng(rng)
     for number in range(directions):
-        direction = {name: generator.standard_normal(part.shape) for name, part in where.items()}
+        direction = {name: np.asarray(generator.standard_normal(part.shape)) for name, part in where.items()}
         length = np.sqrt(_inner(direction, direction))
 
         def at(distance: float, direction: dict[str, Array] = direction, length: float = length) -> float:
@@ -88,7 +88,7 @@ def check_gradient(
         if not abs(claimed - measured) <= tolerance * max(abs(claimed), abs(measured)) + rounding:
             raise AssertionError(
                 f"the gradient says that the slope along direction {number} is {claimed:.12g}, but the function's "
-                f"slope is {measured:.12g} (difference {claimed - measured:.3g}, step {step:g}, tolerance {tolerance:g})"
+                f"slope is {measured:.12g} (difference {claimed - measured:.3g}, tolerance {tolerance:g})"
             )
 
 
