@@ -47,7 +47,8 @@ def as_float_dtype(dtype: DTypeLike | type[Any]) -> np.dtype[Any]:
     if name in EXTENSION_FLOATS:
         import ml_dtypes
 
-        return np.dtype(getattr(ml_dtypes, name))
+        extension: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+        return extension
     found: np.dtype[Any] | None
     try:
         found = np.dtype(dtype)
