@@ -5,6 +5,7 @@ from ._history import History as History
 from ._layers import AbstractLayer as AbstractLayer
 from ._layers import Backward as Backward
 from ._layers import Dense as Dense
+from ._mlp import mlp as mlp
 from ._network import Gradients as Gradients
 from ._network import Network as Network
 from ._network import gradients as gradients

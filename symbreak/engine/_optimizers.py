@@ -64,6 +64,6 @@ class SGD(AbstractOptimizer):
     def start(self, parameter: Array) -> None:
         """Make the state: there is none."""
 
-    def step(self, parameter: Array, gradient: Array, state: None) -> None:  # noqa: ARG002 - it has none
+    def step(self, parameter: Array, gradient: Array, state: None) -> None:
         """Go down the gradient."""
         parameter -= self.learning_rate * gradient

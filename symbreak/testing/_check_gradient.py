@@ -18,6 +18,7 @@ def check_gradient(
     directions: int = 3,
     step: float = 1e-3,
     tolerance: float = 1e-6,
+    rounding: float | None = None,
 ) -> None:
     r"""Assert that a gradient is the slope of its function, along random directions.
 
@@ -42,8 +43,10 @@ def check_gradient(
     step
         The distance :math:`h`, in the units of the point. The error of the difference is of order :math:`h^4`.
     tolerance
-        The largest relative difference of the two slopes that is let pass. Beside it passes what rounding in the
-        function may cause, 16 units in the last place of its values over `step`.
+        The largest relative difference of the two slopes that is let pass, beside what rounding may cause.
+    rounding
+        How far rounding may take a value of the function, by default 16 units in its last place. More is needed where
+        the function is a small difference of large numbers. The slopes may differ by this over `step`.
 
     Raises
     ------
@@ -83,9 +86,9 @@ def check_gradient(
         near, far = (at(step), at(-step)), (at(2 * step), at(-2 * step))
         measured = (8 * (near[0] - near[1]) - (far[0] - far[1])) / (12 * step)
         claimed = _inner(found, direction) / length
-        rounding = 16 * np.spacing(max(map(abs, near + far))) / step
+        noise = 16 * np.spacing(max(map(abs, near + far))) if rounding is None else rounding
         # Not `difference > allowed`, which a NaN would pass.
-        if not abs(claimed - measured) <= tolerance * max(abs(claimed), abs(measured)) + rounding:
+        if not abs(claimed - measured) <= tolerance * max(abs(claimed), abs(measured)) + noise / step:
             raise AssertionError(
                 f"the gradient says that the slope along direction {number} is {claimed:.12g}, but the function's "
                 f"slope is {measured:.12g} (difference {claimed - measured:.3g}, tolerance {tolerance:g})"

@@ -52,6 +52,18 @@ def test_a_function_that_is_nowhere_finite_fails():
         check_gradient(lambda p: np.nan, np.zeros_like, POINT)
 
 
+def test_a_small_difference_of_large_numbers_passes_where_its_rounding_is_said():
+    def function(p):
+        return (1e6 + 1e-3 * p.sum()) - 1e6
+
+    gradient = np.full(3, 1e-3)
+    with pytest.raises(AssertionError, match="the slope"):
+        check_gradient(function, gradient, POINT)
+    check_gradient(function, gradient, POINT, rounding=2 * np.spacing(1e6))
+    with pytest.raises(AssertionError, match="the slope"):
+        check_gradient(function, 1.01 * gradient, POINT, rounding=2 * np.spacing(1e6))
+
+
 def test_the_message_has_both_slopes():
     with pytest.raises(AssertionError) as caught:
         check_gradient(lambda p: 3.0 * p[0], lambda p: np.array([2.0]), np.array([1.0]))
