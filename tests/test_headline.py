@@ -151,8 +151,8 @@ def test_without_hidden_units_every_start_reaches_the_least_squares(inputs, outp
 def check_least_squares(x, t, steps=200, slow=1.0, **start):
     """Train a network without hidden units; its loss must be the least there is, as `numpy.linalg.lstsq` finds it.
 
-    A step of 1 / L, where L is the largest eigenvalue of the Hessian and m the smallest, leaves (1 - m / L)^2 at most of
-    the excess over the minimum.
+    A step of 1 / L, where L is the largest eigenvalue of the Hessian and m the smallest, leaves at most (1 - m / L)^2
+    of the excess over the minimum.
     """
     a = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     solution = np.linalg.lstsq(a, t, rcond=None)[0]
