@@ -48,7 +48,8 @@ class AbstractVarianceScaling(AbstractInitializer):
         """Give the standard deviation of each part that the axes split the units into."""
         scale, fan, _ = self._family
         parts: tuple[Fans, ...] = Axes.of(axes, shape).part_fans(shape)
-        return [math.sqrt(scale / FANS[fan](fans)) for fans in parts]
+        counts = [FANS[fan](fans) for fans in parts]
+        return [math.sqrt(scale / count) if count else 0.0 for count in counts]  # a fan of 0 is that of an empty weight
 
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw with the standard deviation that the fans call for, part by part."""
