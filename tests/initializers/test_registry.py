@@ -68,8 +68,11 @@ def test_a_class_of_fifteen_lines_gets_everything():
 
 
 def test_a_class_may_be_defined_again_but_a_name_is_not_taken_over():
-    make() make() with pytest.raises(ValueError, match=r"the name 'normal' is taken by
-    symbreak\.initializers\._distributions\.Normal"):
+    make()
+    make()
+    with pytest.raises(
+        ValueError, match=r"the name 'normal' is taken by symbreak\.initializers\._distributions\.Normal"
+    ):
         make("normal")
 
 
