@@ -82,8 +82,8 @@ class Search:
     def _rehashes(self) -> Iterator[Callable[[Indices], Words]]:
         """Give other hashes for units that the last one did not tell apart.
 
-        A product modulo 2**64 carries only upwards, so that values whose low bits are all zero (small integers stored as
-        floats) leave few bits of the first hash. Folding the words cures that. What is left was made to collide.
+        A product modulo 2**64 carries only upwards, so that values whose low bits are all zero (small integers stored
+        as floats) leave few bits of the first hash. Folding the words cures that. What is left was made to collide.
         """
         yield self._folded
         for salt in itertools.count():
