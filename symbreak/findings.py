@@ -215,7 +215,8 @@ def nearest_codes(text: str, count: int = 3) -> tuple[str, ...]:
     """
     wanted = text.strip().upper()
 
-    def distance(code: str) -> float:
-        return -difflib.SequenceMatcher(None, wanted, code).ratio()
+    def distance(code: str) -> tuple[float, int]:
+        differing = sum(mine != yours for mine, yours in zip(wanted, code, strict=False))
+        return -difflib.SequenceMatcher(None, wanted, code).ratio(), differing
 
     return tuple(sorted(CODES, key=distance)[:count])
