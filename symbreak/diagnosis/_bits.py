@@ -14,6 +14,11 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
+@final
+class NotNumbers(TypeError):  # noqa: N818 - says what is the matter
+    """An array of strings, objects, dates, or bytes of no known type."""
+
+
 @dataclass(frozen=True)
 class _Small:
     """A type of one or two bytes, handled as integers.
@@ -59,7 +64,7 @@ class Bits:
 
     Raises
     ------
-    TypeError
+    NotNumbers
         For a dtype that holds no numbers.
     """
 
@@ -75,6 +80,11 @@ class Bits:
         self.floating = self.small is None and dtype.kind in "fc"
         # x86's extended precision has 64 bits of mantissa (63 are stored) in the first 10 of 12 or 16 bytes.
         self.padded = self.floating and np.finfo(dtype).nmant == 63
+
+    @property
+    def always_finite(self) -> bool:
+        """Whether the dtype has neither infinities nor a NaN."""
+        return not self.floating and (self.small is None or (self.small.first is None and not self.small.fnuz))
 
     def load(self, source: Array, out: Array) -> None:
         """Copy `source` into `out`, of the native dtype, so that equal values have equal bytes."""
