@@ -9,7 +9,7 @@ from symbreak.checkpoints._visible import number
 
 MOST_AXES = 64  # NumPy's own limit since 2.0
 LARGEST = 2**63 - 1  # elements or bytes that an index of NumPy's can count
-Buffer = bytes | bytearray | memoryview
+Buffer = bytes | memoryview
 
 
 def check_shape(source: Source, shape: tuple[int, ...], itemsize: int, what: str) -> int:
@@ -31,8 +31,7 @@ def as_array(
     buffer: Buffer, dtype: np.dtype, shape: tuple[int, ...], *, order: str = "C", start: int = 0
 ) -> np.ndarray:
     """Return a view of `buffer` from byte `start` on; the caller has checked that it is long enough."""
-    if 0 in shape:
-        return np.empty(shape, dtype, order="F" if order == "F" else "C")
+    start, buffer = (0, b"") if 0 in shape else (start, buffer)
     return np.ndarray(shape, dtype, buffer=buffer, offset=start, order="F" if order == "F" else "C")
 
 

@@ -9,7 +9,7 @@ from typing import final
 
 import numpy as np
 
-from symbreak.checkpoints._arrays import check_bool, check_shape
+from symbreak.checkpoints._arrays import as_array, check_bool, check_shape
 from symbreak.checkpoints._callables import UNTYPED
 from symbreak.checkpoints._dtypes import in_order
 from symbreak.checkpoints._flatten import flatten
@@ -91,8 +91,8 @@ class TorchZip(Checkpoint):
     def _read(self, info: TensorInfo) -> np.ndarray:
         tensor, record = self._at[info.name]
         if 0 in tensor.shape:
-            return np.empty(info.shape, info.dtype)
-        data: bytes | bytearray | memoryview = self._archive.data(record, crc_optional=True)
+            return as_array(b"", info.dtype, info.shape)
+        data: bytes | memoryview = self._archive.data(record, crc_optional=True)
         itemsize = info.dtype.itemsize
         if self._order == ">" and info.dtype.isbuiltin == 2 and itemsize == 2:
             data = np.frombuffer(data, ">u2", len(data) // 2).astype(np.uint16).tobytes()

@@ -72,7 +72,7 @@ class Archive:
         if first != 0:
             raise source.bad(f"{first:,} bytes come before the first member of the zip", REPACK)
 
-    def data(self, member: Member, *, crc_optional: bool = False) -> memoryview | bytearray:
+    def data(self, member: Member, *, crc_optional: bool = False) -> memoryview:
         """Return a member's bytes: a view of the file when they are stored, else unpacked; the checksum is compared.
 
         Parameters
@@ -98,7 +98,7 @@ class Archive:
         except zlib.error as error:
             raise self._damaged(member, error) from None
 
-    def _inflate(self, member: Member, packed: memoryview, size: int) -> bytearray:
+    def _inflate(self, member: Member, packed: memoryview, size: int) -> memoryview:
         """Unpack piece by piece, and stop one byte past what was promised."""
         unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
         out, at = bytearray(), 0
@@ -116,7 +116,7 @@ class Archive:
             raise self._damaged(member, error) from None
         if len(out) != size or not unpacker.eof or at != len(packed) or unpacker.unused_data:
             raise self.source.bad(f"{quoted(member.name)} does not unpack to the {size:,} bytes that it claims")
-        return out
+        return memoryview(out).toreadonly()
 
     def _damaged(self, member: Member, error: Exception) -> Exception:
         return self.source.bad(f"{quoted(member.name)} is damaged: {error}", "fetch it again")

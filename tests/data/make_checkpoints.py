@@ -1,6 +1,6 @@
 """Write the small files of `tests/data/checkpoints` with the formats' own libraries: the readers' oracles.
 
-Run it where torch, safetensors and ml_dtypes are installed: `python tests/data/make_checkpoints.py`. The tests read what
+Run it where torch, safetensors and ml_dtypes are installed. The tests read what
 it wrote, so that they need none of them. `expected.jsonl` holds what each file should give, bit for bit.
 """
 
