@@ -51,7 +51,7 @@ def as_float_dtype(dtype: DTypeLike | type[Any]) -> np.dtype[Any]:
         return extension
     found: np.dtype[Any] | None
     try:
-        found = np.dtype(dtype)
+        found = None if dtype is None else np.dtype(dtype)  # NumPy reads None as float64
     except TypeError:
         found = None
     if found is None or found.name not in NUMPY_FLOATS + EXTENSION_FLOATS:

@@ -48,7 +48,8 @@ class AbstractVarianceScaling(AbstractInitializer):
         """Give the standard deviation of each part that the axes split the units into."""
         scale, fan, _ = self._family
         parts: tuple[Fans, ...] = Axes.of(axes, shape).part_fans(shape)
-        return [math.sqrt(scale / FANS[fan](fans)) for fans in parts]
+        counts = [FANS[fan](fans) for fans in parts]
+        return [math.sqrt(scale / count) if count else 0.0 for count in counts]  # a fan of 0 is that of an empty weight
 
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw with the standard deviation that the fans call for, part by part."""
@@ -76,7 +77,7 @@ class AbstractVarianceScaling(AbstractInitializer):
         """State mean 0, the standard deviation that the fans call for, and the bounds of the distribution."""
         sizes = as_shape(shape)
         stds, parts = self._stds(sizes, axes), Axes.of(axes, sizes).parts(sizes)
-        units = sum(part.stop - part.start for part in parts)
+        units = max(1, sum(part.stop - part.start for part in parts))
         variance = sum(std**2 * (part.stop - part.start) / units for std, part in zip(stds, parts, strict=True))
         std = stds[0] if len(set(stds)) == 1 else math.sqrt(variance)
         reach = {NORMAL: INF, UNIFORM: math.sqrt(3.0), TRUNCATED: CUT / CUT_STD}[self._family[2]]
