@@ -108,8 +108,7 @@ def test_every_inner_product_gets_rows_of_one_alignment(layout, monkeypatch):
     seen = []
 
     def spy(a, b):
-        for rows in (a[:, 0], b):
-            seen.append({row.__array_interface__["data"][0] % LINE for row in rows})
+        seen.extend({row.__array_interface__["data"][0] % LINE for row in rows} for rows in (a[:, 0], b))
         return vecdot(a, b)
 
     vecdot = np.vecdot
