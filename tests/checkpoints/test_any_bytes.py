@@ -2,7 +2,6 @@
 
 import ast
 import pathlib
-import resource
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 
 import symbreak.checkpoints
 from symbreak.checkpoints import find_checkpoints
-from symbreak.errors import BadCheckpoint
 from tests.checkpoints._make import (
     DATA,
     Zip,
@@ -21,7 +19,7 @@ from tests.checkpoints._make import (
     dict_of,
     npy,
     pickled,
-    read_all,
+    refusal,
     safetensors,
     storage,
     tensor,
@@ -32,30 +30,29 @@ SMALL = ["plain.npy", "stored.npz", "deflated.npz", "numpy.safetensors", "bare.p
 PACKAGE = pathlib.Path(symbreak.checkpoints.__file__).parent
 
 
-@pytest.mark.parametrize("file", [*SMALL, "unread.pt"])
+def is_clear(message):
+    """Whether a file was read, or refused in one printable line."""
+    return message is None or message.isprintable()
+
+
+@pytest.mark.parametrize("file", SMALL)
 def test_every_strict_prefix_is_refused(tmp_path, file):
     content = (DATA / file).read_bytes()
-    path = tmp_path / "a"
     for length in range(len(content)):
-        path.write_bytes(content[:length])
-        with pytest.raises(BadCheckpoint):
-            read_all(path)
+        (tmp_path / "a").write_bytes(content[:length])
+        assert refusal(tmp_path / "a") is not None, length
 
 
 @pytest.mark.parametrize("file", SMALL)
 @pytest.mark.parametrize("flip", [0x01, 0x20, 0x80, 0xFF])
 def test_every_flipped_byte_is_read_or_refused(tmp_path, file, flip):
     content = (DATA / file).read_bytes()
-    path = tmp_path / "a"
     refused = 0
     for at in range(len(content)):
-        path.write_bytes(content[:at] + bytes([content[at] ^ flip]) + content[at + 1 :])
-        try:
-            read_all(path)
-        except BadCheckpoint as error:
-            refused += 1
-            assert str(error).isprintable()
-        find_checkpoints(tmp_path)
+        (tmp_path / "a").write_bytes(content[:at] + bytes([content[at] ^ flip]) + content[at + 1 :])
+        message = refusal(tmp_path / "a")
+        assert is_clear(message), at
+        refused += message is not None
     assert refused > len(content) // 3
 
 
@@ -66,10 +63,8 @@ def test_every_flipped_byte_of_an_index_is_read_or_refused(tmp_path, flip):
     content = path.read_bytes()
     for at in range(len(content)):
         path.write_bytes(content[:at] + bytes([content[at] ^ flip]) + content[at + 1 :])
-        try:
-            read_all(path)
-        except BadCheckpoint as error:
-            assert str(error).isprintable()
+        assert is_clear(refusal(path)), at
+        find_checkpoints(tmp_path)
 
 
 OPCODES = (
@@ -84,10 +79,8 @@ PARTS = st.sampled_from(
 def test_any_program_is_read_or_refused(tmp_path_factory, program):
     path = tmp_path_factory.mktemp("any") / "a.pt"
     path.write_bytes(torch_zip(pickled(*program), {"0": bytes(16)}))
-    try:
-        read_all(path)
-    except BadCheckpoint as error:
-        assert str(error).isprintable()
+    assert is_clear(refusal(path))
+    assert find_checkpoints(path.parent) in ([], [path])
 
 
 STARTS = [b"", b"\x93NUMPY\1\0", b"PK\3\4", b"PK\5\6", b"{", b"\x80\2", b"\x05\0\0\0\0\0\0\0{"]
@@ -97,10 +90,8 @@ STARTS = [b"", b"\x93NUMPY\1\0", b"PK\3\4", b"PK\5\6", b"{", b"\x80\2", b"\x05\0
 def test_any_bytes_are_read_or_refused(tmp_path_factory, start, content):
     path = tmp_path_factory.mktemp("any") / "a"
     path.write_bytes(start + content)
-    try:
-        read_all(path)
-    except BadCheckpoint as error:
-        assert str(error).isprintable()
+    assert is_clear(refusal(path))
+    assert find_checkpoints(path.parent) in ([], [path])
 
 
 def bombs():
@@ -168,24 +159,11 @@ def test_files_that_claim_gigabytes_are_refused_within_64_megabytes(tmp_path):
         [sys.executable, "-c", CHILD, *paths], capture_output=True, text=True, cwd=root, check=False, timeout=120
     )
     assert (child.stdout, child.stderr, child.returncode) == (f"refused {len(paths)}\n", "", 0)
-    assert resource.getrlimit(resource.RLIMIT_AS)[0] in (
-        resource.RLIM_INFINITY,
-        resource.getrlimit(resource.RLIMIT_AS)[0],
-    )
 
 
-FORBIDDEN_MODULES = {
-    "pickle",
-    "_pickle",
-    "pickletools",
-    "marshal",
-    "shelve",
-    "torch",
-    "importlib",
-    "subprocess",
-    "ctypes",
-}
-FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "getattr", "load", "loads"}
+MODULES = {"pickle", "_pickle", "pickletools", "marshal", "shelve", "torch", "importlib", "subprocess", "ctypes"}
+BUILTINS = {"eval", "exec", "compile", "__import__", "getattr"}
+METHODS = {"load", "loads", "eval", "exec"}
 ALLOWED = {("_dtypes.py", "getattr"), ("_json.py", "loads"), ("_source.py", "getattr")}
 
 
@@ -195,17 +173,21 @@ def test_no_code_path_can_unpickle_or_evaluate():
         assert "Unpickler" not in source
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Import | ast.ImportFrom):
-                names = [getattr(node, "module", None) or ""] + [alias.name for alias in node.names]
-                assert not FORBIDDEN_MODULES & {name.split(".")[0] for name in names}, (file.name, names)
+                names = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+                assert not MODULES & {name.split(".")[0] for name in names}, (file.name, names)
             if isinstance(node, ast.Call):
-                called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                assert called not in FORBIDDEN_CALLS or (file.name, called) in ALLOWED, (file.name, called)
+                method = isinstance(node.func, ast.Attribute)
+                called = node.func.attr if method else getattr(node.func, "id", "")
+                assert called not in (METHODS if method else BUILTINS) or (file.name, called) in ALLOWED, file.name
+
+
+LOADED = "import sys, numpy; before = set(sys.modules); import symbreak.checkpoints; print(*set(sys.modules) - before)"
 
 
 def test_importing_the_readers_loads_no_framework_and_no_pickle_of_ours():
-    code = "import sys, numpy; before = set(sys.modules); import symbreak.checkpoints; print(*sorted(set(sys.modules) - before))"
     child = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent.parent, check=True
+        [sys.executable, "-c", LOADED], capture_output=True, text=True, cwd=PACKAGE.parent.parent, check=True
     )
     loaded = {name.split(".")[0] for name in child.stdout.split()}
+    assert "symbreak" in loaded
     assert not loaded & {"torch", "ml_dtypes", "scipy", "safetensors", "h5py", "pickle", "zipfile"}

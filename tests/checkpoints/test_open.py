@@ -1,4 +1,4 @@
-"""What a path leads to is told by content; what is not read is refused by what it is; the system's errors come through."""
+"""What a path leads to is told by content; what is not read is refused by what it is; system errors come through."""
 
 import os
 import socket

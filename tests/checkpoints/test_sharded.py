@@ -53,7 +53,7 @@ def test_tensors_come_in_the_order_of_the_index_by_folder_or_by_index(tmp_path):
 )
 def test_a_shard_that_is_no_plain_name_is_refused(tmp_path, shard):
     path = model(tmp_path, SOUND | {"a": shard})
-    with pytest.raises(BadCheckpoint, match="the index names the file .*a shard must be a plain name beside its index"):
+    with pytest.raises(BadCheckpoint, match=r"names the file .*a shard must be a plain name beside its index"):
         open_checkpoint(path)
 
 
@@ -182,7 +182,5 @@ def test_of_two_copies_of_one_model_a_folder_opens_the_safetensors_one(tmp_path)
 def test_a_folder_of_two_models_is_not_guessed(tmp_path):
     for name in ("a", "b"):
         (tmp_path / f"{name}.safetensors.index.json").write_text('{"weight_map": {}}')
-    with pytest.raises(
-        BadCheckpoint, match="holds 2 sharded models; open one by its index: 'a.safetensors.index.json'"
-    ):
+    with pytest.raises(BadCheckpoint, match=r"holds 2 sharded models; open one by its index: 'a\.safetensors"):
         open_checkpoint(tmp_path)
