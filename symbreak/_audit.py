@@ -107,7 +107,9 @@ def _judge(row: Row, array: Array) -> list[tuple[str, str]]:
         chance = _chance(row, array)
         ties = _count_ties(units_first(array, row.rule.axes))
         if chance > RARE:
-            found.append(("chance", f"in {array.dtype} about {chance:.2g} pairs of units are equal by chance; {ties} units are"))
+            found.append(
+                ("chance", f"in {array.dtype} about {chance:.2g} pairs of units are equal by chance; {ties} units are")
+            )
         elif ties:
             found.append(("tied", f"{ties} units equal others, although {row.rule.initializer!r} breaks ties"))
     return found

@@ -22,7 +22,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
     """
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = (
-        "  ".join(text.rjust(width) if k in right else text.ljust(width) for k, (text, width) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            text.rjust(width) if k in right else text.ljust(width)
+            for k, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
         for row in (header, *rows)
     )
     return "\n".join(line.rstrip() for line in lines)

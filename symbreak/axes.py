@@ -12,7 +12,7 @@ d    depth of the receptive field; likewise ``h`` height and ``w`` width
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, final
 
@@ -89,7 +89,7 @@ class Axes:
             raise ValueError(f"groups is a positive integer; got {self.groups!r}")
         if self.grouped not in (None, "o", "i"):
             raise ValueError(f"grouped is 'o' or 'i', the axis that counts all groups; got {self.grouped!r}")
-        if not isinstance(self.splits, int):
+        if isinstance(self.splits, Iterable):
             object.__setattr__(self, "splits", tuple(self.splits))
         sizes = self.splits if isinstance(self.splits, tuple) else (self.splits,)
         if not sizes or not all(_is_count(size) for size in sizes):

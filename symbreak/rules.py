@@ -121,7 +121,9 @@ class Plan:
             )
         if self.unused:
             patterns = ", ".join(map(repr, self.unused))
-            raise RuleError(f"the rule {patterns} hits no parameter; correct or remove it (rules are globs, first match wins)")
+            raise RuleError(
+                f"the rule {patterns} hits no parameter; correct or remove it (rules are globs, first match wins)"
+            )
         key = as_key(rng)
         return {
             row.name: row.rule.initializer(
@@ -159,7 +161,9 @@ class Plan:
             )
             for row in self.rows
         ]
-        lines = [table(("parameter", "shape", "rule", "initializer", "fan in", "fan out", "std"), rows, right=(4, 5, 6))]
+        lines = [
+            table(("parameter", "shape", "rule", "initializer", "fan in", "fan out", "std"), rows, right=(4, 5, 6))
+        ]
         count = sum(math.prod(row.shape) for row in self.rows)
         lines.append(f"{len(self.rows)} parameters, {count:,} values")
         lines += [f"no rule hits: {name}" for name in self.untouched]

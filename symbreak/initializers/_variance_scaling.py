@@ -77,7 +77,7 @@ class AbstractVarianceScaling(AbstractInitializer):
         """State mean 0, the standard deviation that the fans call for, and the bounds of the distribution."""
         sizes = as_shape(shape)
         stds, parts = self._stds(sizes, axes), Axes.of(axes, sizes).parts(sizes)
-        units = sum(part.stop - part.start for part in parts)
+        units = max(1, sum(part.stop - part.start for part in parts))
         variance = sum(std**2 * (part.stop - part.start) / units for std, part in zip(stds, parts, strict=True))
         std = stds[0] if len(set(stds)) == 1 else math.sqrt(variance)
         reach = {NORMAL: INF, UNIFORM: math.sqrt(3.0), TRUNCATED: CUT / CUT_STD}[self._family[2]]

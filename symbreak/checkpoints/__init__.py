@@ -1,0 +1,8 @@
+"""Saved weights, read safely: one format a file behind one interface, and a writer of safetensors."""
+
+from symbreak.checkpoints._open import find_checkpoints as find_checkpoints
+from symbreak.checkpoints._open import open_checkpoint as open_checkpoint
+from symbreak.checkpoints._reader import Checkpoint as Checkpoint
+from symbreak.checkpoints._reader import Skipped as Skipped
+from symbreak.checkpoints._reader import TensorInfo as TensorInfo
+from symbreak.checkpoints._write import save_safetensors as save_safetensors

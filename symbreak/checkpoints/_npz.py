@@ -1,0 +1,47 @@
+"""NumPy's npz format: a zip archive of npy files. Stored members are mapped, deflated ones unpacked when asked for."""
+
+from typing import final
+
+import numpy as np
+
+from symbreak.checkpoints._arrays import check_bool
+from symbreak.checkpoints._npy import MAGIC, OPENING, Header, Unsupported, array_at, parse_npy
+from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
+from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._visible import quoted
+from symbreak.checkpoints._zip import Archive, Member
+
+
+@final
+class Npz(Checkpoint):
+    """One npz file."""
+
+    def __init__(self, source: Source) -> None:
+        self._archive = Archive(source)
+        self._at: dict[str, tuple[Member, Header]] = {}
+        tensors: dict[str, TensorInfo] = {}
+        skipped = []
+        for member in self._archive.members.values():
+            if member.name.endswith("/") and not member.size:
+                continue  # a folder's entry: it holds nothing
+            name = member.name.removesuffix(".npy")
+            try:
+                header = self._header(source, member)
+            except Unsupported as fault:
+                skipped.append(Skipped(name, f"it holds {fault}"))
+                continue
+            if name in tensors:
+                raise source.bad(f"two arrays are called {quoted(name)}")
+            tensors[name] = TensorInfo(name, header.shape, header.dtype)
+            self._at[name] = member, header
+        super().__init__(source, "npz", tensors, tuple(skipped))
+
+    def _header(self, source: Source, member: Member) -> Header:
+        opening = self._archive.opening(member, OPENING)
+        if not member.name.endswith(".npy") and not opening.startswith(MAGIC):
+            raise Unsupported("something other than an npy array")
+        return parse_npy(source, opening, member.size, quoted(member.name))
+
+    def _read(self, info: TensorInfo) -> np.ndarray:
+        member, header = self._at[info.name]
+        return check_bool(self._source, array_at(header, self._archive.data(member)), quoted(info.name))

@@ -1,0 +1,159 @@
+"""What every format gives back: names with shapes and dtypes first, values when they are asked for.
+
+The interface states its law: opening reads headers only, and every tensor of the file is either in `tensors` or in
+`skipped`, with the reason. Nothing is left out in silence.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Self, final
+
+import numpy as np
+
+from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._visible import quoted, visible
+from symbreak.errors import BadCheckpoint
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """What a file says of one tensor.
+
+    Parameters
+    ----------
+    name
+        The tensor's name, exactly as the file has it: escape it before showing it.
+    shape
+        The length of each axis, all non-negative.
+    dtype
+        The element type, in the file's own byte order; ``bfloat16`` and 8-bit floats are those of ``ml_dtypes``.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something that is in a file but can't be read.
+
+    Parameters
+    ----------
+    name
+        The name, exactly as the file has it: escape it before showing it.
+    reason
+        Why, in one printable sentence.
+    """
+
+    name: str
+    reason: str
+
+
+class Checkpoint(ABC):
+    """An open file of saved weights; ``with open_checkpoint(path) as ckpt`` closes it.
+
+    A subclass reads the headers in its `__init__`, passes what it found on to this one, and writes `_read`.
+
+    Parameters
+    ----------
+    source
+        The open file.
+    format
+        The format's name, such as ``"safetensors"``.
+    tensors
+        What can be read, in the file's order.
+    skipped
+        What can't.
+    metadata
+        The file's own notes, where the format has any.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, pathlib
+    >>> from symbreak.checkpoints import open_checkpoint
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "weights.npz"
+    >>> np.savez(path, fc1=np.eye(2))
+    >>> with open_checkpoint(path) as ckpt:
+    ...     print(ckpt.format, list(ckpt), ckpt.tensors["fc1"].shape)
+    ...     print(ckpt["fc1"][0])
+    npz ['fc1'] (2, 2)
+    [1. 0.]
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        format: str,  # noqa: A002 - the attribute's name
+        tensors: Mapping[str, TensorInfo],
+        skipped: tuple[Skipped, ...] = (),
+        metadata: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.path = source.path
+        self.format = format
+        self.tensors: Mapping[str, TensorInfo] = MappingProxyType(dict(tensors))
+        self.skipped = skipped
+        self.metadata: Mapping[str, str] = MappingProxyType(dict(metadata))
+        self._source = source
+        self._open = True
+
+    @abstractmethod
+    def _read(self, info: TensorInfo) -> np.ndarray:
+        """Return the values: `info.shape`, `info.dtype`; a view of the file where it stores them plain."""
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Return one tensor, read only; mapped from the file where the format stores it plain.
+
+        An array stays valid after the checkpoint is closed.
+
+        Raises
+        ------
+        KeyError
+            The file has no tensor of this name.
+        BadCheckpoint
+            It has, but the values can't be read.
+        """
+        if not self._open:
+            raise ValueError(f"{visible(self.path)} is closed: read its tensors inside the `with` block")
+        info = self.tensors.get(name)
+        if info is None:
+            for item in self.skipped:
+                if item.name == name:
+                    raise BadCheckpoint(f"{visible(self.path)}: {quoted(name)} can't be read: {item.reason}")
+            raise KeyError(f"{visible(self.path)} has no tensor {quoted(name)}")
+        try:
+            array = self._read(info)
+        except MemoryError:
+            raise self._source.bad(
+                f"{quoted(name)} does not fit in memory: shape {info.shape}, {info.dtype}", "use a machine with more"
+            ) from None
+        array.flags.writeable = False
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.tensors
+
+    def __repr__(self) -> str:
+        skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
+        return f"<{self.format} checkpoint {quoted(self.path)}: {len(self.tensors)} tensors{skipped}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; arrays that were read stay valid. Closing twice is fine."""
+        self._open = False
+        self._source.close()
