@@ -27,6 +27,7 @@ extensions = [
     "sphinx_design",
     "cli_reference",
     "code_pages",
+    "mathml",
     "signatures",
 ]
 exclude_patterns = ["_build"]
@@ -63,6 +64,7 @@ nitpick_ignore = [
 ]
 
 html_theme = "furo"
+html_math_renderer = "mathml"
 html_title = "symbreak"
 html_static_path = ["_static"]
 html_css_files = ["symbreak.css"]

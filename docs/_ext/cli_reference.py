@@ -40,13 +40,9 @@ def section(name: str, parser: argparse.ArgumentParser) -> str:
     """Write one command in reStructuredText."""
     title = f"symbreak {name}"
     usage = textwrap.indent(fitted(parser).format_usage().removeprefix("usage: ").rstrip(), "   ")
-    parts = [
-        f"{title}\n{'-' * len(title)}",
-        f".. code-block:: text\n\n{usage}",
-        inspect.cleandoc(parser.description or ""),
-    ]
+    head = f"{title}\n{'-' * len(title)}\n\n.. code-block:: text\n\n{usage}"
     rows = [row(action) for action in parser._actions if not isinstance(action, argparse._HelpAction)]
-    return "\n\n".join([*parts, *rows])
+    return "\n\n".join([head, inspect.cleandoc(parser.description or ""), *rows])
 
 
 def fitted(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -57,15 +53,8 @@ def fitted(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def row(action: argparse.Action) -> str:
     """Write one argument as an entry of a definition list."""
-    value = action.metavar or (
-        "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper()
-    )
-    takes_value = action.nargs != 0
-    if action.option_strings:
-        head = ", ".join(
-            f"``{option} {value}``" if takes_value else f"``{option}``" for option in action.option_strings
-        )
-    else:
-        head = f"``{value}``"
-    text = (action.help or "") % {**vars(action), "prog": ""} if action.help else ""
-    return f"{head}\n   {text}"
+    choices = "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper()
+    value = action.metavar or choices
+    spelled = [f"``{option}``" if action.nargs == 0 else f"``{option} {value}``" for option in action.option_strings]
+    text = (action.help or "") % {**vars(action), "prog": ""}
+    return f"{', '.join(spelled) or f'``{value}``'}\n   {text}"

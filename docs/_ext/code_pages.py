@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sphinx.application import Sphinx
+
 from symbreak.findings import CODES, Code
 
 FAMILIES = {"1": "One weight", "2": "Networks", "3": "Files", "4": "Several files"}  # by the code's first digit
@@ -17,7 +18,7 @@ def write_pages(app: Sphinx) -> None:
     folder = Path(app.srcdir) / "codes"
     folder.mkdir(exist_ok=True)
     pages = {f"{row.code}.md": page(row) for row in CODES.values()} | {"index.md": index()}
-    for old in set(path.name for path in folder.glob("*.md")) - set(pages):
+    for old in {path.name for path in folder.glob("*.md")} - set(pages):
         (folder / old).unlink()
     for name, text in pages.items():
         path = folder / name
