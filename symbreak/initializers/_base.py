@@ -45,7 +45,7 @@ class Moments:
 
 @dataclass_transform(frozen_default=True)
 class AbstractInitializer(abc.ABC):
-    """Base class of the initializers: subclass it and write :meth:`sample`.
+    """Base class of the initializers: subclass it and write ``sample``.
 
     Subclasses are made frozen dataclasses: their annotated fields are the constructor's parameters, and instances
     compare, hash and print by them. They hold no seed and no state.

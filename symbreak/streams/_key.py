@@ -139,9 +139,9 @@ def as_key(rng: RngLike) -> Key:
     Parameters
     ----------
     rng
-        A :class:`Key`; an integer or a sequence of integers (a seed: the same one gives the same numbers at every
-        call); a ``numpy.random.SeedSequence`` (likewise); a ``BitGenerator`` or ``Generator`` (eight words are drawn
-        from it, so that each call gives other numbers); or None (fresh entropy from the operating system).
+        A :class:`~symbreak.Key`; an integer or a sequence of integers (a seed: the same one gives the same numbers at
+        every call); a ``numpy.random.SeedSequence`` (likewise); a ``BitGenerator`` or ``Generator`` (eight words are
+        drawn from it, so that each call gives other numbers); or None (fresh entropy from the operating system).
 
     Returns
     -------
