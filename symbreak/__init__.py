@@ -1,3 +1,44 @@
 """How a network's weights start, and whether its units can ever become different."""
 
+from . import errors as errors
+from .axes import Axes as Axes
+from .axes import Fans as Fans
+from .axes import fans as fans
+from .findings import Code as Code
+from .findings import Finding as Finding
+from .graph import LayerGraph as LayerGraph
+from .graph import chain as chain
+from .initializers import AbstractInitializer as AbstractInitializer
+from .initializers import AbstractVarianceScaling as AbstractVarianceScaling
+from .initializers import Constant as Constant
+from .initializers import GlorotNormal as GlorotNormal
+from .initializers import GlorotTruncatedNormal as GlorotTruncatedNormal
+from .initializers import GlorotUniform as GlorotUniform
+from .initializers import HeNormal as HeNormal
+from .initializers import HeTruncatedNormal as HeTruncatedNormal
+from .initializers import HeUniform as HeUniform
+from .initializers import LecunNormal as LecunNormal
+from .initializers import LecunTruncatedNormal as LecunTruncatedNormal
+from .initializers import LecunUniform as LecunUniform
+from .initializers import Moments as Moments
+from .initializers import Normal as Normal
+from .initializers import Ones as Ones
+from .initializers import Orthogonal as Orthogonal
+from .initializers import TruncatedNormal as TruncatedNormal
+from .initializers import Uniform as Uniform
+from .initializers import VarianceScaling as VarianceScaling
+from .initializers import Zeros as Zeros
+from .initializers import from_config as from_config
+from .initializers import gain as gain
+from .initializers import get as get
+from .initializers import names as names
+from .initializers import register as register
+from .reports import Report as Report
+from .rules import Plan as Plan
+from .rules import Rule as Rule
+from .rules import initialize as initialize
+from .rules import plan as plan
+from .streams import Key as Key
+from .streams import Stream as Stream
+
 __version__ = "0.0.1"

@@ -1,0 +1,18 @@
+"""Looking closely at weights: which units are tied, and what that means.
+
+Examples
+--------
+>>> import numpy as np
+>>> from symbreak.diagnosis import find_ties
+>>> find_ties(np.ones((3, 2))).labels
+array([0, 0, 0])
+"""
+
+from ._bits import NotNumbers as NotNumbers
+from ._ties import Ties as Ties
+from ._ties import find_ties as find_ties
+from ._units import unit_axes as unit_axes
+from ._weights import judge_array as judge_array
+from ._weights import judge_weight as judge_weight
+
+__all__ = ["NotNumbers", "Ties", "find_ties", "judge_array", "judge_weight", "unit_axes"]

@@ -1,0 +1,194 @@
+"""The search for equal units, at about the speed at which memory can be read.
+
+Every unit is hashed: its canonical bytes, read as integers, times fixed odd random numbers, summed modulo 2**64. Units
+whose hashes differ are different; units whose hashes agree are compared. Those that agreed by accident, or by design of
+whoever made the file, are hashed again in other ways. So the answer never depends on a hash, and the time is in
+proportion to the size of the weight whatever is in it.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from ._tiles import Tiles, Units, Words
+
+Indices = npt.NDArray[np.intp]
+
+_CARRY = np.uint64(0x9E3779B97F4A7C15)  # odd; joins the hashes of the blocks of one unit
+
+
+@final
+class Search:
+    """One search for ties."""
+
+    def __init__(self, tiles: Tiles, workers: int) -> None:
+        self.tiles = tiles
+        self.workers = workers
+        self.multipliers = _multipliers(tiles.width)
+        self.not_finite = np.zeros(tiles.units, np.bool_)
+        self.nan = np.zeros(tiles.units, np.bool_)
+
+    def run(self) -> tuple[Indices, Indices, Indices]:
+        """Give the labels, the units that are zero, and those that are not finite."""
+        every = np.arange(self.tiles.units)
+        hashes = np.zeros(self.tiles.units, np.uint64)
+        self._share(lambda low, high: self._scan(hashes, low, high), self.tiles.units)
+        zero = self._zero(np.flatnonzero((hashes == 0) & ~self.nan))
+        rest = ~self.nan
+        rest[zero] = False
+        roots = self._settle(every[rest], hashes[rest])
+        roots[zero] = zero[:1]
+        labels = (np.cumsum(roots == every) - 1)[roots]
+        return labels, zero, np.flatnonzero(self.not_finite)
+
+    def _scan(self, hashes: Words, low: int, high: int) -> None:
+        """Hash the units from `low` to `high`, and mark those that are not finite."""
+        buffer = self.tiles.buffer()
+        for units in self.tiles.ranges(low, high):
+            for block in self.tiles.blocks:
+                codes, values = self.tiles.load(units, block, buffer)
+                hashes[units] = hashes[units] * _CARRY + self._sum(codes)
+                marks = self.tiles.bits.not_finite(values)
+                if marks is not None:
+                    self.not_finite[units] |= marks[0]
+                    self.nan[units] |= marks[1]
+
+    def _sum(self, codes: npt.NDArray[Any]) -> Words:
+        words = codes.astype(np.uint64, order="K", copy=False)
+        hashed: Words = np.einsum("ij,j->i", words, self.multipliers[: words.shape[1]])
+        return hashed
+
+    def _settle(self, units: Indices, keys: Words) -> Indices:
+        """Find the first unit that each unit is equal to, where equal units have equal keys."""
+        roots = np.arange(self.tiles.units)
+        for rehash in self._rehashes():
+            units, firsts = _repeated(units, keys)
+            if not len(units):
+                return roots
+            same = np.zeros(len(units), np.bool_)
+            self._share(partial(self._compare, units, firsts, same), len(units))
+            roots[units[same]] = firsts[same]
+            # Those left over share a hash with a unit they differ from. Equal ones are left over together.
+            units = units[~same]
+            keys = rehash(units)
+        raise AssertionError("the hashes never end")
+
+    def _rehashes(self) -> Iterator[Callable[[Indices], Words]]:
+        """Give other hashes for units that the last one did not tell apart.
+
+        A product modulo 2**64 carries only upwards, so that values whose low bits are all zero (small integers stored
+        as floats) leave few bits of the first hash. Folding the words cures that. What is left was made to collide.
+        """
+        yield self._folded
+        for salt in itertools.count():
+            yield partial(self._digests, salt)
+
+    def _folded(self, units: Indices) -> Words:
+        hashes = np.zeros(len(units), np.uint64)
+
+        def fold(low: int, high: int) -> None:
+            buffer = self.tiles.buffer()
+            for some in self.tiles.ranges(low, high):
+                for block in self.tiles.blocks:
+                    codes, _ = self.tiles.load(units[some], block, buffer)
+                    words = codes.astype(np.uint64, order="K", copy=False)
+                    hashes[some] = hashes[some] * _CARRY + self._sum(words ^ (words >> np.uint64(32)))
+
+        self._share(fold, len(units))
+        return hashes
+
+    def _digests(self, salt: int, units: Indices) -> Words:
+        """Give units the same number where their digests are equal."""
+        seen: dict[bytes, int] = {}
+        numbers = np.zeros(len(units), np.uint64)
+        buffer = self.tiles.buffer()
+        for some in self.tiles.ranges(0, len(units)):
+            digests = [_digest(salt) for _ in units[some]]
+            for block in self.tiles.blocks:
+                codes, _ = self.tiles.load(units[some], block, buffer)
+                for digest, row in zip(digests, codes, strict=True):
+                    digest.update(row.tobytes())
+            numbers[some] = [seen.setdefault(digest.digest(), len(seen)) for digest in digests]
+        return numbers
+
+    def _compare(self, units: Indices, others: Indices, same: npt.NDArray[np.bool_], low: int, high: int) -> None:
+        """Compare units from `low` to `high` with the others, code by code."""
+        left, right = self.tiles.buffer(), self.tiles.buffer()
+        for some in self.tiles.ranges(low, high):
+            one = others[some]
+            one = one[:1] if (one == one[0]).all() else one
+            equal = np.ones(some.stop - some.start, np.bool_)
+            for block in self.tiles.blocks:
+                mine, _ = self.tiles.load(_as_slice(units[some]), block, left)
+                theirs, _ = self.tiles.load(one, block, right)
+                equal &= (mine == theirs).all(axis=1)
+            same[some] = equal
+
+    def _zero(self, units: Indices) -> Indices:
+        """Keep those units whose values are all zero."""
+        zero = np.full(len(units), self.tiles.bits.has_zero)
+        buffer = self.tiles.buffer()
+        for some in self.tiles.ranges(0, len(units)):
+            for block in self.tiles.blocks:
+                codes, _ = self.tiles.load(_as_slice(units[some]), block, buffer)
+                zero[some] &= ~codes.any(axis=1)
+        kept: Indices = units[zero]
+        return kept
+
+    def _share(self, work: Callable[[int, int], None], count: int) -> None:
+        """Do `work(low, high)` on ranges that make up `count`, one a worker."""
+        workers = max(1, min(self.workers, count))
+        edges = [count * worker // workers for worker in range(workers + 1)]
+
+        def quietly(low: int, high: int) -> None:
+            # A signalling NaN warns when it is touched; warnings are switched off for one thread at a time.
+            with np.errstate(all="ignore"):
+                work(low, high)
+
+        if workers == 1:
+            quietly(0, count)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(quietly, edges[:-1], edges[1:]))
+
+
+def _repeated(units: Indices, keys: Words) -> tuple[Indices, Indices]:
+    """Give the units whose key an earlier one has, and the first that has it."""
+    ordered = np.sort(keys)
+    shared = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(shared):
+        return units[:0], units[:0]
+    places = np.minimum(np.searchsorted(shared, keys), len(shared) - 1)
+    members = shared[places] == keys
+    units, places = units[members], places[members]
+    # `places` is the same for equal keys, and the units are in order: a stable sort puts the first of each key ahead.
+    order = np.argsort(places, kind="stable")
+    ahead = np.ones(len(order), np.bool_)
+    ahead[1:] = places[order[1:]] != places[order[:-1]]
+    firsts = np.empty_like(units)
+    firsts[order] = units[order[np.maximum.accumulate(np.where(ahead, np.arange(len(order)), 0))]]
+    later = firsts != units
+    return units[later], firsts[later]
+
+
+def _as_slice(units: Indices) -> Units:
+    """Write consecutive units as a slice, which spares a copy."""
+    first, last = int(units[0]), int(units[-1])
+    consecutive = last - first == len(units) - 1 and bool((np.diff(units) == 1).all())
+    return slice(first, last + 1) if consecutive else units
+
+
+def _multipliers(count: int) -> Words:
+    """Give odd random numbers; the same at every call, so that a search takes the same time twice."""
+    words: Words = np.random.PCG64DXSM(0).random_raw(count)
+    return words | np.uint64(1)
+
+
+def _digest(salt: int) -> "hashlib.blake2b":
+    return hashlib.blake2b(digest_size=32, salt=salt.to_bytes(hashlib.blake2b.SALT_SIZE, "little"))

@@ -1,0 +1,106 @@
+"""Which units of one weight are exactly equal."""
+
+import os
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from ._search import Indices, Search
+from ._tiles import Tiles
+
+PARALLEL = 1 << 24  # bytes: below this, starting threads costs more than it brings
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Ties:
+    """Which units of one weight are equal.
+
+    Parameters
+    ----------
+    labels
+        (units,): the class of each unit, numbered by first occurrence. A unit that holds a NaN is a class of its own.
+    zero
+        The units whose values are all zero, in order.
+    not_finite
+        The units that hold an infinity or a NaN, in order.
+    """
+
+    labels: Indices
+    zero: Indices
+    not_finite: Indices
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """The classes of two units or more, in the order of their first units."""
+        order = np.argsort(self.labels, kind="stable")
+        sizes = np.bincount(self.labels)
+        ends = np.cumsum(sizes)
+        return tuple(tuple(order[end - size : end].tolist()) for size, end in zip(sizes, ends, strict=True) if size > 1)
+
+
+def find_ties(array: npt.ArrayLike, axis: int = 0, workers: int | None = None) -> Ties:
+    """Find the units of one weight that are exactly equal.
+
+    Values are compared as they are stored: 0.0 and -0.0 are equal, infinities are equal to themselves, and a unit that
+    holds a NaN is equal to none. The time is that of reading the array once or twice; beside it a few megabytes are
+    used, whatever its axis, strides or dtype.
+
+    Parameters
+    ----------
+    array
+        Of at least one dimension: booleans, integers, floats, complex numbers, or a type of ml_dtypes; in any byte
+        order, of any strides, in memory or mapped.
+    axis
+        The axis along which the units lie.
+    workers
+        Threads to use; None is one for each processor where the array is large enough. The result does not depend on
+        them.
+
+    Returns
+    -------
+    Ties
+
+    Raises
+    ------
+    TypeError
+        If the dtype holds no numbers.
+    ValueError
+        If there is no such axis, or `workers` is not positive.
+
+    References
+    ----------
+    Carter, Wegman. "Universal classes of hash functions". J. Comput. Syst. Sci. 18 (1979), 143-154.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ties = find_ties(np.array([[1.0, 2.0], [0.0, -0.0], [1.0, 2.0], [np.nan, 2.0]]))
+    >>> ties.labels, ties.zero, ties.not_finite
+    (array([0, 1, 0, 2]), array([1]), array([3]))
+    >>> ties.groups
+    ((0, 2),)
+    """
+    whole = np.asarray(array)
+    if not -whole.ndim <= axis < whole.ndim:
+        raise ValueError(f"an array of {whole.ndim} dimensions has no axis {axis!r} for the units to lie along")
+    if workers is not None and (not isinstance(workers, int) or workers < 1):
+        raise ValueError(f"workers is a positive integer or None; got {workers!r}")
+    units_first = np.moveaxis(whole, axis, 0)
+    every = np.arange(len(units_first))
+    if units_first.size == 0:
+        Tiles(np.empty((1, 1), whole.dtype))  # refuses what is no number
+        return Ties(np.zeros_like(every), every, every[:0])
+    if workers is None:
+        workers = _processors() if whole.nbytes >= PARALLEL else 1
+    return Ties(*Search(Tiles(units_first), workers).run())
+
+
+def _processors() -> int:
+    """Count the processors that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1

@@ -1,0 +1,201 @@
+"""What there is to say about one weight by itself: SB101, SB102, SB106 and SB108."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symbreak.axes import Axes, AxesLike
+from symbreak.findings import Finding
+from symbreak.reports import Report, fold_units
+
+from ._bits import Bits
+from ._ties import Ties, find_ties
+from ._units import copies, unit_axes
+
+Array = npt.NDArray[Any]
+
+CLASSES = 8  # classes of equal units in a message before it is cut short
+SLAB = 1 << 18  # elements looked at together for values that are not finite
+
+
+def judge_weight(array: Array, where: str = "weight", axes: AxesLike = None, workers: int | None = None) -> Report:
+    """Judge one weight whose layout is known.
+
+    Parameters
+    ----------
+    array
+        Of any shape; one without two dimensions, and a mask of booleans, are only looked at for values that are not
+        finite.
+    where
+        What to call it in the findings.
+    axes
+        Its layout, such as ``"io"`` or ``"boi"``; by default the units lie along axis 0 and all else is incoming. Units
+        are compared within each stacked copy, each group and each split.
+    workers
+        Threads to use; None is one for each processor where the weight is large enough.
+
+    Returns
+    -------
+    Report
+        With the class of each unit under `where` in `partition`.
+
+    Raises
+    ------
+    TypeError
+        If the dtype holds no numbers.
+    ValueError
+        If `axes` does not fit the shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> report = judge_weight(np.array([[1, 2], [3, 4], [1, 2]]), "fc1.weight")
+    >>> print(report.findings[0].message)
+    2 units have equal incoming weights: 0, 2
+    """
+    layout = None if axes is None else Axes.of(axes, array.shape)
+    if array.ndim < 2 or array.size == 0 or array.dtype == np.bool_:
+        return _judge_values(array, where)
+    blocks = [("", [array])] if layout is None else list(copies(array, layout))
+    findings: list[Finding] = []
+    labels = []
+    for name, parts in blocks:
+        found = [find_ties(part, workers=workers) for part in parts]
+        findings += _judge_units(f"{where}{name}", parts, found, "incoming weights")
+        labels.append(_join(found).labels)
+    partition = {where: np.stack(labels) if blocks[0][0] else labels[0]}
+    return Report(tuple(findings), partition=partition, arrays=1)
+
+
+def judge_array(array: Array, where: str, workers: int | None = None) -> Report:
+    """Judge an array of which only the shape is known, along every axis that units may lie along.
+
+    Parameters
+    ----------
+    array
+        Of any shape. Vectors, and masks of booleans, are only looked at for values that are not finite.
+    where
+        What to call it in the findings; the axis is added to it.
+    workers
+        Threads to use; None is one for each processor where the array is large enough.
+
+    Returns
+    -------
+    Report
+
+    See Also
+    --------
+    unit_axes : the rule by which axes are chosen
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> report = judge_array(np.array([[1, 2, 1], [3, 4, 3]]), "a")
+    >>> print(report.findings[0].where, "-", report.findings[0].message)
+    a, axis 1 - 2 units have equal weights: 0, 2
+    """
+    axes = unit_axes(array.shape)
+    if array.dtype == np.bool_ or array.size == 0 or not axes:
+        return _judge_values(array, where)
+    found = {axis: find_ties(array, axis, workers) for axis in axes}
+    partition = {f"{where}, axis {axis}": ties.labels for axis, ties in found.items()}
+    findings: list[Finding] = []
+    if len(axes) > 1 and all(_is_one_class(ties) for ties in found.values()):
+        # One sentence says it of all axes.
+        first = array[tuple(slice(1) if axis in axes else slice(None) for axis in range(array.ndim))]
+        sizes = " and ".join(f"all {array.shape[axis]} units of axis {axis}" for axis in axes)
+        findings += _not_finite(where, found[axes[0]], axes[0])
+        findings.append(Finding.of("SB101", where, f"{sizes} are equal: {_content(first)}"))
+        return Report(tuple(findings), partition=partition, arrays=1)
+    for axis, ties in found.items():
+        if axis == axes[0]:
+            findings += _not_finite(where, ties, axis)
+        units_first = np.moveaxis(array, axis, 0)
+        judged = _judge_units(f"{where}, axis {axis}", [units_first], [ties], "weights")
+        findings += [finding for finding in judged if finding.code != "SB108"]
+    return Report(tuple(findings), partition=partition, arrays=1)
+
+
+def _not_finite(where: str, ties: Ties, axis: int) -> list[Finding]:
+    units, of = ties.not_finite.tolist(), len(ties.labels)
+    return [_found_not_finite(f"{where}, axis {axis}", units, of)] if units else []
+
+
+def _found_not_finite(where: str, units: list[int], of: int) -> Finding:
+    verb = "holds" if len(units) == 1 else "hold"
+    text = f"{len(units)} of {of} units {verb} values that are not finite: {fold_units(units)}"
+    return Finding.of("SB108", where, text, (tuple(units),))
+
+
+def _judge_units(where: str, parts: list[Array], found: list[Ties], weights: str) -> list[Finding]:
+    """Judge the units of one space, which lie in parts that are compared apart."""
+    whole = _join(found)
+    every, zero = tuple(range(len(whole.labels))), set(whole.zero.tolist())
+    findings = []
+    if len(whole.not_finite):
+        findings.append(_found_not_finite(where, whole.not_finite.tolist(), len(every)))
+    several = [(part, ties) for part, ties in zip(parts, found, strict=True) if len(part) > 1]
+    if several and all(_is_one_class(ties) for _, ties in several):
+        alike = f"all {len(every)} units" if len(parts) == 1 else f"all units of each of {len(parts)} parts"
+        content = _content(*(part[:1] for part in parts))
+        return [*findings, Finding.of("SB101", where, f"{alike} are equal: {content}", (every,))]
+    groups = tuple(group for group in whole.groups if group[0] not in zero)
+    if groups:
+        findings.append(Finding.of("SB102", where, _say_groups(groups, weights), groups))
+    if zero:
+        units = sorted(zero)
+        text = f"all {weights} of {len(units)} of {len(every)} units are zero: {fold_units(units)}"
+        findings.append(Finding.of("SB106", where, text, (tuple(units),)))
+    return findings
+
+
+def _is_one_class(ties: Ties) -> bool:
+    return len(ties.labels) > 1 and not ties.labels.any()
+
+
+def _join(found: list[Ties]) -> Ties:
+    """Join the ties of several parts, the units and classes of each numbered after those before."""
+    units = np.cumsum([0] + [len(ties.labels) for ties in found])
+    classes = np.cumsum([0] + [int(ties.labels.max(initial=-1)) + 1 for ties in found])
+    return Ties(
+        np.concatenate([ties.labels + first for ties, first in zip(found, classes, strict=False)]),
+        np.concatenate([ties.zero + first for ties, first in zip(found, units, strict=False)]),
+        np.concatenate([ties.not_finite + first for ties, first in zip(found, units, strict=False)]),
+    )
+
+
+def _say_groups(groups: tuple[tuple[int, ...], ...], weights: str) -> str:
+    units = sum(len(group) for group in groups)
+    listed = "; ".join(fold_units(group) for group in groups[:CLASSES])
+    if len(groups) == 1:
+        return f"{units} units have equal {weights}: {listed}"
+    rest = "; ..." if len(groups) > CLASSES else ""
+    return f"{units} units form {len(groups)} classes with equal {weights}: {listed}{rest}"
+
+
+def _content(*parts: Array) -> str:
+    """Say what equal units hold: one value, or one row."""
+    first = parts[0].reshape(-1)[0]
+    if all((part == first).all() for part in parts):
+        return "every weight is zero" if first == 0 else f"every weight is {_number(first)}"
+    return "one row of weights, repeated"
+
+
+def _number(value: Any) -> str:
+    return f"{complex(value):.6g}" if np.iscomplexobj(value) else f"{float(value):.6g}"
+
+
+def _judge_values(array: Array, where: str) -> Report:
+    """Look only for values that are not finite."""
+    if Bits(array.dtype).always_finite:
+        return Report(arrays=1)
+    flat = array.reshape(-1)
+    with np.errstate(all="ignore"):
+        slabs = (np.flatnonzero(~np.isfinite(flat[low : low + SLAB])) + low for low in range(0, len(flat), SLAB))
+        bad = np.concatenate([np.zeros(0, np.intp), *slabs]).tolist()
+    if not bad:
+        return Report(arrays=1)
+    text = f"{len(bad)} of {len(flat)} values are not finite: {fold_units(bad)}" if array.ndim else "it is not finite"
+    groups = (tuple(bad),) if array.ndim == 1 else ()
+    return Report((Finding.of("SB108", where, text, groups),), arrays=1)

@@ -1,0 +1,66 @@
+"""The floating types that a weight may have, by name: NumPy's own and those that ml_dtypes adds."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+DTypeLike: TypeAlias = npt.DTypeLike | str
+
+NUMPY_FLOATS = ("float16", "float32", "float64")
+EXTENSION_FLOATS = (
+    "bfloat16",
+    "float8_e3m4",
+    "float8_e4m3",
+    "float8_e4m3b11fnuz",
+    "float8_e4m3fn",
+    "float8_e4m3fnuz",
+    "float8_e5m2",
+    "float8_e5m2fnuz",
+)
+
+
+def as_float_dtype(dtype: DTypeLike | type[Any]) -> np.dtype[Any]:
+    """Give the NumPy dtype of a floating type that weights are made in.
+
+    Parameters
+    ----------
+    dtype
+        A name such as ``"float32"`` or ``"bfloat16"``, a NumPy dtype, or a scalar type of NumPy or ml_dtypes.
+
+    Returns
+    -------
+    numpy.dtype
+        In native byte order.
+
+    Raises
+    ------
+    TypeError
+        For anything but the types in ``NUMPY_FLOATS`` and ``EXTENSION_FLOATS``.
+
+    Examples
+    --------
+    >>> as_float_dtype("bfloat16").itemsize
+    2
+    """
+    name = dtype if isinstance(dtype, str) else None
+    if name in EXTENSION_FLOATS:
+        import ml_dtypes
+
+        extension: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+        return extension
+    found: np.dtype[Any] | None
+    try:
+        found = None if dtype is None else np.dtype(dtype)  # NumPy reads None as float64
+    except TypeError:
+        found = None
+    if found is None or found.name not in NUMPY_FLOATS + EXTENSION_FLOATS:
+        allowed = ", ".join(NUMPY_FLOATS + EXTENSION_FLOATS)
+        raise TypeError(f"weights can't be made as {dtype!r}; choose one of {allowed}")
+    native: np.dtype[Any] = found.newbyteorder("=")
+    return native
+
+
+def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Give the type in which values of `dtype` are computed before they are rounded once: float64 or float32."""
+    return np.dtype(np.float64) if dtype == np.float64 else np.dtype(np.float32)

@@ -1,0 +1,38 @@
+"""What the engine checks of its arguments in more than one place: names in tables, and values that must be finite."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+import numpy as np
+
+from symbreak.errors import UnknownName
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Row = TypeVar("Row")
+
+
+def look_up(table: Mapping[str, Row], name: str, kind: str) -> Row:
+    """Return the row called `name`, or raise an `UnknownName` that shows the nearest names."""
+    if isinstance(name, str) and name in table:
+        return table[name]
+    near = get_close_matches(str(name), table, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"choose one of {', '.join(map(repr, table))}"
+    raise UnknownName(f"no {kind} is called {name!r}; {hint}")
+
+
+def as_finite(values: Array, dtype: np.dtype[Any], what: str) -> Array:
+    """Return the values in C order and the network's dtype, or raise if one of them isn't finite there."""
+    with np.errstate(over="ignore"):  # what is too large for the dtype becomes inf, and is named below
+        array = np.ascontiguousarray(values, dtype=dtype)
+    if not np.isfinite(array).all():
+        where = tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"the {what} must be finite {dtype} numbers; at {list(where)} there is {values[where]}")
+    return array
+
+
+def as_count(number: Any, what: str) -> int:
+    """Return a whole number of 1 or more, or raise."""
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+        raise ValueError(f"{what} must be a whole number, 1 or more; got {number!r}")
+    return int(number)

@@ -1,0 +1,76 @@
+"""The losses and their gradients, one row a loss: `y` is what the network says, (batch, out), and `t` what it should.
+
+Both are means over the batch, so that a learning rate means the same for every batch size.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._checks import as_finite
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Loss(NamedTuple):
+    """How targets are read, the loss of a batch, and its gradient at the outputs."""
+
+    read: Callable[[Any, tuple[int, int], np.dtype[Any]], Array]  # targets, shape and dtype of y -> t
+    value: Callable[[Array, Array], Any]  # y, t -> a number
+    gradient: Callable[[Array, Array], Array]  # y, t -> gradient at y, (batch, out)
+
+
+def _read_values(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    t = np.asarray(targets)
+    if t.dtype.kind not in "biuf":
+        raise TypeError(f"the targets of 'mse' must be numbers; their dtype is {t.dtype}")
+    if t.shape == shape[:1] and shape[1] == 1:
+        t = t[:, np.newaxis]  # one output: a plain list of targets has one meaning only
+    if t.shape != shape:
+        raise ValueError(f"the targets of 'mse' must have the shape of the outputs, {shape}; theirs is {t.shape}")
+    return as_finite(t, dtype, "targets")
+
+
+def _read_labels(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:  # noqa: ARG001 - as in its row
+    batch, classes = shape
+    t = np.asarray(targets)
+    if classes < 2:
+        raise ValueError(
+            "'cross_entropy' over one output is zero whatever the weights; give the network 2 or more outputs"
+        )
+    if t.dtype.kind not in "iu":
+        raise TypeError(
+            f"the targets of 'cross_entropy' must be integer labels, 0 to {classes - 1}; their dtype is {t.dtype}"
+        )
+    if t.shape != (batch,):
+        raise ValueError(
+            f"the targets of 'cross_entropy' must be one label a row, shape ({batch},); theirs is {t.shape}"
+        )
+    if t.min() < 0 or t.max() >= classes:
+        wrong = t[(t < 0) | (t >= classes)][0]
+        raise ValueError(f"label {wrong} is out of range: with {classes} outputs, labels go from 0 to {classes - 1}")
+    return t.astype(np.intp)
+
+
+def _log_softmax(y: Array) -> Array:
+    shifted = y - y.max(axis=1, keepdims=True)  # the largest becomes 0, so that no exp overflows
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def _cross_entropy(y: Array, t: Array) -> Any:
+    return -_log_softmax(y)[np.arange(len(t)), t].mean()
+
+
+def _cross_entropy_gradient(y: Array, t: Array) -> Array:
+    g = np.exp(_log_softmax(y))
+    g[np.arange(len(t)), t] -= 1
+    return g / len(t)
+
+
+# fmt: off
+LOSSES = {
+    "mse":           Loss(_read_values, lambda y, t: np.square(y - t).mean(), lambda y, t: (y - t) * (2 / y.size)),
+    "cross_entropy": Loss(_read_labels, _cross_entropy,                       _cross_entropy_gradient),
+}
+# fmt: on

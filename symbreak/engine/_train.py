@@ -1,0 +1,151 @@
+"""Training: gradients, steps, and the history of the losses."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from symbreak.streams import Key, RngLike, as_key
+
+from ._checks import as_count, look_up
+from ._history import Diverged, History
+from ._losses import LOSSES
+from ._network import Gradients, Network, read_batch
+from ._optimizers import AbstractOptimizer
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What a callback is told after each step.
+
+    Attributes
+    ----------
+    number
+        The step, from 0.
+    network
+        The network, after the update. Its parameters are the live arrays: copy what you keep.
+    gradients
+        The loss, gradients, error signals and activations of this step's batch, from before the update.
+    """
+
+    number: int
+    network: Network
+    gradients: Gradients
+
+
+def train(
+    net: Network,
+    x: Any,
+    y: Any,
+    *,
+    optimizer: AbstractOptimizer,
+    steps: int,
+    loss: str = "mse",
+    batch_size: int | None = None,
+    rng: RngLike = 0,
+    callback: Callable[[Step], object] | None = None,
+) -> History:
+    """Train a network in place.
+
+    Parameters
+    ----------
+    net
+        The network, whose parameters are changed.
+    x, y
+        Inputs and targets, as `gradients` takes them.
+    optimizer
+        Such as ``SGD(0.1)``. Its state starts anew.
+    steps
+        How many updates, at least 1.
+    loss
+        ``"mse"`` or ``"cross_entropy"``.
+    batch_size
+        Rows a step. None takes all of them at every step; a number goes through the rows in an order that is drawn anew
+        for each pass, the last batch of a pass holding what is left.
+    rng
+        What the order of the rows is drawn from. Unlike elsewhere it is a fixed seed by default.
+    callback
+        Called after every update with a `Step`.
+
+    Returns
+    -------
+    History
+        The loss before every update.
+
+    Raises
+    ------
+    Diverged
+        The loss or a parameter is no longer finite. The error has the step and the history up to it.
+    ValueError, TypeError, UnknownName
+        As for `gradients`; or a number of steps or rows that makes no sense.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from symbreak import engine
+    >>> net = engine.Network([engine.Dense(np.zeros((1, 2)), np.zeros(1))])
+    >>> x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> history = engine.train(net, x, x @ [2.0, -1.0] + 0.5, optimizer=engine.SGD(0.5), steps=200)
+    >>> net.parameters["layers.0.weight"].round(6), net.parameters["layers.0.bias"].round(6)
+    (array([[ 2., -1.]]), array([0.5]))
+    """
+    row = look_up(LOSSES, loss, "loss")
+    x, t = read_batch(net, x, y, row)
+    steps = as_count(steps, "the number of steps")
+    if not isinstance(optimizer, AbstractOptimizer):
+        raise TypeError(f"the optimizer must be one such as engine.SGD(0.1); got {optimizer!r}")
+    batches = _batches(len(x), batch_size, rng)
+    parameters = net.parameters
+    states = {name: optimizer.start(parameter) for name, parameter in parameters.items()}
+    losses = np.empty(steps)
+    for number in range(steps):
+        rows = next(batches)
+        with np.errstate(all="ignore"):  # what is not finite is told by the errors below
+            found = net.gradients(x[rows], t[rows], row)
+            losses[number] = found.loss
+            if not np.isfinite(found.loss):
+                raise _diverged(f"the loss became {found.loss}", number, losses, loss, optimizer)
+            for name, parameter in parameters.items():
+                states[name] = optimizer.step(parameter, found.parameters[name], states[name])
+        if callback is not None:
+            callback(Step(number, net, found))
+    for name, parameter in parameters.items():
+        if not np.isfinite(parameter).all():
+            raise _diverged(f"{name!r} holds values that are not finite", steps, losses, loss, optimizer)
+    return History(losses, loss, optimizer)
+
+
+def _diverged(what: str, step: int, losses: Array, loss: str, optimizer: AbstractOptimizer) -> Diverged:
+    history = History(losses[:step].copy(), loss, optimizer)
+    before = f", after {history.losses[-1]:.6g}" if step else ""
+    return Diverged(
+        f"{what} at step {step}{before}; {optimizer} may take too large steps, or the inputs may need scaling. The "
+        f"losses up to there are in the error's `history`",
+        step,
+        history,
+    )
+
+
+def _batches(count: int, size: int | None, rng: RngLike) -> Iterator[Any]:
+    """Return the endless rows of the batches; all of them, in their order, where `size` is None."""
+    if size is not None and as_count(size, "the batch size") > count:
+        raise ValueError(f"the batch size, {size}, is more than the {count} rows there are; None takes all of them")
+    return _all_rows() if size is None else _shuffled_rows(count, size, as_key(rng))
+
+
+def _all_rows() -> Iterator[slice]:
+    while True:
+        yield slice(None)
+
+
+def _shuffled_rows(count: int, size: int, key: Key) -> Iterator[Array]:
+    epoch = 0
+    while True:
+        words = key[f"epoch.{epoch}"].bit_generator("batches").random_raw(count)
+        order = np.argsort(words, kind="stable")
+        yield from (order[start : start + size] for start in range(0, count, size))
+        epoch += 1

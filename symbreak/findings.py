@@ -1,0 +1,222 @@
+"""The vocabulary of the diagnostic: what can be found, how grave it is, and what to do about it.
+
+One table says all of it. `symbreak explain`, `symbreak list` and one page of the documentation for each code are made
+from the same rows, so that a new code is one new row.
+"""
+
+import difflib
+import enum
+from dataclasses import dataclass
+from typing import final
+
+__all__ = ["CODES", "Code", "Finding", "Level", "nearest_codes", "select_codes"]
+
+
+@final
+class Level(enum.IntEnum):
+    """How grave a finding is; a later level is graver.
+
+    Examples
+    --------
+    >>> Level.NOTE < Level.WARNING < Level.ERROR
+    True
+    >>> str(Level.WARNING)
+    'warning'
+    """
+
+    NOTE = 1
+    WARNING = 2
+    ERROR = 3
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@final
+@dataclass(frozen=True)
+class Code:
+    """One kind of finding: a code, how grave it is, and what is known about it.
+
+    Parameters
+    ----------
+    code
+        Two letters and three digits. The first digit is the family: 1 for one weight, 3 for files.
+    level
+        How grave a finding of this kind is.
+    sentence
+        What was found, in a few words.
+    why
+        What it means for training.
+    causes
+        What usually brings it about.
+    fix
+        What to do about it.
+    """
+
+    code: str
+    level: Level
+    sentence: str
+    why: str
+    causes: tuple[str, ...]
+    fix: str
+
+
+@final
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found, and where.
+
+    Parameters
+    ----------
+    code
+        A code of the table `CODES`, such as ``"SB102"``.
+    level
+        How grave it is.
+    where
+        The file, the array and the axis, as far as there are any.
+    groups
+        The units meant, class by class, numbered from 0 along the axis of `where`. Empty where a whole array or a whole
+        file is meant.
+    message
+        What was found, with the numbers of the units.
+    fix
+        What to do about it.
+
+    Examples
+    --------
+    >>> finding = Finding.of("SB102", "fc1.weight", "2 units are equal: 3, 17", groups=((3, 17),))
+    >>> finding.level, finding.groups
+    (<Level.WARNING: 2>, ((3, 17),))
+    """
+
+    code: str
+    level: Level
+    where: str
+    groups: tuple[tuple[int, ...], ...]
+    message: str
+    fix: str
+
+    @classmethod
+    def of(
+        cls, code: str, where: str, message: str, groups: tuple[tuple[int, ...], ...] = (), fix: str | None = None
+    ) -> "Finding":
+        """Make a finding with the level, and unless told otherwise the remedy, that the table gives for its code."""
+        row = CODES[code]
+        return cls(code, row.level, where, groups, message, row.fix if fix is None else fix)
+
+
+_TABLE = (
+    Code(
+        "SB101",
+        Level.ERROR,
+        "constant weight: all units equal",
+        "Every unit of the layer computes the same value, gets the same error signal and makes the same update. As "
+        "long as nothing else tells the units apart, the layer works like one unit, however wide it is and for however "
+        "long it is trained.",
+        (
+            "the weight was filled with zeros, ones or another constant",
+            "the model was saved before it was initialized or loaded",
+            "one row was copied to all the others",
+        ),
+        "draw the weight from a random initializer, such as HeNormal() or GlorotUniform()",
+    ),
+    Code(
+        "SB102",
+        Level.WARNING,
+        "units with equal incoming weights",
+        "Units that read the same values with the same weights differ only by their biases. If their biases and their "
+        "outgoing weights are equal too, they get the same update at every step and never separate; if only their "
+        "outgoing weights differ, the next step separates them.",
+        (
+            "rows were copied to widen a layer, and no noise was added",
+            "shards or groups of rows were drawn from one seed",
+            "two units were set by hand to the same values",
+            "the weight has so few values or so few bits that equal rows come up by chance",
+        ),
+        "draw the equal units again from a random initializer, or add a little noise to all of a group but one",
+    ),
+    Code(
+        "SB106",
+        Level.WARNING,
+        "units whose incoming weights are all zero",
+        "Such a unit gives the same value for every input. Several of them with equal biases are tied as well. Behind "
+        "a ReLU with a bias of zero or below, nothing that they do reaches the loss, and they never learn.",
+        (
+            "the weight was only partly initialized or loaded",
+            "rows were pruned, or padded to a round number",
+            "an embedding has rows for tokens that never occur",
+        ),
+        "draw these units from a random initializer, or remove them if they are padding",
+    ),
+    Code(
+        "SB108",
+        Level.ERROR,
+        "values that are not finite",
+        "One value that is infinite or not a number spreads to everything that is computed from it, usually to the "
+        "loss and, one step later, to every weight.",
+        (
+            "training diverged: too high a learning rate, or an overflow in half precision",
+            "a division by zero or the logarithm of zero on the way to the loss",
+            "memory that was never written was saved",
+        ),
+        "go back to a checkpoint from before the values appeared, or draw the units again",
+    ),
+    Code(
+        "SB301",
+        Level.ERROR,
+        "file or tensor that cannot be read",
+        "Nothing is known about what was not read, so the verdict does not cover it. No part of a file is ever "
+        "executed to read it.",
+        (
+            "the path is wrong, or the file may not be read",
+            "the file is cut off, damaged, or not of the kind that its name says",
+            "the file is of a kind that is refused because reading it could run code",
+            "the folder holds no checkpoint",
+        ),
+        "check the path, fetch the file again, or save the weights as safetensors, npz or npy",
+    ),
+)
+
+CODES: dict[str, Code] = {row.code: row for row in _TABLE}
+
+
+def select_codes(prefix: str) -> tuple[str, ...]:
+    """Return the codes that begin with `prefix`, in either case: one code, a family, or all of them.
+
+    Parameters
+    ----------
+    prefix
+        ``"SB102"``, ``"SB10"``, ``"SB1"``, ``"sb"``, ...
+
+    Raises
+    ------
+    ValueError
+        If no code begins so; the message names the nearest ones.
+
+    Examples
+    --------
+    >>> select_codes("SB10")
+    ('SB101', 'SB102', 'SB106', 'SB108')
+    """
+    wanted = prefix.strip().upper()
+    found = tuple(code for code in CODES if wanted and code.startswith(wanted))
+    if not found:
+        raise ValueError(f"no code begins with {prefix!r}; the nearest are {', '.join(nearest_codes(prefix))}")
+    return found
+
+
+def nearest_codes(text: str, count: int = 3) -> tuple[str, ...]:
+    """Return the `count` codes that are written most like `text`, the nearest first.
+
+    Examples
+    --------
+    >>> nearest_codes("SB302", count=2)
+    ('SB102', 'SB301')
+    """
+    wanted = text.strip().upper()
+
+    def distance(code: str) -> tuple[float, int]:
+        differing = sum(mine != yours for mine, yours in zip(wanted, code, strict=False))
+        return -difflib.SequenceMatcher(None, wanted, code).ratio(), differing
+
+    return tuple(sorted(CODES, key=distance)[:count])

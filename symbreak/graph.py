@@ -1,0 +1,458 @@
+"""A network as data: which spaces of units there are, and which weights write to them and read from them.
+
+This is what the parts of symbreak hand to each other: the engine and the checkpoint readers yield a `LayerGraph`,
+the diagnosis and the repairs take one. It says how arrays are wired, which is what ties depend on, and nothing of how a
+network is run.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import pairwise
+from typing import Any, NamedTuple, final
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+ROLES = {
+    "out": "writes to a space, one slice a unit",
+    "in": "reads from a space, one slice a unit",
+    "stack": "stacked copies: experts, members",
+    "head": "attention heads",
+    "receptive": "positions of a kernel",
+    "gate": "gate slices of one unit, such as the four of an LSTM",
+}
+SPACELESS = ("receptive", "gate")  # their indices are positions, each compared apart, and not units
+
+KINDS = ("bias", "scale", "shift", "mean", "variance", "slope", "constant")
+
+
+class Axis(NamedTuple):
+    """What one axis of an array stands for: a role (a key of `ROLES`), and the space that it runs over."""
+
+    role: str
+    space: str | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Space:
+    """A set of units that share one axis.
+
+    Parameters
+    ----------
+    name
+        Its name, unique in the graph.
+    units
+        How many units it has, at least 1.
+    activation
+        The function through which its units pass, by name. It is recorded, not evaluated.
+    """
+
+    name: str
+    units: int
+    activation: str = "identity"
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, "a space")
+        _check_name(self.activation, f"the activation of space {self.name!r}")
+        if isinstance(self.units, bool) or not isinstance(self.units, int | np.integer) or self.units < 1:
+            raise ValueError(f"space {self.name!r} needs a whole number of units, 1 or more, not {self.units!r}")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """One array that reads from one space and writes to another, or to the same.
+
+    Parameters
+    ----------
+    name
+        Its name, unique in the graph.
+    array
+        Its values, of any dtype; held as a read-only view, not copied.
+    axes
+        One `Axis` (or pair of role and space) for each axis of the array, with at least one ``out`` and one ``in``.
+    also
+        Further uses of the same array, each a tuple of axes: an embedding that is also the output layer, or one layer
+        that is applied several times.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> table = np.zeros((100, 16))
+    >>> tied = Weight(
+    ...     "embedding.weight",
+    ...     table,
+    ...     [("in", "tokens"), ("out", "stream")],
+    ...     also=[[("out", "logits"), ("in", "stream")]],
+    ... )
+    >>> len(tied.uses)
+    2
+    """
+
+    name: str
+    array: Array
+    axes: tuple[Axis, ...]
+    also: tuple[tuple[Axis, ...], ...] = ()
+
+    def __init__(
+        self,
+        name: str,
+        array: Array,
+        axes: Sequence[tuple[str, str | None]],
+        also: Sequence[Sequence[tuple[str, str | None]]] = (),
+    ) -> None:
+        _check_name(name, "a weight")
+        _set(self, name=name, array=_read_only(array, name), axes=_axes(axes, name))
+        _set(self, also=tuple(_axes(use, name) for use in also))
+        for use in self.uses:
+            _check_axis_count(self.array, use, name)
+            for role, what in (("out", "writes to"), ("in", "reads from")):
+                if role not in (axis.role for axis in use):
+                    raise ValueError(
+                        f"weight {name!r} has no {role!r} axis, so no space that it {what}: its axes are "
+                        f"{_describe(use)}; what belongs to the units of one space goes into `per_unit`"
+                    )
+
+    @property
+    def uses(self) -> tuple[tuple[Axis, ...], ...]:
+        """The axes of each use of the array: `axes` first, then those of `also`."""
+        return (self.axes, *self.also)
+
+    def spaces(self, role: str) -> tuple[str, ...]:
+        """Names of the spaces that the axes of one role run over, in all uses, each once."""
+        return tuple(dict.fromkeys(axis.space for use in self.uses for axis in use if axis.role == role and axis.space))
+
+    def __repr__(self) -> str:
+        also = "".join(f"; also {_describe(use)}" for use in self.also)
+        return f"Weight({self.name!r}, {self.array.shape} {self.array.dtype}: {_describe(self.axes)}{also})"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class PerUnit:
+    """An array with one value, or one of each gate, head or copy, for every unit of one space: a bias, a norm's scale.
+
+    Parameters
+    ----------
+    name
+        Its name, unique in the graph.
+    array
+        Its values; held as a read-only view, not copied.
+    axes
+        One `Axis` for each axis of the array. Exactly one is ``out``, the space whose units it belongs to, and none is
+        ``in``.
+    kind
+        One of ``bias``, ``scale``, ``shift``, ``mean``, ``variance``, ``slope``, ``constant``.
+    """
+
+    name: str
+    array: Array
+    axes: tuple[Axis, ...]
+    kind: str = "bias"
+
+    def __init__(self, name: str, array: Array, axes: Sequence[tuple[str, str | None]], kind: str = "bias") -> None:
+        _check_name(name, "a per-unit parameter")
+        _check_known(kind, KINDS, f"kind of per-unit parameter (for {name!r})")
+        _set(self, name=name, array=_read_only(array, name), axes=_axes(axes, name), kind=kind)
+        _check_axis_count(self.array, self.axes, name)
+        roles = [axis.role for axis in self.axes]
+        if roles.count("out") != 1 or "in" in roles:
+            raise ValueError(
+                f"per-unit parameter {name!r} needs exactly one 'out' axis and no 'in' axis, for the one space whose "
+                f"units it belongs to; its axes are {_describe(self.axes)}"
+            )
+
+    @property
+    def space(self) -> str:
+        """Name of the space whose units it belongs to."""
+        return next(axis.space for axis in self.axes if axis.role == "out" and axis.space)
+
+    def __repr__(self) -> str:
+        return f"PerUnit({self.name!r}, {self.array.shape} {self.array.dtype}: {self.kind}, {_describe(self.axes)})"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LayerGraph:
+    """Spaces of units, the weights between them, and the parameters of their units.
+
+    Parameters
+    ----------
+    spaces
+        The spaces, in the order in which they are to be shown.
+    connections
+        The weights, in order. Several may write to one space (a residual stream), and one may read and write the same
+        (a recurrent weight).
+    per_unit
+        The per-unit parameters, in order.
+    inputs, outputs
+        Names of the spaces that the world outside sees. Their units are told apart by what they mean, so they are never
+        tied. A space may be both.
+
+    Raises
+    ------
+    TypeError
+        An array that is none, or that holds no numbers.
+    ValueError
+        Sizes that don't meet, a name used twice, or an axis that names no space of the graph.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> graph = LayerGraph(
+    ...     spaces=[Space("input", 3), Space("state", 5, "tanh"), Space("output", 2)],
+    ...     connections=[
+    ...         Weight("read", np.ones((5, 3)), [("out", "state"), ("in", "input")]),
+    ...         Weight("recur", np.eye(5), [("out", "state"), ("in", "state")]),
+    ...         Weight("write", np.ones((2, 5)), [("out", "output"), ("in", "state")]),
+    ...     ],
+    ...     per_unit=[PerUnit("bias", np.zeros(5), [("out", "state")])],
+    ...     inputs=["input"],
+    ...     outputs=["output"],
+    ... )
+    >>> graph.writers("state"), graph.readers("state")
+    (('read', 'recur'), ('recur', 'write'))
+    >>> print(graph)
+    LayerGraph: 3 spaces, 3 weights, 1 per-unit parameter
+      space   units  activation  written by   read by
+      input       3  identity    (input)      read
+      state       5  tanh        read, recur  recur, write
+      output      2  identity    write        (output)
+    """
+
+    spaces: tuple[Space, ...]
+    connections: tuple[Weight, ...]
+    per_unit: tuple[PerUnit, ...] = ()
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        spaces: Iterable[Space],
+        connections: Iterable[Weight],
+        per_unit: Iterable[PerUnit] = (),
+        *,
+        inputs: Iterable[str] = (),
+        outputs: Iterable[str] = (),
+    ) -> None:
+        for what, seen in (("inputs", inputs), ("outputs", outputs)):
+            if isinstance(seen, str):
+                raise TypeError(f"`{what}` takes a list of names: [{seen!r}], not {seen!r}")
+        _set(self, spaces=_tuple_of(Space, spaces), connections=_tuple_of(Weight, connections))
+        _set(self, per_unit=_tuple_of(PerUnit, per_unit), inputs=tuple(inputs), outputs=tuple(outputs))
+        _check_unique([space.name for space in self.spaces], "spaces")
+        names = [weight.name for weight in self.connections] + [each.name for each in self.per_unit]
+        _check_unique(names, "weights or per-unit parameters")
+        for name in (*self.inputs, *self.outputs):
+            self.space(name)
+        for weight in self.connections:
+            for use in weight.uses:
+                self._check_sizes(weight.name, weight.array, use)
+        for each in self.per_unit:
+            self._check_sizes(each.name, each.array, each.axes)
+
+    def _check_sizes(self, name: str, array: Array, axes: tuple[Axis, ...]) -> None:
+        for number, (size, axis) in enumerate(zip(array.shape, axes, strict=True)):
+            if axis.space is not None and (units := self.space(axis.space).units) != size:
+                raise ValueError(
+                    f"sizes don't meet: axis {number} ({axis.role!r}) of {name!r}, shape {array.shape}, has size {size}"
+                    f", but space {axis.space!r} has {units} units"
+                )
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        """The array of each weight by name, in order, without the per-unit parameters; read-only views."""
+        return {weight.name: weight.array for weight in self.connections}
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The array of each weight, then of each per-unit parameter, by name; read-only views."""
+        return self.weights | {each.name: each.array for each in self.per_unit}
+
+    def space(self, name: str) -> Space:
+        """Return the space of that name, or raise a ValueError with the nearest names."""
+        _check_known(name, [space.name for space in self.spaces], "space")
+        return next(space for space in self.spaces if space.name == name)
+
+    def writers(self, space: str) -> tuple[str, ...]:
+        """Names of the weights that write to a space, in order."""
+        name = self.space(space).name
+        return tuple(weight.name for weight in self.connections if name in weight.spaces("out"))
+
+    def readers(self, space: str) -> tuple[str, ...]:
+        """Names of the weights that read from a space, in order."""
+        name = self.space(space).name
+        return tuple(weight.name for weight in self.connections if name in weight.spaces("in"))
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{space.name}: {space.units}" for space in self.spaces)
+        return f"LayerGraph({sizes}; {_count(len(self.connections), 'weight')})"
+
+    def __str__(self) -> str:
+        counts = [
+            (len(self.spaces), "space"),
+            (len(self.connections), "weight"),
+            (len(self.per_unit), "per-unit parameter"),
+        ]
+        rows = [("space", "units", "activation", "written by", "read by")]
+        for space in self.spaces:
+            written = [*self.writers(space.name), *(["(input)"] if space.name in self.inputs else [])]
+            read = [*self.readers(space.name), *(["(output)"] if space.name in self.outputs else [])]
+            by = (", ".join(written) or "nothing", ", ".join(read) or "nothing")
+            rows.append((space.name, str(space.units), space.activation, *by))
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines = [
+            "LayerGraph: " + ", ".join(_count(number, what) for number, what in counts if number or what == "space")
+        ]
+        for row in rows:
+            cells = [
+                cell.rjust(w) if i == 1 else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            ]
+            lines.append(("  " + "  ".join(cells)).rstrip())
+        return "\n".join(lines)
+
+
+def chain(layers: Sequence[tuple[Array, Array | None]], activation: str | Sequence[str] = "tanh") -> LayerGraph:
+    """Wire dense layers one after the other.
+
+    Parameters
+    ----------
+    layers
+        Pairs of weight, (out, in), and bias, (out,) or None, first layer first.
+    activation
+        The activation of every hidden space; the outputs are then linear. Or one name a layer, that of the outputs
+        included.
+
+    Returns
+    -------
+    LayerGraph
+        Layer ``n`` has the weight ``layers.n.weight`` and the bias ``layers.n.bias``, and writes to the space
+        ``layers.n``, the last to ``output``. The first reads from ``input``.
+
+    Raises
+    ------
+    TypeError
+        A weight or bias that is not an array.
+    ValueError
+        No layers, a weight that has not two axes, or sizes that don't meet.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(chain([(np.ones((8, 2)), np.zeros(8)), (np.ones((1, 8)), None)]))
+    LayerGraph: 3 spaces, 2 weights, 1 per-unit parameter
+      space     units  activation  written by       read by
+      input         2  identity    (input)          layers.0.weight
+      layers.0      8  tanh        layers.0.weight  layers.1.weight
+      output        1  identity    layers.1.weight  (output)
+    """
+    layers = list(layers)
+    if not layers:
+        raise ValueError("a chain needs at least one layer: [(weight, bias), ...]")
+    for number, pair in enumerate(layers):
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"layer {number} must be a pair (weight, bias), with None for no bias; got {_short(pair)}")
+    names = [f"layers.{number}" for number in range(len(layers))]
+    hidden = [activation] * (len(layers) - 1) + ["identity"] if isinstance(activation, str) else list(activation)
+    if len(hidden) != len(layers):
+        raise ValueError(
+            f"{len(layers)} layers need {len(layers)} activations, one a layer, not {len(hidden)}: {hidden}"
+        )
+
+    for name, (weight, _) in zip(names, layers, strict=True):
+        if _read_only(weight, f"{name}.weight").ndim != 2:
+            raise ValueError(f"'{name}.weight' must have two axes, (out, in); its shape is {weight.shape}")
+    for (below, (lower, _)), (name, (upper, _)) in pairwise(zip(names, layers, strict=True)):
+        if lower.shape[0] != upper.shape[1]:
+            raise ValueError(
+                f"sizes don't meet: '{below}.weight' {lower.shape} writes {lower.shape[0]} units, "
+                f"but '{name}.weight' {upper.shape} reads {upper.shape[1]}; weights are (out, in)"
+            )
+    spaces = [Space("input", layers[0][0].shape[1])]
+    connections, per_unit = [], []
+    for name, space, (weight, bias), function in zip(names, [*names[:-1], "output"], layers, hidden, strict=True):
+        connections.append(Weight(f"{name}.weight", weight, [("out", space), ("in", spaces[-1].name)]))
+        spaces.append(Space(space, weight.shape[0], function))
+        if bias is not None:
+            per_unit.append(PerUnit(f"{name}.bias", bias, [("out", space)]))
+    return LayerGraph(spaces, connections, per_unit, inputs=["input"], outputs=["output"])
+
+
+def _set(instance: object, **fields: object) -> None:
+    for name, value in fields.items():
+        object.__setattr__(instance, name, value)
+
+
+def _tuple_of(kind: type, items: Iterable[Any]) -> tuple[Any, ...]:
+    items = tuple(items)
+    for item in items:
+        if not isinstance(item, kind):
+            raise TypeError(f"expected a {kind.__name__}, got {_short(item)}")
+    return items
+
+
+def _read_only(array: Array, name: str) -> Array:
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name!r} must be a NumPy array, not {_short(array)}; use np.asarray")
+    if array.dtype.kind in "SUMm" or array.dtype.names:
+        raise TypeError(f"{name!r} must hold numbers; its dtype is {array.dtype}")
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _axes(axes: Sequence[tuple[str, str | None]], name: str) -> tuple[Axis, ...]:
+    result = []
+    for axis in axes:
+        if not isinstance(axis, tuple | list) or not 1 <= len(axis) <= 2:
+            raise TypeError(f"an axis of {name!r} must be a pair like ('out', 'hidden'), not {axis!r}")
+        role, space = Axis(*axis)
+        _check_known(role, ROLES, f"role of an axis (of {name!r})")
+        if role in SPACELESS and space is not None:
+            raise ValueError(f"an axis of {name!r} has role {role!r}, which runs over no space, but names {space!r}")
+        if role not in SPACELESS and space is None:
+            raise ValueError(f"an axis of {name!r} has role {role!r} and must name its space: ({role!r}, 'name')")
+        result.append(Axis(role, space))
+    return tuple(result)
+
+
+def _check_axis_count(array: Array, axes: tuple[Axis, ...], name: str) -> None:
+    if array.ndim != len(axes):
+        raise ValueError(
+            f"{name!r} has shape {array.shape}, {array.ndim} axes, but {len(axes)} are named: {_describe(axes)}"
+        )
+
+
+def _check_name(name: object, what: str) -> None:
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{what} needs a name, a string that is not empty; got {name!r}")
+
+
+def _check_unique(names: list[str], what: str) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"two {what} are called {twice[0]!r}; names must be unique")
+
+
+def _check_known(name: object, known: Iterable[str], what: str) -> None:
+    known = list(known)
+    if name not in known:
+        near = get_close_matches(str(name), known, n=3, cutoff=0.5) or known[:6]
+        raise ValueError(
+            f"no {what} is called {name!r}; did you mean {', '.join(map(repr, near)) or 'nothing: there is none'}?"
+        )
+
+
+def _describe(axes: tuple[Axis, ...]) -> str:
+    return "(" + ", ".join(f"{axis.role} {axis.space}" if axis.space else axis.role for axis in axes) + ")"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return f"a {type(value).__name__}: {text if len(text) <= 60 else text[:57] + '...'}"

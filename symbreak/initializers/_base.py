@@ -1,0 +1,366 @@
+"""The abstract initializer: one method to write, and what the base class makes of it.
+
+The law: ``region(shape, index, rng)`` is ``self(shape, rng)[index]``, bit for bit; ``fill`` and threads change nothing.
+"""
+
+import abc
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, ClassVar, Literal, dataclass_transform
+
+import numpy as np
+import numpy.typing as npt
+
+from ..axes import Axes, AxesLike, as_shape
+from ..dtypes import DTypeLike, as_float_dtype, compute_dtype
+from ..streams import Key, RngLike, Stream, Window, as_key
+from ..streams._window import PIECE, region
+
+Array = npt.NDArray[Any]
+Ties = Literal["breaks", "ties", "zeroes"]
+MOST_WORKERS = 4  # by default: beyond that the memory's bandwidth is the limit
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What an initializer promises about the entries of a weight, before they are rounded to its dtype.
+
+    Attributes
+    ----------
+    mean, std
+        Of an entry, over seeds.
+    low, high
+        Bounds that no entry passes, up to one rounding.
+    singular_values
+        Smallest and largest singular value of each (units, incoming) matrix where the class fixes them, else None.
+    """
+
+    mean: float
+    std: float
+    low: float
+    high: float
+    singular_values: tuple[float, float] | None = None
+
+
+@dataclass_transform(frozen_default=True)
+class AbstractInitializer(abc.ABC):
+    """Base class of the initializers: subclass it and write ``sample``.
+
+    Subclasses are made frozen dataclasses: their annotated fields are the constructor's parameters, and instances
+    compare, hash and print by them. They hold no seed and no state.
+
+    Attributes
+    ----------
+    ties
+        What the class means to do: ``"breaks"`` (no two units equal), ``"ties"`` (all or some equal, on purpose) or
+        ``"zeroes"``.
+    elementwise
+        True if an entry depends on its own position, the shape and the axes alone. Then regions, threads and `fill`
+        cost in proportion to what is asked for; else the whole weight is made each time.
+    portable
+        True if the bits are the same on every machine; False for a class that goes through BLAS.
+
+    Examples
+    --------
+    >>> import symbreak as sb
+    >>> class Signs(sb.AbstractInitializer):
+    ...     "Each weight is plus or minus `size`."
+    ...     size: float = 1.0
+    ...
+    ...     def sample(self, shape, stream, axes):
+    ...         return stream.sign(shape) * self.size
+    >>> Signs(0.5)((2, 3), rng=0).shape
+    (2, 3)
+    >>> Signs(0.5)
+    Signs(size=0.5)
+    """
+
+    ties: ClassVar[Ties] = "breaks"
+    elementwise: ClassVar[bool] = True
+    portable: ClassVar[bool] = True
+    name: ClassVar[str | None] = None  # set by `register`
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclass(frozen=True, repr=False)(cls)
+
+    @abc.abstractmethod
+    def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
+        """Make the weight.
+
+        Parameters
+        ----------
+        shape
+            Of the whole weight. Never empty.
+        stream
+            Where random numbers come from. Seen through a window it gives the values at some positions only, flat; an
+            elementwise class need not care.
+        axes
+            The layout as it was given; :meth:`Axes.of(axes, shape) <symbreak.Axes.of>` fills in the default.
+
+        Returns
+        -------
+        numpy.ndarray
+            Float32 or float64 (``stream.dtype``), of `shape`; for an elementwise class, of the shape that the stream's
+            draws have.
+        """
+
+    def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
+        """State mean, standard deviation and bounds of the entries of a weight.
+
+        Parameters
+        ----------
+        shape
+            Of the weight.
+        axes
+            Its layout.
+
+        Returns
+        -------
+        Moments
+
+        Raises
+        ------
+        NotImplementedError
+            If the class states none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not state its moments; write `expected(shape, axes)`")
+
+    def __call__(
+        self,
+        shape: Any,
+        rng: RngLike = None,
+        *,
+        dtype: DTypeLike = "float32",
+        axes: AxesLike = None,
+        workers: int | None = None,
+    ) -> Array:
+        """Make a weight.
+
+        Parameters
+        ----------
+        shape
+            Of the weight.
+        rng
+            A :class:`Key`, None (fresh entropy), an integer or integers, or NumPy's SeedSequence, BitGenerator or
+            Generator. Two calls with the same plain integer share a stream; name parameters with keys.
+        dtype
+            float16, float32, float64, bfloat16 or an 8-bit float. Values are computed in float32 (float64 for
+            float64) and rounded once.
+        axes
+            The layout: ``"oi"``, ``"io"``, ``"oihw"``, ``"hwio"``, ..., or :class:`Axes`.
+        workers
+            Threads; by default up to four for large weights. They change the time, never the bits.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of `shape` and `dtype`, C-ordered.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a shape, dtype, axes or rng that makes no sense.
+        """
+        sizes = as_shape(shape)
+        out = np.empty(sizes, as_float_dtype(dtype))
+        return self._fill(out, sizes, Window.whole(out.size), as_key(rng), _as_axes(axes, sizes), workers)
+
+    def fill(self, out: Array, rng: RngLike = None, *, axes: AxesLike = None, workers: int | None = None) -> Array:
+        """Write a weight into an array that exists.
+
+        Parameters
+        ----------
+        out
+            A writeable array or memory map of a floating type and any strides.
+        rng, axes, workers
+            As for calling the initializer.
+
+        Returns
+        -------
+        numpy.ndarray
+            `out`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `out` is not a writeable floating array, before anything is written.
+        """
+        if not isinstance(out, np.ndarray):
+            raise TypeError(f"`out` is a NumPy array; got {type(out).__name__}")
+        as_float_dtype(out.dtype)
+        if not out.flags.writeable:
+            raise ValueError("`out` is read-only; pass an array that may be written")
+        key, found = as_key(rng), _as_axes(axes, out.shape)
+        if out.flags.c_contiguous and out.dtype.isnative:
+            self._fill(out.view(np.ndarray), out.shape, Window.whole(out.size), key, found, workers)
+            return out
+        if not self.elementwise:
+            out[...] = self._whole(out.shape, key, found, out.dtype)
+            return out
+        dtype = as_float_dtype(out.dtype)
+        for box, begin, end in _boxes(out.shape):
+            part = np.empty(end - begin, dtype)
+            window = Window(out.size, np.array([begin]), end - begin)
+            self._fill(part, out.shape, window, key, found, workers)
+            out[box] = part.reshape(out[box].shape)
+        return out
+
+    def region(
+        self,
+        shape: Any,
+        index: Any,
+        rng: RngLike = None,
+        *,
+        dtype: DTypeLike = "float32",
+        axes: AxesLike = None,
+        workers: int | None = None,
+    ) -> Array:
+        """Make part of a weight: ``self(shape, rng)[index]``, bit for bit.
+
+        Parameters
+        ----------
+        shape
+            Of the whole weight.
+        index
+            Integers, slices with any step, Ellipsis and None, alone or in a tuple.
+        rng, dtype, axes, workers
+            As for calling the initializer.
+
+        Returns
+        -------
+        numpy.ndarray
+            At a cost in proportion to its size where the class is elementwise; else the whole is made and cut.
+
+        Raises
+        ------
+        IndexError
+            If the index does not fit the shape or is of another kind.
+
+        Examples
+        --------
+        >>> import numpy as np, symbreak as sb
+        >>> part = sb.HeNormal().region((1_000_000, 4096), np.s_[0:2, 512:1024], rng=0)
+        >>> part.shape
+        (2, 512)
+        """
+        sizes = as_shape(shape)
+        key, found = as_key(rng), _as_axes(axes, sizes)
+        kind = as_float_dtype(dtype)
+        window, result, flips = region(sizes, index)
+        if not self.elementwise:
+            return np.array(self._whole(sizes, key, found, kind)[index], order="C")
+        out = np.empty(result, kind)
+        self._fill(out, sizes, window, key, found, workers)
+        return np.ascontiguousarray(out[flips]) if result else out
+
+    def to_config(self) -> dict[str, Any]:
+        """Give a dict of plain values, for JSON, from which :func:`symbreak.from_config` makes an equal instance."""
+        if self.name is None:
+            raise TypeError(f"{type(self).__name__} is not registered; decorate it with @symbreak.register('a_name')")
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {"name": self.name, **values}
+
+    def __repr__(self) -> str:
+        changed = [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in fields(self)  # type: ignore[arg-type]
+            if field.default is MISSING or getattr(self, field.name) != field.default
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _whole(self, shape: tuple[int, ...], key: Key, axes: Axes | None, dtype: np.dtype[Any]) -> Array:
+        out = np.empty(shape, dtype)
+        return self._fill(out, shape, Window.whole(out.size), key, axes, None)
+
+    def _fill(
+        self, out: Array, shape: tuple[int, ...], window: Window, key: Key, axes: Axes | None, workers: int | None
+    ) -> Array:
+        """Write the values at `window` into the contiguous array `out`."""
+        threads = _as_workers(workers, window.size)
+        if window.size == 0:
+            return out
+        computed = compute_dtype(out.dtype)
+        if not self.elementwise:
+            values = self.sample(shape, Stream(key, dtype=computed), axes)
+            self._check(values, shape, shape)
+            with np.errstate(over="ignore"):
+                out[...] = values
+            return out
+        flat = out.reshape(-1)
+
+        def write(piece: tuple[Window, int, int]) -> None:
+            part, begin, end = piece
+            target = flat[begin:end]
+            buffer = target if target.dtype == computed else None
+            values = self.sample(shape, Stream(key, dtype=computed, window=part, out=buffer), axes)
+            self._check(values, (part.size,), shape)
+            if not np.may_share_memory(values, target):
+                with np.errstate(over="ignore"):
+                    target[...] = values
+
+        _run(write, window.pieces(), threads)
+        return out
+
+    def _check(self, values: Any, wanted: tuple[int, ...], shape: tuple[int, ...]) -> None:
+        got = getattr(values, "shape", None)
+        kind = getattr(values, "dtype", None)
+        if got != wanted or kind not in (np.float32, np.float64):
+            hint = ", or set `elementwise = False` if entries depend on each other" if self.elementwise else ""
+            raise ValueError(
+                f"{type(self).__name__}.sample gave {type(values).__name__} of shape {got} and dtype {kind}; float32 "
+                f"or float64 of shape {wanted} was due for a weight of shape {shape}; draw `shape` whole from the "
+                f"stream and compute entry by entry{hint}"
+            )
+
+
+def _run(write: Callable[[Any], None], pieces: Iterator[Any], threads: int) -> None:
+    if threads == 1:
+        for piece in pieces:
+            write(piece)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # a third of the time to import symbreak
+
+    waiting = list(pieces)
+
+    def work(worker: int) -> None:
+        for piece in waiting[worker::threads]:
+            write(piece)
+
+    with ThreadPoolExecutor(threads) as executor:
+        list(executor.map(work, range(threads)))
+
+
+def _as_workers(workers: int | None, size: int) -> int:
+    if workers is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = min(MOST_WORKERS, cores)
+    elif isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
+        raise ValueError(f"workers is a positive number of threads or None; got {workers!r}")
+    return int(max(1, min(workers, size // PIECE)))
+
+
+def _as_axes(axes: AxesLike, shape: tuple[int, ...]) -> Axes | None:
+    return None if axes is None else Axes.of(axes, shape)
+
+
+def _boxes(shape: tuple[int, ...]) -> Iterator[tuple[tuple[Any, ...], int, int]]:
+    """Cut `shape` into boxes that are contiguous in C order: index, begin, end."""
+    size = int(np.prod(shape, dtype=object))
+    if size == 0:
+        return
+    axis, inner = 0, size
+    while axis < len(shape) and inner // shape[axis] > 16 * PIECE:
+        inner //= shape[axis]
+        axis += 1
+    if axis == len(shape):
+        yield (), 0, size
+        return
+    inner //= shape[axis]
+    step = max(1, 16 * PIECE // inner)
+    for place, outer in enumerate(np.ndindex(shape[:axis])):
+        for first in range(0, shape[axis], step):
+            last = min(first + step, shape[axis])
+            begin = (place * shape[axis] + first) * inner
+            yield (*outer, slice(first, last)), begin, begin + (last - first) * inner

@@ -1,0 +1,36 @@
+"""Checks that constructors share: what came, and what is allowed."""
+
+from typing import Any
+
+import numpy as np
+
+LARGEST = float(np.finfo(np.float32).max)  # values are computed in float32
+
+
+def check_finite(instance: Any, *names: str) -> None:
+    """Make the named fields plain floats; a number that is not finite in float32 is an error."""
+    for name in names:
+        value = getattr(instance, name)
+        if not is_real(value) or not abs(value) <= LARGEST:
+            raise ValueError(f"{type(instance).__name__}: {name} is a finite number within float32; got {value!r}")
+        object.__setattr__(instance, name, float(value))
+
+
+def check_std(instance: Any) -> None:
+    """Make `std` a positive plain float."""
+    check_finite(instance, "std")
+    if instance.std == 0:
+        raise ValueError(
+            f"{type(instance).__name__}: std is 0, which makes every weight equal; for that use "
+            f"`Constant({getattr(instance, 'mean', 0.0)!r})`. The order of the parameters is (std, *, mean): "
+            f"torch's normal_(w, 0, 0.02) is `Normal(0.02)`"
+        )
+    if instance.std < 0:
+        raise ValueError(f"{type(instance).__name__}: std is positive; got {instance.std!r}")
+
+
+def is_real(value: Any) -> bool:
+    """Say whether `value` is a real number: Python's or NumPy's, not a bool."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return bool(value == value)  # NaN isn't

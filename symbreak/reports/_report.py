@@ -1,0 +1,161 @@
+"""What a diagnosis found, what it could not read, and the verdict that follows."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from symbreak.findings import Finding, Level
+
+from ._html import to_html
+from ._text import to_text
+
+SCHEMA_VERSION = 1
+
+
+@final
+@dataclass(frozen=True)
+class Skipped:
+    """Something that was not read, and why.
+
+    Parameters
+    ----------
+    where
+        The file, and the array in it if only that was skipped.
+    reason
+        Why it could not be read.
+    """
+
+    where: str
+    reason: str
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The outcome of a diagnosis.
+
+    ``print(report)`` writes it as text, and a notebook shows it as a table.
+
+    Parameters
+    ----------
+    findings
+        What was found, in the order of the arrays.
+    skipped
+        What could not be read. The verdict does not cover it.
+    partition
+        For each space that was judged, the class of each unit: (units,), or (copies, units) for stacked copies.
+    files
+        The files that were read or tried.
+    arrays
+        How many arrays were read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import symbreak as sb
+    >>> report = sb.diagnose(np.ones((3, 2)))
+    >>> report.ok
+    False
+    >>> [finding.code for finding in report.findings]
+    ['SB101']
+    """
+
+    findings: tuple[Finding, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    partition: Mapping[str, npt.NDArray[np.intp]] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    arrays: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything was read, and nothing was found at the level of a warning or above."""
+        return not self.skipped and not self.at_least(Level.WARNING)
+
+    def at_least(self, level: Level) -> tuple[Finding, ...]:
+        """Give the findings at `level` or above."""
+        return tuple(finding for finding in self.findings if finding.level >= level)
+
+    @classmethod
+    def merged(cls, reports: Iterable["Report"]) -> "Report":
+        """Join reports into one, in order."""
+        every = tuple(reports)
+        partition: dict[str, npt.NDArray[np.intp]] = {}
+        for report in every:
+            partition.update(report.partition)
+        return cls(
+            tuple(finding for report in every for finding in report.findings),
+            tuple(skipped for report in every for skipped in report.skipped),
+            partition,
+            tuple(file for report in every for file in report.files),
+            sum(report.arrays for report in every),
+        )
+
+    def only(self, codes: Iterable[str]) -> "Report":
+        """Keep the findings that have one of `codes`; what was skipped stays."""
+        wanted = set(codes)
+        return replace(self, findings=tuple(finding for finding in self.findings if finding.code in wanted))
+
+    @property
+    def summary(self) -> dict[str, int | bool]:
+        """Count the arrays, the files, the findings by level, and what was skipped."""
+        levels = [finding.level for finding in self.findings]
+        return {
+            "ok": self.ok,
+            "files": len(self.files),
+            "arrays": self.arrays,
+            "errors": levels.count(Level.ERROR),
+            "warnings": levels.count(Level.WARNING),
+            "notes": levels.count(Level.NOTE),
+            "skipped": len(self.skipped),
+        }
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in one line; "clean" is said only of what was read, and only when nothing was skipped."""
+        found = [(Level.ERROR, "error"), (Level.WARNING, "warning"), (Level.NOTE, "note")]
+        counts = [(sum(finding.level == level for finding in self.findings), word) for level, word in found]
+        scope = _count(self.arrays, "array") + (f" of {_count(len(self.files), 'file')}" if self.files else "")
+        parts = [_count(count, word) for count, word in counts if count]
+        if self.skipped:
+            parts.append(f"{len(self.skipped)} not read")
+        if parts:
+            return f"{', '.join(parts)}; read {scope}"
+        return f"clean: nothing found in {scope}" if self.arrays else f"nothing to judge: read {scope}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the report as plain lists, dictionaries, strings and numbers, ready for JSON."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "files": list(self.files),
+            "findings": [
+                {
+                    "code": finding.code,
+                    "level": str(finding.level),
+                    "where": finding.where,
+                    "groups": [list(group) for group in finding.groups],
+                    "message": finding.message,
+                    "fix": finding.fix,
+                }
+                for finding in self.findings
+            ],
+            "skipped": [{"where": skipped.where, "reason": skipped.reason} for skipped in self.skipped],
+            "summary": self.summary,
+        }
+
+    def to_json(self) -> str:
+        """Give the report as JSON in ASCII, so that no name in it can act on a terminal."""
+        return json.dumps(self.to_dict(), ensure_ascii=True)
+
+    def __str__(self) -> str:
+        return to_text(self)
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

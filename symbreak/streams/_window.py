@@ -1,0 +1,244 @@
+"""Windows: which positions of a stream are asked for, as runs of equal length, and how their words are fetched.
+
+A whole array is one run; a slab of rows is one run; a slab of columns is one run a row. Words are drawn for whole
+blocks: neighbouring runs in one call where the gap between them costs less to draw than to jump.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._transforms import BLOCK, Array, Precision
+
+PIECE = (
+    1 << 18
+)  # elements at a time: long enough that threads seldom wait for the interpreter, small enough for the cache
+GAP = 8  # blocks: drawing 2,048 words takes as long as the jump over them
+
+Transform = Callable[[Array, Array], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Positions of a C-ordered array of `total` elements: `starts` of runs, each `length` long, in ascending order."""
+
+    total: int
+    starts: npt.NDArray[np.int64]
+    length: int
+
+    @classmethod
+    def whole(cls, total: int) -> "Window":
+        """Give the window on every position."""
+        return cls(total, np.zeros(1, np.int64), total)
+
+    @property
+    def size(self) -> int:
+        """Number of positions."""
+        return len(self.starts) * self.length
+
+    def pieces(self) -> Iterator[tuple["Window", int, int]]:
+        """Cut into windows of at most PIECE positions, each with its place [begin, end) in the flat result."""
+        if self.size == 0:
+            return
+        if self.length > PIECE:
+            for run, start in enumerate(self.starts.tolist()):
+                aligned = PIECE - start % BLOCK if len(self.starts) == 1 else PIECE
+                cuts = [0, *range(aligned, self.length, PIECE), self.length]
+                for begin, end in itertools.pairwise(cuts):
+                    yield (
+                        Window(self.total, np.array([start + begin]), end - begin),
+                        run * self.length + begin,
+                        run * self.length + end,
+                    )
+            return
+        runs = max(1, PIECE // self.length)
+        for first in range(0, len(self.starts), runs):
+            starts = self.starts[first : first + runs]
+            yield Window(self.total, starts, self.length), first * self.length, (first + len(starts)) * self.length
+
+
+def region(shape: tuple[int, ...], index: Any) -> tuple[Window, tuple[int, ...], tuple[slice, ...]]:
+    """Read a basic index as a window.
+
+    Parameters
+    ----------
+    shape
+        Of the whole array.
+    index
+        Integers, slices with any step, Ellipsis and None, alone or in a tuple.
+
+    Returns
+    -------
+    window : Window
+        The positions, ascending.
+    shape : tuple of int
+        Of the result.
+    flips : tuple of slice
+        An index that turns the axes whose step was negative.
+
+    Raises
+    ------
+    IndexError
+        If an integer is out of bounds, there are too many indices, or an index is of another kind.
+    """
+    entries = list(index) if isinstance(index, tuple) else [index]
+    if sum(entry is Ellipsis for entry in entries) > 1:
+        raise IndexError("an index has at most one Ellipsis")
+    taken = sum(entry is not None and entry is not Ellipsis for entry in entries)
+    if taken > len(shape):
+        raise IndexError(f"{taken} indices for an array of shape {shape}")
+    if not any(entry is Ellipsis for entry in entries):
+        entries.append(Ellipsis)
+    where = next(place for place, entry in enumerate(entries) if entry is Ellipsis)
+    entries[where : where + 1] = [slice(None)] * (len(shape) - taken)
+
+    ranges: list[range] = []
+    result: list[int] = []
+    flips: list[slice] = []
+    for entry in entries:
+        if entry is None:
+            result.append(1)
+            flips.append(slice(None))
+            continue
+        size = shape[len(ranges)]
+        if isinstance(entry, slice):
+            chosen = range(size)[entry]
+            result.append(len(chosen))
+            flips.append(slice(None, None, -1 if chosen.step < 0 else None))
+            ranges.append(chosen[::-1] if chosen.step < 0 else chosen)
+        elif isinstance(entry, int | np.integer) and not isinstance(entry, bool):
+            if not -size <= entry < size:
+                raise IndexError(f"index {entry} is out of bounds for axis {len(ranges)} of shape {shape}")
+            at = int(entry) % size
+            ranges.append(range(at, at + 1))
+        else:
+            raise IndexError(f"a region is cut by integers, slices, Ellipsis and None; got {entry!r}")
+    return _from_ranges(shape, ranges), tuple(result), tuple(flips)
+
+
+def _from_ranges(shape: tuple[int, ...], ranges: list[range]) -> Window:
+    total = math.prod(shape)
+    if any(len(chosen) == 0 for chosen in ranges):
+        return Window(total, np.zeros(0, np.int64), 0)
+    # A run goes through every trailing axis that is taken whole, and through consecutive places of one more.
+    length, axis = 1, len(shape)
+    while axis and len(ranges[axis - 1]) == shape[axis - 1]:
+        axis -= 1
+        length *= shape[axis]
+    starts = np.zeros(1, np.int64)
+    if axis and (ranges[axis - 1].step == 1 or len(ranges[axis - 1]) == 1):
+        axis -= 1
+        starts = starts + ranges[axis].start * length
+        length, inner = length * len(ranges[axis]), length * shape[axis]
+    else:
+        inner = length
+    strides = [inner * math.prod(shape[k + 1 : axis]) for k in range(axis)]
+    for k in reversed(range(axis)):
+        offsets = np.arange(ranges[k].start, ranges[k].stop, ranges[k].step, dtype=np.int64) * strides[k]
+        starts = (offsets[:, None] + starts).ravel()
+    return Window(total, starts, length)
+
+
+def draw(generator: "np.random.PCG64DXSM", p: Precision, window: Window, transform: Transform, out: Array) -> None:
+    """Write the values at the positions of `window` into the flat array `out`.
+
+    Parameters
+    ----------
+    generator
+        At word 0 of the stream.
+    p
+        How words are read: items of 32 or 64 bits.
+    window
+        At most a few PIECEs large.
+    transform
+        Called with items and values, both (blocks, 512).
+    out
+        Contiguous, of ``window.size`` elements of ``p.real``.
+    """
+    position = 0
+
+    def items(first: int, blocks: int) -> Array:
+        nonlocal position
+        words = blocks * BLOCK * p.bits // 64
+        at = first * BLOCK * p.bits // 64
+        if at != position:
+            generator.advance((at - position) % (1 << 128))
+        position = at + words
+        raw = generator.random_raw(words)
+        return (
+            raw.astype("<u8", copy=False).view(f"<u{p.bits // 8}").astype(p.unsigned, copy=False).reshape(blocks, BLOCK)
+        )
+
+    if len(window.starts) == 1:
+        _draw_run(items, p, int(window.starts[0]), transform, out)
+    else:
+        _draw_runs(items, p, window, transform, out)
+
+
+def _draw_run(items: Callable[[int, int], Array], p: Precision, start: int, transform: Transform, out: Array) -> None:
+    first, skipped = divmod(start, BLOCK)
+    whole = 0 if skipped else len(out) // BLOCK
+    if whole:
+        transform(items(first, whole), out[: whole * BLOCK].reshape(whole, BLOCK))
+    rest = len(out) - whole * BLOCK
+    if rest:
+        blocks = -(-(skipped + rest) // BLOCK)
+        values = np.empty((blocks, BLOCK), p.real)
+        transform(items(first + whole, blocks), values)
+        out[whole * BLOCK :] = values.ravel()[skipped : skipped + rest]
+
+
+def _draw_runs(
+    items: Callable[[int, int], Array], p: Precision, window: Window, transform: Transform, out: Array
+) -> None:
+    """Draw several short runs, in batches whose words and values stay in cache."""
+    firsts = window.starts // BLOCK
+    lasts = (window.starts + (window.length - 1)) // BLOCK
+    jumps = np.empty(len(firsts), np.int64)  # blocks drawn on account of each run, its gap to the one before included
+    jumps[0] = 0
+    jumps[1:] = firsts[1:] - lasts[:-1]
+    cost = np.where(jumps > GAP, 0, np.maximum(jumps, 0)) + (lasts - firsts + 1)
+    batch = (np.cumsum(cost) - cost[0]) // (PIECE // BLOCK)
+    edges = np.flatnonzero(np.diff(batch)) + 1
+    for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), len(firsts)], strict=True):
+        _draw_batch(items, p, window, slice(begin, end), firsts[begin:end], lasts[begin:end], transform, out)
+
+
+def _draw_batch(
+    items: Callable[[int, int], Array],
+    p: Precision,
+    window: Window,
+    runs: slice,
+    firsts: npt.NDArray[np.int64],
+    lasts: npt.NDArray[np.int64],
+    transform: Transform,
+    out: Array,
+) -> None:
+    most = int((lasts - firsts).max()) + 1
+    wanted = firsts[:, None] + np.arange(most)
+    ids = np.unique(wanted[wanted <= lasts[:, None]])
+    cuts = np.flatnonzero(np.diff(ids) > GAP) + 1
+    spans = zip([0, *cuts.tolist()], [*cuts.tolist(), len(ids)], strict=True)
+    picked = np.empty((len(ids), BLOCK), p.unsigned)
+    for a, b in spans:
+        base = int(ids[a])
+        drawn = items(base, int(ids[b - 1]) - base + 1)
+        np.take(drawn, ids[a:b] - base, axis=0, out=picked[a:b]) if len(drawn) > b - a else np.copyto(
+            picked[a:b], drawn
+        )
+    values = np.empty((len(ids), BLOCK), p.real)
+    transform(picked, values)
+    flat = values.ravel()
+    offsets = np.searchsorted(ids, firsts) * BLOCK + window.starts[runs] % BLOCK
+    length = window.length
+    target = out.reshape(-1, length)[runs]
+    if length >= 64:
+        for row, offset in zip(target, offsets.tolist(), strict=True):
+            row[:] = flat[offset : offset + length]
+    else:
+        np.take(flat, offsets[:, None] + np.arange(length), out=target)

@@ -1,0 +1,247 @@
+"""Exact ties in one weight, against a dictionary of tuples of values."""
+
+import itertools
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symbreak.diagnosis import _bits, _search, _tiles, find_ties
+
+FLOATS = ["float16", "float32", "float64", "longdouble", ">f2", ">f4", ">f8", "bfloat16", "float8_e5m2"]
+FLOATS += ["float8_e3m4", "float8_e4m3", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e4m3b11fnuz"]
+OTHERS = ["complex64", "complex128", "clongdouble", ">c8", "float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn"]
+OTHERS += ["float8_e8m0fnu", "int4", "uint4", "int2", "uint2", "bool", "int8", "uint8", ">i2", "int32", ">u4", "int64"]
+OTHERS += ["uint64", "complex64"]
+
+
+def as_dtype(name):
+    return np.dtype(getattr(ml_dtypes, name) if hasattr(ml_dtypes, name) else name)
+
+
+def slow_ties(array, axis):
+    """The definition: units are equal if all their values are."""
+    if array.dtype.kind == "V" or array.dtype.name.startswith("float8"):
+        array = array.astype(np.float64)
+    first, labels, zero, not_finite = {}, [], [], []
+    for number, unit in enumerate(np.moveaxis(array, axis, 0)):
+        values = tuple(unit.ravel().tolist()) if array.dtype.itemsize < 16 else tuple(unit.ravel())
+        label = object() if any(value != value for value in values) else values
+        labels.append(first.setdefault(label, len(first)))
+        if all(value == 0 for value in values):
+            zero.append(number)
+        with np.errstate(all="ignore"):
+            if not np.isfinite(unit).all():
+                not_finite.append(number)
+    return labels, zero, not_finite
+
+
+def assert_same(array, axis=0, workers=1):
+    ties = find_ties(array, axis, workers)
+    assert (ties.labels.tolist(), ties.zero.tolist(), ties.not_finite.tolist()) == slow_ties(array, axis)
+
+
+@st.composite
+def weights(draw):
+    """Arrays of any dtype, shape, strides and order, with equal units, both zeros, NaNs and infinities in them."""
+    dtype = as_dtype(draw(st.sampled_from(FLOATS + OTHERS)))
+    shape = draw(st.lists(st.integers(0, 7), min_size=1, max_size=4))
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    shape[axis] = draw(st.integers(0, 40))
+    seed = draw(st.integers(0, 2**32))
+    values = np.random.default_rng(seed).integers(0, draw(st.sampled_from([2, 3, 200])), shape).astype(np.float64)
+    array = values.astype(np.float32).astype(dtype)
+    units = np.moveaxis(array, axis, 0)
+    with np.errstate(all="ignore"):
+        special = [-0.0, 0.0, np.nan, np.inf, -np.inf] if dtype.name in FLOATS or dtype.kind in "fc" else [0]
+        for _ in range(draw(st.integers(0, 4)) if array.size else 0):
+            spot = tuple(draw(st.integers(0, n - 1)) for n in array.shape)
+            array[spot] = np.float32(draw(st.sampled_from(special)))
+    for _ in range(draw(st.integers(0, 4)) if len(units) else 0):
+        units[draw(st.integers(0, len(units) - 1))] = units[draw(st.integers(0, len(units) - 1))]
+    for _ in range(draw(st.integers(0, 2)) if len(units) else 0):
+        units[draw(st.integers(0, len(units) - 1))] = np.zeros((), dtype)
+    layout = draw(st.sampled_from(["C", "F", "step", "reverse", "transpose"]))
+    if layout == "F":
+        array = np.asfortranarray(array)
+    elif layout == "step":
+        room = np.zeros([2 * n for n in array.shape], dtype)
+        room[tuple(slice(None, None, 2) for _ in array.shape)] = array
+        array = room[tuple(slice(None, None, 2) for _ in array.shape)]
+    elif layout == "reverse":
+        array = array[tuple(slice(None, None, -1) for _ in array.shape)]
+    elif layout == "transpose":
+        return array.T, array.ndim - 1 - axis % array.ndim
+    return array, axis
+
+
+@given(weight=weights(), workers=st.integers(1, 3), tile=st.sampled_from([64, 1024, 1 << 20]))
+def test_ties_are_those_of_the_definition(weight, workers, tile):
+    array, axis = weight
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_tiles, "TILE", tile)
+        patch.setattr(_tiles, "ROW", max(16, tile // 16))
+        patch.setattr(_tiles, "ACROSS", max(2, tile // 128))
+        assert_same(array, axis, workers)
+
+
+@given(weight=weights())
+def test_hashes_that_all_collide_change_nothing(weight):
+    array, axis = weight
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_search, "_multipliers", lambda count: np.zeros(count, np.uint64))
+        assert_same(array, axis)
+
+
+class _Collides:
+    """A digest that is the same for whatever it is fed."""
+
+    def update(self, data):
+        pass
+
+    def digest(self):
+        return b"same"
+
+
+def test_digests_that_all_collide_too_change_nothing(monkeypatch):
+    monkeypatch.setattr(_search, "_multipliers", lambda count: np.zeros(count, np.uint64))
+    monkeypatch.setattr(_search, "_digest", lambda salt: _Collides())
+    assert_same(np.random.default_rng(0).integers(0, 2, (40, 3)))
+
+
+def test_colliding_hashes_take_few_comparisons(monkeypatch):
+    """An adversary who makes all hashes collide gets a fixed number of passes, not one for each pair."""
+    monkeypatch.setattr(_search, "_multipliers", lambda count: np.zeros(count, np.uint64))
+    loads = []
+    load = _tiles.Tiles.load
+    monkeypatch.setattr(_tiles.Tiles, "load", lambda self, *args: loads.append(1) or load(self, *args))
+    array = np.random.default_rng(0).standard_normal((3000, 2))
+    assert find_ties(array).labels.tolist() == list(range(3000))
+    assert len(loads) < 12
+
+
+def test_units_with_a_nan_equal_none_whatever_its_payload():
+    codes = np.array([0x7FC00000, 0x7FC00000, 0xFFC00001, 0x7F800001, 0x7F800001], np.uint32)  # two of them signalling
+    ties = find_ties(np.stack([codes.view(np.float32)] * 2, axis=1))
+    assert ties.labels.tolist() == [0, 1, 2, 3, 4]
+    assert ties.not_finite.tolist() == [0, 1, 2, 3, 4]
+    assert ties.groups == ()
+
+
+@pytest.mark.parametrize("name", FLOATS[:9])
+def test_infinities_compare_as_values_do(name):
+    rows = np.array([[1, np.inf], [1, -np.inf], [1, np.inf], [1, 2]], np.float32).astype(as_dtype(name))
+    ties = find_ties(rows)
+    assert ties.labels.tolist() == [0, 1, 0, 2]
+    assert ties.not_finite.tolist() == [0, 1, 2]
+
+
+def test_sums_that_overflow_are_not_taken_for_values_that_are_not_finite():
+    ties = find_ties(np.full((3, 4), np.finfo(np.float32).max, np.float32))
+    assert ties.not_finite.tolist() == []
+    assert ties.labels.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", sorted(_bits._SMALL))
+def test_every_code_of_a_small_type_is_judged_by_its_value(name):
+    dtype = as_dtype(name)
+    # What the unused bits of the narrowest floats mean is not specified.
+    count = _bits._SMALL[name].keep + 1 if name.startswith(("float4", "float6")) else 256**dtype.itemsize
+    codes = np.arange(count, dtype=f"u{dtype.itemsize}").view(dtype)
+    with np.errstate(all="ignore"):
+        wide = codes.astype(np.float32)
+    for column, axis in ((codes[:, None], 0), (codes[None], 1)):
+        ties = find_ties(column, axis)
+        assert ties.not_finite.tolist() == np.flatnonzero(~np.isfinite(wide)).tolist()
+        assert ties.zero.tolist() == np.flatnonzero(wide == 0).tolist()
+        _, expected = np.unique(wide[~np.isnan(wide)], return_inverse=True)
+        found = ties.labels[~np.isnan(wide)]
+        assert len(set(zip(found.tolist(), expected.tolist(), strict=True))) == len(set(expected)) == len(set(found))
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0,), (0, 0), (1, 4), (1, 0), (2, 0, 5)])
+def test_empty_and_single_are_no_special_case(shape):
+    assert_same(np.zeros(shape))
+
+
+def test_units_without_values_are_equal_and_zero():
+    ties = find_ties(np.zeros((3, 0)))
+    assert ties.labels.tolist() == [0, 0, 0]
+    assert ties.zero.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("columns", [1, 3, 7, 8, 9, 300])
+@pytest.mark.parametrize("name", ["uint8", "float16", "float32", "bool"])
+def test_a_difference_in_the_last_byte_is_seen(name, columns):
+    array = np.zeros((3, columns), name)
+    array[1, -1] = 1
+    assert find_ties(array).labels.tolist() == [0, 1, 0]
+    assert find_ties(np.ascontiguousarray(array.T), axis=1).labels.tolist() == [0, 1, 0]
+
+
+def test_small_integers_stored_as_floats_are_told_apart():
+    """Their low bits are all zero, which leaves the first hash few bits."""
+    array = np.array(list(itertools.product([0.0, 1.0], repeat=12)))
+    again = np.concatenate([array, array[::-1]])
+    assert find_ties(again).labels.tolist() == [*range(4096), *range(4095, -1, -1)]
+
+
+def test_large_weights_are_searched_in_parallel_with_the_same_result():
+    array = np.random.default_rng(0).standard_normal((3000, 700)).astype(np.float32)
+    array[2999], array[1500:1600], array[7, 3] = array[0], array[1], np.nan
+    expected = find_ties(array, workers=1)
+    for workers in (2, 3, 50, None):
+        for weight, axis in ((array, 0), (array.T.copy(), 1)):
+            ties = find_ties(weight, axis, workers)
+            assert ties.labels.tolist() == expected.labels.tolist()
+            assert ties.not_finite.tolist() == [7]
+    assert expected.groups == ((0, 2999), (1, *range(1500, 1600)))
+
+
+def test_a_memory_map_is_read_tile_by_tile(tmp_path):
+    array = np.random.default_rng(0).standard_normal((50, 60)).astype(np.float32)
+    array[49] = array[3]
+    np.save(tmp_path / "w.npy", array)
+    assert find_ties(np.load(tmp_path / "w.npy", mmap_mode="r")).groups == ((3, 49),)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_little_memory_is_used_beside_the_array(axis):
+    import tracemalloc
+
+    array = np.ones((4000, 4000), np.float32)
+    array[:, 0] = np.arange(4000)
+    array[0, :] = np.arange(4000)
+    array[3999], array[:, 3999] = array[1], array[:, 1]
+    tracemalloc.start()
+    try:
+        assert find_ties(array, axis, workers=1).groups == ((1, 3999),)
+        assert tracemalloc.get_traced_memory()[1] < 8e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_broadcast_array_is_one_class():
+    assert find_ties(np.broadcast_to(np.arange(3.0), (5, 3))).groups == ((0, 1, 2, 3, 4),)
+
+
+@pytest.mark.parametrize("array", [np.array(["a"]), np.array([object()]), np.zeros(3, "V2"), np.zeros(2, "M8[s]")])
+def test_what_is_no_number_is_refused(array):
+    with pytest.raises(TypeError, match=r"weights are numbers; got an array of dtype .*: convert it"):
+        find_ties(array)
+    with pytest.raises(TypeError, match="weights are numbers"):
+        find_ties(array[:0])
+
+
+@pytest.mark.parametrize(("array", "axis"), [(np.ones((2, 2)), 2), (np.ones((2, 2)), -3), (np.float32(1), 0)])
+def test_an_axis_that_is_not_there_is_refused(array, axis):
+    with pytest.raises(ValueError, match=rf"an array of {np.ndim(array)} dimensions has no axis {axis}"):
+        find_ties(array, axis)
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5])
+def test_workers_are_counted_from_one(workers):
+    with pytest.raises(ValueError, match="workers is a positive integer or None; got"):
+        find_ties(np.ones((2, 2)), workers=workers)

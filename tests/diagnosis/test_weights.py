@@ -1,0 +1,271 @@
+"""What is said of one weight: each code with weights that must fire it and weights that must not."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from symbreak import Axes
+from symbreak.diagnosis import judge_array, judge_weight, unit_axes
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def with_units(weight, **units):
+    """Set units: `u3=0` sets unit 3 to 0."""
+    for name, value in units.items():
+        weight[int(name[1:])] = value
+    return weight
+
+
+def codes(report):
+    return [finding.code for finding in report.findings]
+
+
+NAN, INF = np.nan, np.inf
+ROW = np.array([1.0, 2.0, 3.0, 4.0], np.float32)
+
+CASES = {
+    "random": (random(6, 4), []),
+    "constant": (np.full((6, 4), 0.5), ["SB101"]),
+    "one row": (np.tile(ROW, (6, 1)), ["SB101"]),
+    "all zero says it once": (np.zeros((6, 4)), ["SB101"]),
+    "minus zero": (np.array([[0.0, 1.0], [-0.0, 1.0]]), ["SB101"]),
+    "all but one equal": (with_units(np.ones((6, 4)), u5=2), ["SB102"]),
+    "two equal": (with_units(random(6, 4), u1=ROW, u4=ROW), ["SB102"]),
+    "two equal but for one bit": (with_units(random(6, 4), u1=ROW, u4=np.nextafter(ROW, ROW + 1)), []),
+    "one zero unit": (with_units(random(6, 4), u3=0), ["SB106"]),
+    "one zero weight": (np.where(random(6, 4) == random(6, 4)[0, 0], 0, random(6, 4)), []),
+    "zero units are no equal group": (with_units(random(6, 4), u3=0, u4=-0.0), ["SB106"]),
+    "zero and equal units": (with_units(random(6, 4), u0=0, u3=0, u4=ROW, u5=ROW), ["SB102", "SB106"]),
+    "not finite": (with_units(random(6, 4), u2=[1, INF, 1, 1]), ["SB108"]),
+    "NaN units are not equal": (with_units(random(6, 4), u2=NAN, u3=NAN), ["SB108"]),
+    "infinite units are equal": (with_units(random(6, 4), u2=INF, u3=INF), ["SB108", "SB102"]),
+    "all NaN": (np.full((6, 4), NAN), ["SB108"]),
+    "all infinite": (np.full((6, 4), INF), ["SB108", "SB101"]),
+    "large but finite": (np.full((2, 4), 3e38, np.float32) * [[1], [0.5]], []),
+    "one unit": (np.ones((1, 4)), []),
+    "one zero unit alone": (np.zeros((1, 4)), ["SB106"]),
+    "no units": (np.ones((0, 4)), []),
+    "no inputs": (np.ones((4, 0)), []),
+    "vector": (np.zeros(6), []),
+    "vector with NaN": (np.array([0, NAN, 0]), ["SB108"]),
+    "number": (np.float32(0), []),
+    "infinite number": (np.float32(INF), ["SB108"]),
+    "mask": (np.ones((6, 4), bool), []),
+    "integers": (np.ones((6, 4), int), ["SB101"]),
+    "bfloat16": (random(6, 4).astype(ml_dtypes.bfloat16), []),
+    "constant bfloat16": (np.full((6, 4), 0.5, ml_dtypes.bfloat16), ["SB101"]),
+    "8-bit NaN": (np.array([0, NAN], ml_dtypes.float8_e4m3fn), ["SB108"]),
+    "4-bit integers": (np.zeros(3, ml_dtypes.int4), []),
+    "constant kernels": (np.full((6, 4, 3, 3), 0.1), ["SB101"]),
+    "complex": (np.full((6, 4), 1 + 2j), ["SB101"]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_weight_gets_the_codes_it_deserves(name):
+    weight, expected = CASES[name]
+    assert codes(judge_weight(np.asarray(weight))) == expected
+
+
+MESSAGES = {
+    "constant": "all 6 units are equal: every weight is 0.5",
+    "one row": "all 6 units are equal: one row of weights, repeated",
+    "all zero says it once": "all 6 units are equal: every weight is zero",
+    "all but one equal": "5 units have equal incoming weights: 0-4",
+    "two equal": "2 units have equal incoming weights: 1, 4",
+    "one zero unit": "all incoming weights of 1 of 6 units are zero: 3",
+    "zero units are no equal group": "all incoming weights of 2 of 6 units are zero: 3, 4",
+    "not finite": "1 of 6 units holds values that are not finite: 2",
+    "all NaN": "6 of 6 units hold values that are not finite: 0-5",
+    "vector with NaN": "1 of 3 values are not finite: 1",
+    "infinite number": "it is not finite",
+    "complex": "all 6 units are equal: every weight is 1+2j",
+    "constant kernels": "all 6 units are equal: every weight is 0.1",
+    "constant bfloat16": "all 6 units are equal: every weight is 0.5",
+}
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_message_says_which_units(name):
+    assert judge_weight(np.asarray(CASES[name][0])).findings[0].message == MESSAGES[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("constant", [((0, 1, 2, 3, 4, 5),)]),
+        ("zero and equal units", [((4, 5),), ((0, 3),)]),
+        ("infinite units are equal", [((2, 3),), ((2, 3),)]),
+        ("vector with NaN", [((1,),)]),
+    ],
+)
+def test_groups_hold_the_units(name, groups):
+    assert [finding.groups for finding in judge_weight(np.asarray(CASES[name][0])).findings] == groups
+
+
+def test_a_large_class_makes_no_pairs_and_a_short_message():
+    weight = random(10_001, 3)
+    weight[1:] = 7
+    (finding,) = judge_weight(weight).findings
+    assert finding.groups == (tuple(range(1, 10_001)),)
+    assert finding.message == "10000 units have equal incoming weights: 1-10000"
+
+
+def test_many_classes_are_cut_short_in_the_message_only():
+    (finding,) = judge_weight(np.repeat(random(500, 3), 2, axis=0)).findings
+    assert len(finding.groups) == 500
+    assert finding.message.startswith("1000 units form 500 classes with equal incoming weights: 0, 1; 2, 3; ")
+    assert finding.message.endswith("14, 15; ...")
+
+
+LAYOUTS = [
+    ("io", np.tile(random(5, 1), (1, 4)), ["SB101"]),
+    ("io", np.tile(random(1, 4), (5, 1)), []),
+    ("hwio", np.tile(random(3, 3, 5, 1), (1, 1, 1, 4)), ["SB101"]),
+    ("hwio", np.tile(random(3, 3, 1, 4), (1, 1, 5, 1)), []),
+    ("iohw", np.tile(random(5, 1, 3, 3), (1, 4, 1, 1)), ["SB101"]),
+    ("ioo", np.tile(random(5, 1, 1), (1, 2, 3)), ["SB101"]),
+    ("ioo", np.tile(random(5, 2, 1), (1, 1, 3)), ["SB102"]),
+    ("iio", np.tile(random(2, 3, 1), (1, 1, 4)), ["SB101"]),
+    (Axes("oi", splits=2), np.concatenate([random(3, 4)] * 2), []),  # equal units, but of different weights
+    (Axes("oi", splits=2), np.concatenate([np.ones((3, 4)), random(3, 4)]), ["SB102"]),
+    (Axes("oi", splits=2), np.concatenate([np.ones((3, 4)), np.full((3, 4), 2.0)]), ["SB101"]),
+    (Axes("oi", splits=(2, 4)), np.concatenate([random(2, 4), np.ones((4, 4))]), ["SB102"]),
+    (Axes("oihw", groups=3), np.ones((6, 2, 3, 3)), ["SB101"]),
+    (Axes("oihw", groups=6), np.ones((6, 1, 3, 3)), []),  # each unit reads an input of its own
+    (Axes("oihw", groups=6), np.zeros((6, 1, 3, 3)), ["SB106"]),
+    (Axes("hwio", groups=4, grouped="i"), np.ones((3, 3, 4, 2)), ["SB101"]),
+    (Axes("hwio", groups=4, grouped="i"), np.ones((3, 3, 4, 1)), []),
+]
+
+
+@pytest.mark.parametrize(("axes", "weight", "expected"), LAYOUTS)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_units_are_found_in_any_layout(axes, weight, expected, order):
+    assert codes(judge_weight(np.asarray(weight, order=order), axes=axes)) == expected
+
+
+def test_grouped_units_are_numbered_group_by_group():
+    weight = random(4, 2, 3, 3)  # transposed: 2 groups of 2 inputs, each with 2 units: units 0, 1 and 2, 3
+    weight[2:, 1] = weight[2:, 0]
+    report = judge_weight(weight, axes=Axes("iohw", groups=2))
+    assert report.findings[0].groups == ((2, 3),)
+    assert report.partition["weight"].tolist() == [0, 1, 2, 2]
+
+
+def test_stacked_copies_are_judged_each_by_itself():
+    experts = random(3, 4, 5)
+    experts[1] = 0.5
+    experts[2, 3] = experts[2, 0]
+    experts[0] = experts[2][::-1] + 1
+    report = judge_weight(experts, "experts", "boi")
+    assert [(f.code, f.where, f.groups) for f in report.findings] == [
+        ("SB102", "experts, copy 0", ((0, 3),)),
+        ("SB101", "experts, copy 1", ((0, 1, 2, 3),)),
+        ("SB102", "experts, copy 2", ((0, 3),)),
+    ]
+    assert report.partition["experts"].tolist() == [[0, 1, 2, 0], [0, 0, 0, 0], [0, 1, 2, 0]]
+
+
+def test_equal_copies_tie_no_units():
+    assert codes(judge_weight(np.stack([random(4, 5)] * 3), axes="boi")) == []
+
+
+def test_copies_of_two_axes_are_named_by_both():
+    weight = random(2, 2, 4, 5)
+    weight[1, 0] = 1
+    assert [f.where for f in judge_weight(weight, "w", "bboi").findings] == ["w, copy (1, 0)"]
+
+
+def test_a_layout_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"axes 'oihw' names 4 axes, but `shape` is \(2, 3\)"):
+        judge_weight(np.ones((2, 3)), axes="oihw")
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((), ()),
+        ((7,), ()),
+        ((64, 32), (0, 1)),
+        ((1, 32), (1,)),
+        ((64, 1), (0,)),
+        ((1, 1), ()),
+        ((64, 32, 3), (0, 1)),
+        ((3, 32, 64), (1, 2)),
+        ((64, 32, 3, 3), (0, 1)),
+        ((3, 3, 32, 64), (2, 3)),
+        ((64, 1, 7, 7), (0,)),
+        ((3, 3, 64, 1), (2,)),
+        ((64, 17, 18), (0, 1, 2)),
+        ((16, 16, 3, 3), (0, 1, 2, 3)),
+        ((64, 12, 64), (0, 1, 2)),
+        ((1, 64, 1, 1), ()),
+        ((1, 1, 768), ()),
+        ((1, 197, 768), (1, 2)),
+    ],
+)
+def test_the_axes_of_units_follow_from_the_shape(shape, axes):
+    assert unit_axes(shape) == axes
+
+
+def test_an_array_is_judged_along_both_axes():
+    array = random(6, 5)
+    array[:, 4] = array[:, 1]
+    array[3] = 0
+    report = judge_array(array, "a")
+    assert [(f.code, f.where, f.groups) for f in report.findings] == [
+        ("SB106", "a, axis 0", ((3,),)),
+        ("SB102", "a, axis 1", ((1, 4),)),
+    ]
+    assert report.findings[1].message == "2 units have equal weights: 1, 4"
+    assert {name: labels.tolist() for name, labels in report.partition.items()} == {
+        "a, axis 0": [0, 1, 2, 3, 4, 5],
+        "a, axis 1": [0, 1, 2, 3, 1],
+    }
+
+
+def test_a_constant_array_is_one_finding_for_all_axes():
+    report = judge_array(np.full((6, 5), 0.5), "a")
+    assert [(f.code, f.where, f.groups) for f in report.findings] == [("SB101", "a", ())]
+    assert (
+        report.findings[0].message == "all 6 units of axis 0 and all 5 units of axis 1 are equal: every weight is 0.5"
+    )
+
+
+def test_an_array_of_equal_rows_is_constant_along_one_axis_only():
+    (finding,) = judge_array(np.tile(ROW, (6, 1)), "a").findings
+    assert (finding.code, finding.where) == ("SB101", "a, axis 0")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_one_finding_for_all_axes(value):
+    array = random(6, 5)
+    array[2, 3] = value
+    report = judge_array(array, "a")
+    assert [(f.code, f.where, f.groups) for f in report.findings] == [("SB108", "a, axis 0", ((2,),))]
+    constant = judge_array(np.full((6, 5), np.inf), "a")
+    assert codes(constant) == ["SB108", "SB101"]
+
+
+def test_a_vector_in_disguise_is_no_weight():
+    assert codes(judge_array(np.ones((1, 64, 1, 1)), "scale")) == []
+    bad = np.ones((1, 64, 1, 1))
+    bad[0, 5] = np.nan
+    assert judge_array(bad, "scale").findings[0].message == "1 of 64 values are not finite: 5"
+
+
+def test_values_of_a_long_vector_are_looked_at_to_the_end():
+    vector = np.zeros(600_000, np.float32)
+    vector[[0, 300_000, 599_999]] = np.nan
+    assert judge_array(vector, "v").findings[0].groups == ((0, 300_000, 599_999),)
+
+
+@pytest.mark.parametrize("judge", [lambda a: judge_array(a, "a"), judge_weight])
+@pytest.mark.parametrize("shape", [(), (3,), (3, 3), (0, 3)])
+def test_what_is_no_number_is_refused_whatever_its_shape(judge, shape):
+    with pytest.raises(TypeError, match="weights are numbers; got an array of dtype <U1"):
+        judge(np.zeros(shape, "U1"))

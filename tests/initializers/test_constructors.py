@@ -1,0 +1,99 @@
+"""Constructors: what they refuse, and what they say."""
+
+import math
+
+import numpy as np
+import pytest
+
+import symbreak as sb
+
+INF, NAN = math.inf, math.nan
+
+REFUSED = [
+    (lambda: sb.Constant(NAN), "Constant: value is a finite number within float32; got nan"),
+    (lambda: sb.Constant("x"), "Constant: value is a finite number within float32; got 'x'"),
+    (lambda: sb.Constant(True), "Constant: value is a finite number"),
+    (lambda: sb.Constant(10**400), "Constant: value is a finite number within float32"),
+    (lambda: sb.Constant(1e39), "within float32; got 1e\\+39"),
+    (
+        lambda: sb.Normal(0),
+        r"Normal: std is 0, which makes every weight equal; for that use `Constant\(0.0\)`.*torch's",
+    ),
+    (lambda: sb.Normal(0, mean=0.5), r"use `Constant\(0.5\)`"),
+    (lambda: sb.Normal(-1), "Normal: std is positive; got -1.0"),
+    (lambda: sb.Normal(INF), "Normal: std is a finite number"),
+    (lambda: sb.Normal(NAN), "Normal: std is a finite number within float32; got nan"),
+    (lambda: sb.Normal(mean=INF), "Normal: mean is a finite number"),
+    (lambda: sb.Uniform(1, 1), "Uniform: low is below high; got low=1.0, high=1.0"),
+    (lambda: sb.Uniform(2, 1), "Uniform: low is below high"),
+    (lambda: sb.Uniform(-INF, 1), "Uniform: low is a finite number"),
+    (lambda: sb.Uniform(-3e38, 3e38), "Uniform: high - low is within float32"),
+    (lambda: sb.TruncatedNormal(0), "TruncatedNormal: std is 0"),
+    (lambda: sb.TruncatedNormal(low=2, high=-2), "TruncatedNormal: low is below high; got low=2.0, high=-2.0"),
+    (lambda: sb.TruncatedNormal(low=NAN), "TruncatedNormal: low is a number or an infinity; got nan"),
+    (lambda: sb.TruncatedNormal(low="a"), "TruncatedNormal: low is a number or an infinity; got 'a'"),
+    (lambda: sb.TruncatedNormal(bounds="units"), "TruncatedNormal: bounds is 'sigma' or 'absolute'; got 'units'"),
+    (lambda: sb.TruncatedNormal(low=1e9, high=INF), "lies more than 1e8 sigma from the mean; give bounds nearer"),
+    (lambda: sb.TruncatedNormal(1e-9, low=1, high=2, bounds="absolute"), "more than 1e8 sigma"),
+    (lambda: sb.VarianceScaling(0), "VarianceScaling: scale is a positive number; got 0"),
+    (lambda: sb.VarianceScaling(-1), "VarianceScaling: scale is a positive number; got -1"),
+    (lambda: sb.VarianceScaling(NAN), "VarianceScaling: scale is a positive number; got nan"),
+    (lambda: sb.VarianceScaling(1, "avg"), "fan is one of 'in', 'out', 'average', 'geometric'; got 'avg'"),
+    (lambda: sb.VarianceScaling(1, "in", "cauchy"), "distribution is one of 'normal', 'uniform', 'truncated_normal'"),
+    (lambda: sb.Orthogonal(gain=0), r"Orthogonal: gain is 0, which makes every weight zero; for that use `Zeros\(\)`"),
+    (lambda: sb.Orthogonal(gain=INF), "Orthogonal: gain is a finite number"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSED, ids=[row[1][:40] for row in REFUSED])
+def test_a_parameter_that_makes_no_sense_is_refused_at_once(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_the_torch_order_of_mean_and_std_is_no_silent_constant():
+    with pytest.raises(TypeError):
+        sb.Normal(0, 0.02)
+
+
+@pytest.mark.parametrize("init", [sb.HeNormal(), sb.GlorotUniform(), sb.Orthogonal()])
+def test_a_bias_has_no_fans(init):
+    with pytest.raises(
+        ValueError, match=r"needs an output and an input axis, but `shape` is \(5,\); for a bias use `Zeros"
+    ):
+        init((5,), rng=0)
+
+
+def test_numpy_numbers_are_taken_and_made_plain():
+    init = sb.Normal(np.float32(0.5))
+    assert init == sb.Normal(0.5)
+    assert type(init.std) is float
+
+
+def test_infinite_and_absolute_bounds():
+    init = sb.TruncatedNormal(0.5, mean=1.0, low=1.0, high=INF, bounds="absolute")
+    assert init((1000,), rng=0).min() >= 1.0
+    half = init.expected((1000,))
+    assert half.mean == pytest.approx(1 + 0.5 * math.sqrt(2 / math.pi), rel=1e-12)
+    assert half.std == pytest.approx(0.5 * math.sqrt(1 - 2 / math.pi), rel=1e-12)
+    assert (half.low, half.high) == (1.0, INF)
+
+
+@pytest.mark.parametrize("fan", [("in", 32), ("out", 64), ("average", 48), ("geometric", math.sqrt(32 * 64))])
+def test_variance_is_scale_over_fan(fan):
+    assert sb.VarianceScaling(2.0, fan[0]).expected((64, 32)).std == pytest.approx(math.sqrt(2 / fan[1]), rel=1e-14)
+
+
+def test_unequal_splits_are_scaled_apart():
+    axes = sb.Axes("oi", splits=(512, 64))
+    made = sb.VarianceScaling(1.0, "out")((576, 256), rng=0, axes=axes)
+    assert made[:512].std() == pytest.approx(1 / math.sqrt(512), rel=0.02)
+    assert made[512:].std() == pytest.approx(1 / 8, rel=0.04)
+    part = sb.VarianceScaling(1.0, "out").region((576, 256), np.s_[500:520, ::3], rng=0, axes=axes)
+    assert (part == made[500:520, ::3]).all()
+
+
+def test_extreme_fans_neither_overflow_nor_vanish_in_half_precision():
+    wide = sb.LecunNormal().region((4, 2**25), np.s_[:, :1000], rng=0, dtype="float16")
+    assert wide.std(dtype=np.float64) == pytest.approx(2**-12.5, rel=0.1)
+    assert np.isfinite(sb.LecunNormal()((1000, 1), rng=0, dtype="float16")).all()

@@ -1,0 +1,133 @@
+"""The registry, and classes of somebody else's."""
+
+import numpy as np
+import pytest
+
+import symbreak as sb
+from symbreak.errors import UnknownName
+from symbreak.initializers import _registry
+
+
+@pytest.fixture(autouse=True)
+def registry_as_it_was(monkeypatch):
+    monkeypatch.setattr(_registry, "_classes", dict(_registry._classes))
+
+
+@pytest.mark.parametrize("name", ["he_normal", "HeNormal", "kaiming_normal", "KaimingNormal", "He_Normal"])
+def test_names_and_class_names_are_read_alike(name):
+    assert sb.get(name) == sb.HeNormal()
+
+
+def test_parameters_go_to_the_constructor():
+    assert sb.get("normal", std=0.02) == sb.Normal(0.02)
+    assert sb.get(sb.Normal, std=0.02) == sb.Normal(0.02)
+    assert sb.get({"name": "normal", "std": 0.02}) == sb.Normal(0.02)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "parameters", "error", "message"),
+    [
+        ("he_norml", {}, UnknownName, "no initializer is called 'he_norml'; did you mean 'he_normal'"),
+        ("qqqqqqqqq", {}, UnknownName, "no initializer is called 'qqqqqqqqq'; known names: constant, gaussian"),
+        (3, {}, TypeError, "an initializer is given by name, class, instance or configuration; got 3"),
+        (sb.HeNormal(), {"std": 1}, TypeError, r"parameters go with a name or a class, not with HeNormal\(\)"),
+        ({"std": 1}, {}, TypeError, "a configuration is a mapping with a 'name'"),
+        ({"name": "normal", "sigma": 1}, {}, TypeError, "Normal can't be made from .*'sigma'"),
+        ({"name": "normal", "std": -1}, {}, ValueError, "std is positive"),
+    ],
+)
+def test_what_is_not_known_is_refused(identifier, parameters, error, message):
+    with pytest.raises(error, match=message):
+        sb.get(identifier, **parameters)
+
+
+def make(name="triangular"):
+    @sb.register(name, "tri_alias")
+    class Triangular(sb.AbstractInitializer):
+        """The sum of two uniforms."""
+
+        width: float = 1.0
+
+        def sample(self, shape, stream, axes):
+            return (stream["a"].uniform(shape) + stream["b"].uniform(shape)) * (self.width / 2)
+
+    return Triangular
+
+
+def test_a_class_of_fifteen_lines_gets_everything():
+    cls = make()
+    assert sb.get("triangular", width=2.0) == cls(2.0) == sb.get("tri_alias", width=2.0)
+    assert {"triangular", "tri_alias"} <= set(sb.names())
+    assert repr(cls(2.0)).endswith("Triangular(width=2.0)")
+    assert sb.from_config(cls(2.0).to_config()) == cls(2.0)
+    assert hash(cls(2.0)) == hash(cls(2.0)) != hash(cls(1.0))
+    made = cls()((300, 400), rng=0)
+    assert made.std() == pytest.approx(1 / 6**0.5, rel=0.01)
+    assert (cls().region((300, 400), np.s_[7:, 3], rng=0) == made[7:, 3]).all()
+    assert cls()((3, 4), rng=0, dtype="float64").dtype == np.float64
+
+
+def test_a_class_may_be_defined_again_but_a_name_is_not_taken_over():
+    make()
+    make()
+    with pytest.raises(
+        ValueError, match=r"the name 'normal' is taken by symbreak\.initializers\._distributions\.Normal"
+    ):
+        make("normal")
+
+
+def test_what_can_not_be_registered():
+    with pytest.raises(ValueError, match=r"an initializer's name is lower case with underscores.*got 'He Normal'"):
+        make("He Normal")
+    with pytest.raises(TypeError, match="register decorates a subclass of AbstractInitializer"):
+        sb.register("x")(int)
+
+
+def test_an_unregistered_class_has_no_configuration():
+    class Loose(sb.AbstractInitializer):
+        def sample(self, shape, stream, axes):
+            return stream.sign(shape)
+
+    with pytest.raises(TypeError, match="Loose is not registered; decorate it"):
+        Loose().to_config()
+    with pytest.raises(NotImplementedError, match="Loose does not state its moments"):
+        Loose().expected((2, 3))
+
+
+class Wrong(sb.AbstractInitializer):
+    how: str
+
+    def sample(self, shape, stream, axes):
+        return {
+            "list": lambda: [1.0],
+            "half": lambda: stream.normal(shape).astype(np.float16),
+            "shape": lambda: np.zeros(3, np.float32),
+            "draw": lambda: stream.normal((2,)),
+        }[self.how]()
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("list", "Wrong.sample gave list of shape None and dtype None"),
+        ("half", "Wrong.sample gave ndarray of shape .* and dtype float16; float32 or float64"),
+        ("shape", r"of shape \(3,\).*of shape \(20,\) was due for a weight of shape \(4, 5\)"),
+        ("draw", r"an elementwise `sample` draws the whole of its shape, 20 elements; it asked for \(2,\)"),
+    ],
+)
+def test_a_sample_that_keeps_no_promise_is_named(how, message):
+    with pytest.raises(ValueError, match=message):
+        Wrong(how)((4, 5), rng=0)
+
+
+def test_entry_points_are_checked(monkeypatch):
+    class Point:
+        name, dist = "not_one", None
+
+        def load(self):
+            return int
+
+    monkeypatch.setattr(_registry, "_loaded_entry_points", False)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [Point()])
+    with pytest.raises(TypeError, match=r"the entry point 'not_one' of a package.*not a subclass"):
+        sb.names()

@@ -1,0 +1,59 @@
+"""The first values of every distribution and dtype, hashed: run as a program it prints them, for other machines."""
+
+import hashlib
+import json
+import sys
+
+import numpy as np
+
+import symbreak as sb
+from symbreak.streams import Stream
+
+COUNT = 5000  # more than nine blocks, not a whole number of them
+
+DRAWS = {
+    "uniform": lambda s: s.uniform(COUNT),
+    "uniform low high": lambda s: s.uniform(COUNT, 0.1, 0.7),
+    "normal": lambda s: s.normal(COUNT),
+    "normal mean std": lambda s: s.normal(COUNT, 0.3, 0.02),
+    "truncated": lambda s: s.truncated_normal(COUNT),
+    "truncated std": lambda s: s.truncated_normal(COUNT, std=0.02),
+    "truncated three": lambda s: s.truncated_normal(COUNT, low=-3, high=3),
+    "truncated one side": lambda s: s.truncated_normal(COUNT, low=0, high=np.inf),
+    "truncated far": lambda s: s.truncated_normal(COUNT, low=8, high=2000),
+    "truncated farther": lambda s: s.truncated_normal(COUNT, low=-40, high=-37),
+    "sign": lambda s: s.sign(COUNT),
+}
+ROUNDED = ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
+INITIALIZERS = {
+    "he_normal": (sb.HeNormal(), (61, 37)),
+    "glorot_uniform": (sb.GlorotUniform(), (61, 37)),
+    "lecun_truncated_normal": (sb.LecunTruncatedNormal(), (16, 8, 3, 3)),
+    "normal": (sb.Normal(0.02), (61, 37)),
+    "uniform": (sb.Uniform(-0.1, 0.1), (61, 37)),
+    "truncated_normal": (sb.TruncatedNormal(0.02), (61, 37)),
+}
+
+
+def digest(array):
+    little = array.view(f"u{array.itemsize}").astype(f"<u{array.itemsize}")
+    return hashlib.sha256(np.ascontiguousarray(little).tobytes()).hexdigest()[:16]
+
+
+def compute():
+    key = sb.Key(20261122)["golden"]
+    found = {}
+    for dtype in ("float32", "float64"):
+        for name, draw in DRAWS.items():
+            found[f"{name} {dtype}"] = digest(draw(Stream(key, dtype=dtype)))
+    for dtype in ROUNDED:
+        found[f"normal {dtype}"] = digest(sb.Normal()(COUNT, key, dtype=dtype))
+    found["permutation"] = digest(Stream(key).permutation(COUNT))
+    for name, (initializer, shape) in INITIALIZERS.items():
+        for dtype in ("float32", "float64", "bfloat16"):
+            found[f"{name} initializer {dtype}"] = digest(initializer(shape, key, dtype=dtype))
+    return found
+
+
+if __name__ == "__main__":
+    json.dump(compute(), sys.stdout, indent=1)

@@ -1,0 +1,154 @@
+"""Windows: any part of a stream is that part of the whole, at a cost in proportion."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import symbreak as sb
+from symbreak.streams import Stream, Window
+from symbreak.streams import _window as window_module
+from symbreak.streams._window import region
+
+LONG = Stream(5).normal(600_000)
+
+
+@st.composite
+def shapes_and_indices(draw):
+    shape = tuple(draw(st.lists(st.integers(0, 40), min_size=1, max_size=4)))
+    entries = []
+    for size in shape[: draw(st.integers(0, len(shape)))]:
+        kind = draw(st.sampled_from(["int", "slice", "slice", "none"]))
+        if kind == "int" and size:
+            entries.append(draw(st.integers(-size, size - 1)))
+        elif kind == "none":
+            entries += [None, slice(None)]
+        else:
+            bounds = st.none() | st.integers(-size - 2, size + 2)
+            step = draw(st.none() | st.integers(-5, 5).filter(bool))
+            entries.append(slice(draw(bounds), draw(bounds), step))
+    if draw(st.booleans()) and len(entries) < len(shape):
+        entries.insert(draw(st.integers(0, len(entries))), Ellipsis)
+        # An Ellipsis moves what follows to the last axes, whose integers may then be out of bounds.
+        entries = [entry if not isinstance(entry, int) else slice(entry, None) for entry in entries]
+    return shape, tuple(entries)
+
+
+@pytest.mark.parametrize(
+    "initializer",
+    [sb.Normal(0.3), sb.Uniform(0.1, 0.4), sb.TruncatedNormal(), sb.TruncatedNormal(low=-3.0), sb.Constant(2)],
+)
+@given(case=shapes_and_indices(), dtype=st.sampled_from(["float32", "float64", "bfloat16"]), seed=st.integers(0, 99))
+def test_a_region_is_that_part_of_the_whole_bit_for_bit(initializer, case, dtype, seed):
+    shape, index = case
+    whole = initializer(shape, rng=seed, dtype=dtype)
+    part = initializer.region(shape, index, rng=seed, dtype=dtype)
+    expected = whole[index]
+    assert part.shape == expected.shape
+    assert part.dtype == expected.dtype
+    assert part.tobytes() == expected.tobytes()
+    assert part.flags.c_contiguous
+
+
+@given(cut=st.integers(0, 600_000), length=st.integers(0, 300_000))
+def test_any_run_of_a_long_stream_is_that_part_of_it(cut, length):
+    length = min(length, 600_000 - cut)
+    window = Window(600_000, np.array([cut]), length)
+    assert (Stream(5, window=window).normal(600_000) == LONG[cut : cut + length]).all()
+
+
+@given(
+    starts=st.lists(st.integers(0, 599_000), min_size=1, max_size=60, unique=True).map(sorted),
+    length=st.integers(1, 900),
+)
+def test_any_ascending_runs_are_those_parts(starts, length):
+    starts = [start for k, start in enumerate(starts) if k == 0 or start - starts[k - 1] >= length]
+    window = Window(600_000, np.array(starts), length)
+    expected = np.concatenate([LONG[start : start + length] for start in starts])
+    assert (Stream(5, window=window).normal(600_000) == expected).all()
+
+
+@pytest.fixture
+def words_drawn(monkeypatch):
+    """Count the words that bit generators hand out."""
+    counts = []
+    make = sb.Key.bit_generator
+
+    class Counting:
+        def __init__(self, inner):
+            self.inner = inner
+
+        state = property(lambda self: self.inner.state, lambda self, value: setattr(self.inner, "state", value))
+
+        def advance(self, delta):
+            self.inner.advance(delta)
+
+        def random_raw(self, size):
+            counts.append(size)
+            return self.inner.random_raw(size)
+
+    monkeypatch.setattr(sb.Key, "bit_generator", lambda self, lane: Counting(make(self, lane)))
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("index", "share"),
+    [
+        (np.s_[:256], 1 / 8),
+        (np.s_[1000:1256], 1 / 8),
+        (np.s_[:, :256], 1 / 8),
+        (np.s_[5], 1 / 2048),
+        (np.s_[::64], 1 / 64),
+        (np.s_[7:9, 100:110], 20 / 2048**2),
+    ],
+)
+def test_the_words_drawn_are_in_proportion_to_the_region(words_drawn, index, share):
+    initializer, shape = sb.HeNormal(), (2048, 2048)
+    part = initializer.region(shape, index, rng=0)
+    runs = part.size // part.shape[-1]
+    whole = 2048 * 2048 // 2
+    # Blocks are drawn whole, and gaps of up to 8 blocks, which are cheaper than a jump, are drawn through.
+    assert sum(words_drawn) <= min(whole, whole * share + 2 * 256 * runs + window_module.GAP * 256 * (runs - 1))
+    assert part.size == pytest.approx(2048**2 * share)
+
+
+def test_far_positions_cost_no_more_than_near_ones(words_drawn):
+    sb.Normal().region((10**12, 4096), np.s_[10**12 - 1, 4000:], rng=0)
+    assert sum(words_drawn) <= 512
+
+
+def test_a_plug_in_gets_regions_threads_and_dtypes_from_the_base_class():
+    class Doubled(sb.AbstractInitializer):
+        """A normal times a sign, scaled by unit."""
+
+        def sample(self, shape, stream, axes):
+            scale = stream.along(np.arange(shape[0]) + 1.0, shape, 0)
+            return stream.normal(shape) * stream["flip"].sign(shape) * scale
+
+    whole = Doubled()((700, 900), rng=3)
+    assert (Doubled()((700, 900), rng=3, workers=2) == whole).all()
+    assert (Doubled().region((700, 900), np.s_[5:600:3, 17:40], rng=3) == whole[5:600:3, 17:40]).all()
+    assert (np.abs(whole).mean(axis=1) > 0.5 * (np.arange(700) + 1) * 0.7).all()
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        (np.s_[5, 0], r"index 5 is out of bounds for axis 0 of shape \(5, 4\)"),
+        (np.s_[0, 0, 0], r"3 indices for an array of shape \(5, 4\)"),
+        (np.s_[..., ...], "at most one Ellipsis"),
+        ([0, 1], r"a region is cut by integers, slices, Ellipsis and None; got \[0, 1\]"),
+        (True, "a region is cut by integers"),
+        (1.0, "a region is cut by integers.*got 1.0"),
+    ],
+)
+def test_other_indices_are_refused(index, message):
+    with pytest.raises(IndexError, match=message):
+        sb.Normal().region((5, 4), index, rng=0)
+
+
+def test_a_window_counts_its_positions():
+    window, shape, _ = region((6, 8), np.s_[1:3, 2:5])
+    assert (window.starts.tolist(), window.length, window.size, shape) == ([10, 18], 3, 6, (2, 3))
+    window, _, _ = region((6, 8), np.s_[2:4])
+    assert (window.starts.tolist(), window.length) == ([16], 16)
