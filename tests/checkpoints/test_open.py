@@ -95,6 +95,7 @@ def test_a_permission_error_comes_through_and_the_file_is_listed(tmp_path, monke
     assert find_checkpoints(tmp_path) == [tmp_path / "a.npy"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no named pipes")
 def test_pipes_sockets_and_devices_are_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(BadCheckpoint, match="is a named pipe; give the path of a regular file"):
@@ -120,6 +121,7 @@ def test_a_folder_lists_checkpoints_by_content_sorted_and_below(tmp_path):
     (tmp_path / "data.zip").write_bytes(Zip().add("a.txt", b"x").bytes())
     (tmp_path / "sklearn.pkl").write_bytes(b"\x80\x04N.")
     (tmp_path / "link.npy").symlink_to(tmp_path / "z.npy")
+    (tmp_path / "broken.npy").symlink_to(tmp_path / "nowhere")
     (tmp_path / "linked").symlink_to(tmp_path / "b")
     found = find_checkpoints(tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in found] == [

@@ -161,6 +161,13 @@ def test_two_ends_that_differ_are_refused(tmp_path, at, message):
         open_checkpoint(tmp_path / "a.pt")
 
 
+def test_nothing_may_lie_between_the_two_ends(tmp_path):
+    content = (DATA / "bare.pt").read_bytes()
+    (tmp_path / "a.pt").write_bytes(content[:-42] + b"hidden" + content[-42:])
+    with pytest.raises(BadCheckpoint, match="something lies between the zip64 end and its locator"):
+        open_checkpoint(tmp_path / "a.pt")
+
+
 def test_a_bomb_is_refused_by_its_claim(tmp_path):
     claim = 5 << 30
     packed = deflate(bomb(claim)) + bytes(6 << 20)
