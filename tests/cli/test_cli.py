@@ -237,6 +237,15 @@ def test_explain_takes_the_beginning_of_codes(capsys):
     assert [code for code in CODES if f"{code} (" in out] == ["SB101", "SB102", "SB106", "SB108"]
 
 
+@pytest.mark.parametrize("command", [[], ["check"], ["list"], ["explain"]])
+def test_help_fits_80_columns(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
 def test_the_version_is_that_of_the_package(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--version"])
