@@ -78,7 +78,7 @@ class Plan:
     Attributes
     ----------
     rows
-        One :class:`Row` a parameter, in order.
+        One :class:`~symbreak.rules.Row` a parameter, in order.
     unused
         Patterns that hit no parameter.
     untouched

@@ -29,7 +29,7 @@ class Stream:
     Parameters
     ----------
     rng
-        What :func:`as_key` takes.
+        What :func:`~symbreak.streams.as_key` takes.
     dtype
         ``"float32"`` or ``"float64"``: float64 has words of its own, with 53 random bits.
     window

@@ -1,0 +1,49 @@
+"""Signatures that a reader can take in: the names of the type aliases, not the unions that they stand for."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sphinx.application import Sphinx
+from sphinx.util.typing import stringify_annotation
+
+from symbreak.axes import Axes, AxesLike
+from symbreak.dtypes import DTypeLike
+from symbreak.rules import RuleLike, Shapes
+from symbreak.streams import RngLike
+
+# What stands in a signature once Python has evaluated it, and what to write instead.
+ALIASES = [
+    (RngLike, "~symbreak.streams.RngLike"),
+    (AxesLike, "~symbreak.axes.AxesLike"),
+    (Axes | str | None, "~symbreak.axes.AxesLike"),
+    (DTypeLike, "~symbreak.dtypes.DTypeLike"),
+    (RuleLike, "~symbreak.rules.RuleLike"),
+    (Shapes, "~symbreak.rules.Shapes"),
+    (npt.DTypeLike, "~numpy.typing.DTypeLike"),
+    (npt.ArrayLike, "~numpy.typing.ArrayLike"),
+    (npt.NDArray[Any], "~numpy.ndarray"),
+    (npt.NDArray[np.int64], "~numpy.ndarray"),
+    (npt.NDArray[np.intp], "~numpy.ndarray"),
+    (np.ndarray[Any, np.dtype[Any]], "~numpy.ndarray"),
+    (np.random.BitGenerator, "~numpy.random.BitGenerator"),  # NumPy defines these in private modules
+    (np.random.Generator, "~numpy.random.Generator"),
+    (np.random.PCG64DXSM, "~numpy.random.PCG64DXSM"),
+    (np.random.SeedSequence, "~numpy.random.SeedSequence"),
+]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    written = [(stringify_annotation(alias, "smart"), name) for alias, name in ALIASES] + [("<factory>", "...")]
+    longest_first = sorted(written, key=lambda pair: -len(pair[0]))
+
+    def shorten(
+        app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
+    ) -> tuple[str | None, str | None]:
+        for text, short in longest_first:
+            signature = signature and signature.replace(text, short)
+            returns = returns and returns.replace(text, short)
+        return signature, returns
+
+    app.connect("autodoc-process-signature", shorten)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,75 @@
+"""How the documentation is built: `sphinx-build -n -W docs OUT`, without network."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+import inventories  # noqa: E402 - found beside this file
+
+import symbreak  # noqa: E402
+
+project = "symbreak"
+author = "The symbreak developers"
+copyright = author  # noqa: A001 - the name that Sphinx gives it
+version = release = symbreak.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.doctest",
+    "sphinx.ext.extlinks",
+    "sphinx.ext.intersphinx",
+    "numpydoc",
+    "myst_nb",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "cli_reference",
+    "code_pages",
+    "mathml",
+    "signatures",
+]
+exclude_patterns = ["_build"]
+nitpicky = True
+
+# Pages in Markdown; those with code cells are run when they are built, and an error or a warning ends the build.
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+nb_execution_in_temp = True
+nb_output_stderr = "error"
+
+# The reference, from the docstrings.
+autosummary_generate = True
+autosummary_ignore_module_all = False
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+doctest_global_setup = "import numpy as np\nimport symbreak as sb"
+
+extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
+
+# Links to Python and NumPy go by lists kept here, so that nothing is fetched.
+intersphinx_mapping = inventories.mapping()
+
+nitpick_ignore = [
+    ("py:class", "symbreak.checkpoints._source.Source"),  # made by `open_checkpoint` alone
+    ("py:class", "symbreak.engine._losses.Loss"),  # callers name a loss; the class is between network and trainer
+    ("py:class", "symbreak.initializers._registry.C"),  # a type variable
+]
+
+html_theme = "furo"
+html_math_renderer = "mathml"
+html_title = "symbreak"
+html_static_path = ["_static"]
+html_css_files = ["symbreak.css"]
+html_theme_options = {"navigation_with_keys": True}
+html_show_sourcelink = False
+html_copy_source = False
+templates_path = ["_templates"]
+copybutton_exclude = ".linenos, .gp, .go"
