@@ -72,7 +72,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _abandon_stdout() -> None:
-    """Give what is still in the buffer somewhere to go: Python writes it once more at exit."""
+    """Give what is still in the buffer somewhere to go, should Python write it once more at exit.
+
+    References
+    ----------
+    The note on SIGPIPE in the documentation of Python's `signal` module.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -302,6 +302,11 @@ def test_a_terminal_gets_colour_unless_it_is_declined(models):
     assert coloured not in in_a_terminal("check", "constant.npz", TERM="dumb")[1]
 
 
+def test_a_file_gets_no_colour_even_from_a_terminal(models):
+    assert in_a_terminal("check", "constant.npz", "--output", "out.txt")[0] == 1
+    assert Path("out.txt").read_text() == CONSTANT
+
+
 def test_progress_shows_hostile_names_as_text(models):
     pytest.importorskip("rich")
     name = "[red]\x1b]0;owned\x07.npz"

@@ -157,6 +157,14 @@ def test_grouped_units_are_numbered_group_by_group():
     assert report.partition["weight"].tolist() == [0, 1, 2, 2]
 
 
+def test_units_of_later_parts_keep_their_numbers():
+    weight = random(6, 4)
+    weight[1], weight[4], weight[5, 2] = 0, 0, np.nan
+    report = judge_weight(weight, axes=Axes("oi", splits=(2, 4)))
+    assert [(f.code, f.groups) for f in report.findings] == [("SB108", ((5,),)), ("SB106", ((1, 4),))]
+    assert report.partition["weight"].tolist() == [0, 1, 2, 3, 4, 5]
+
+
 def test_stacked_copies_are_judged_each_by_itself():
     experts = random(3, 4, 5)
     experts[1] = 0.5
