@@ -204,8 +204,8 @@ def test_what_one_tile_shows_is_kept_when_the_next_shows_nothing(axis, small_til
 @pytest.mark.parametrize("feature", [0, 20, 39])
 def test_a_difference_in_any_tile_is_a_difference(axis, feature, small_tiles, monkeypatch):
     monkeypatch.setattr(_search, "_multipliers", lambda count: np.zeros(count, np.uint64))
-    array = np.zeros((8, 40))
-    array[5, feature] = 1
+    array = np.ones((8, 40))
+    array[5, feature] = 2
     assert_same(array if axis == 0 else array.T.copy(), axis)
 
 
