@@ -1,1 +1,1 @@
-"""Benchmarks: symbreak and its peers side by side in one process, as ratios of medians. Run ``python -m benchmarks``."""
+"""Benchmarks: symbreak beside its peers in one process, as ratios of medians. Run ``python -m benchmarks``."""

@@ -107,7 +107,7 @@ def test_rules_and_parameters_that_do_not_meet_are_refused(shapes, rules, error,
 
 
 def test_many_untouched_parameters_are_counted():
-    with pytest.raises(RuleError, match="no rule hits 'p0', 'p1', 'p2', 'p3', 'p4' ... .9 of 9"):
+    with pytest.raises(RuleError, match=r"no rule hits 'p0', 'p1', 'p2', 'p3', 'p4' ... .9 of 9"):
         sb.initialize({f"p{k}": (2,) for k in range(9)}, {}, rng=0)
 
 
