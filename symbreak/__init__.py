@@ -4,6 +4,10 @@ from . import errors as errors
 from .axes import Axes as Axes
 from .axes import Fans as Fans
 from .axes import fans as fans
+from .findings import Code as Code
+from .findings import Finding as Finding
+from .graph import LayerGraph as LayerGraph
+from .graph import chain as chain
 from .initializers import AbstractInitializer as AbstractInitializer
 from .initializers import AbstractVarianceScaling as AbstractVarianceScaling
 from .initializers import Constant as Constant
@@ -29,6 +33,11 @@ from .initializers import gain as gain
 from .initializers import get as get
 from .initializers import names as names
 from .initializers import register as register
+from .reports import Report as Report
+from .rules import Plan as Plan
+from .rules import Rule as Rule
+from .rules import initialize as initialize
+from .rules import plan as plan
 from .streams import Key as Key
 from .streams import Stream as Stream
 

@@ -212,6 +212,11 @@ BAD = {
         lambda: PerUnit("b", B, [("out", "a")], "bais"),
     ),
     "a parameter that reads": (ValueError, "'b' needs exactly one 'out' axis", lambda: PerUnit("b", B, [("in", "a")])),
+    "a parameter that also reads": (
+        ValueError,
+        "'b' needs exactly one 'out' axis and no 'in' axis",
+        lambda: PerUnit("b", W, [("out", "a"), ("in", "c")]),
+    ),
     "a parameter of nothing": (
         ValueError,
         "'b' needs exactly one 'out' axis",

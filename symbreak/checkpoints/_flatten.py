@@ -13,8 +13,8 @@ from symbreak.checkpoints._source import Source
 from symbreak.checkpoints._visible import number, quoted, visible
 
 DEEPEST = 500
-MOST_STEPS = 10_000_000
-MOST_FOUND = 500_000
+# A pickle of n opcodes has about n values and names; shared parts, such as one state dict under two keys, add some.
+SPARE, NAMES_PER_OPCODE, VISITS_PER_OPCODE = 10_000, 4, 40
 MOST_CHARACTERS = 64 << 20  # of all names together
 # What the whole of a file is called, which has no path.
 TENSOR, OBJECT = "tensor", "object"
@@ -23,15 +23,24 @@ Found = tuple[str, Tensor | str]  # the name, and the tensor or the reason that 
 Path = tuple["Path", str] | None
 
 
-def flatten(source: Source, root: object) -> Iterator[Found]:
+def flatten(source: Source, root: object, opcodes: int) -> Iterator[Found]:
     """Yield each tensor, or the reason why something can't be read, in the order of the file.
+
+    Parameters
+    ----------
+    source
+        The file, for its name in errors.
+    root
+        What the pickle describes.
+    opcodes
+        The length of its program, to which the work must stay in proportion.
 
     Raises
     ------
     BadCheckpoint
         A dict has one key twice, or the value is out of all proportion.
     """
-    walk = _Walk(source)
+    walk = _Walk(source, opcodes)
     yield from walk.visit(None, root)
     frames: list[_Frame] = walk.frames
     while frames:
@@ -52,16 +61,18 @@ class _Frame:
 
 
 class _Walk:
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, opcodes: int) -> None:
         self.source = source
+        self.most_found = SPARE + NAMES_PER_OPCODE * opcodes
+        self.most_visits = 4 * SPARE + VISITS_PER_OPCODE * opcodes
         self.frames: list[_Frame] = []
         self.active: set[int] = set()
         self.barren: set[int] = set()  # containers in which nothing was found
-        self.steps = self.found = self.characters = 0
+        self.visits = self.found = self.characters = 0
 
     def visit(self, path: Path, value: object) -> Iterator[Found]:
-        self.steps += 1
-        if self.steps > MOST_STEPS:
+        self.visits += 1
+        if self.visits > self.most_visits:
             raise self.source.bad("its pickle refers to its own parts over and over", RESAVE)
         if isinstance(value, Tensor):
             yield self.name(path), value
@@ -122,7 +133,7 @@ class _Walk:
         name = ".".join(reversed(parts)) if parts else whole
         self.found += 1
         self.characters += len(name)
-        if self.found > MOST_FOUND or self.characters > MOST_CHARACTERS:
+        if self.found > self.most_found or self.characters > MOST_CHARACTERS:
             raise self.source.bad("its pickle lists the same tensors under endless names", RESAVE)
         return name
 

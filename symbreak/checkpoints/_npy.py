@@ -116,7 +116,7 @@ class Npy(Checkpoint):
         info = TensorInfo(self.NAME, self._header.shape, self._header.dtype)
         super().__init__(source, "npy", {self.NAME: info})
 
-    def _read(self, info: TensorInfo) -> np.ndarray:  # noqa: ARG002 - there is one
+    def _read(self, info: TensorInfo) -> np.ndarray:
         return check_bool(self._source, array_at(self._header, memoryview(self._source.data)), "the array")
 
 

@@ -43,6 +43,7 @@ class Machine:
         self.memo: dict[int, object] = {}
         self.named: list[Global] = []  # what is dangerous and was named, but not yet called
         self.storages: set[str] = set()  # the keys of the records that it mentions
+        self.steps = 0  # opcodes so far
         self.done = False
 
     @staticmethod
@@ -57,18 +58,17 @@ class Machine:
         BadCheckpoint
             It is malformed, uses what torch.save does not, or would call something outside the allowed list.
         """
-        steps = 0
         while not self.done:
             code = self.take(1)
             handler = OPCODES.get(code)
             if handler is None:
                 name = REFUSED.get(code, f"{code[0]:#04x}")
                 raise self.bad(f"its pickle has the opcode {name}, which torch.save does not write")
-            if (steps == 0) != (code == b"\x80"):
+            if (self.steps == 0) != (code == b"\x80"):
                 raise self.bad("its pickle does not begin with its protocol, once")
             handler(self)
-            steps += 1
-            if steps > MOST_STEPS:
+            self.steps += 1
+            if self.steps > MOST_STEPS:
                 raise self.refuse(self.source, f"its pickle has more than {MOST_STEPS:,} steps")
         if self.at != len(self.program) or len(self.stack) != 1 or self.marks:
             raise self.bad("its pickle does not end with its one value")

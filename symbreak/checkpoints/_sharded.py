@@ -23,7 +23,7 @@ from symbreak.errors import BadCheckpoint
 KEY = "weight_map"
 MOST_SHARDS = 10_000
 LONGEST_NAME = 255  # bytes; what a file system gives a name
-PLAIN = re.compile(r"[^/\\:\x00]+\Z")
+PLAIN = re.compile(r"[^/\\:\x00\ud800-\udfff]+\Z")
 SHARD_FORMATS = ((looks_like_safetensors, Safetensors), (looks_like_zip, TorchZip))
 
 

@@ -56,7 +56,8 @@ class TorchZip(Checkpoint):
         machine = Machine(source, self._archive.data(member, crc_optional=True))
         tensors: dict[str, TensorInfo] = {}
         skipped: list[Skipped] = []
-        for name, found in flatten(source, machine.run()):
+        root = machine.run()
+        for name, found in flatten(source, root, machine.steps):
             if isinstance(found, str):
                 skipped.append(Skipped(name, found))
                 continue

@@ -72,7 +72,7 @@ class Bits:
         self.small = _SMALL.get(dtype.name)
         if self.small is None and dtype.kind not in "fcbiu":
             hint = " (the bytes of a type that NumPy does not know?)" if dtype.kind == "V" else ""
-            raise TypeError(
+            raise NotNumbers(
                 f"weights are numbers; got an array of dtype {dtype!s}{hint}: convert it or view it as its type"
             )
         self.dtype = dtype.newbyteorder("=")

@@ -6,7 +6,6 @@ The law: ``region(shape, index, rng)`` is ``self(shape, rng)[index]``, bit for b
 import abc
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Literal, dataclass_transform
 
@@ -321,6 +320,8 @@ def _run(write: Callable[[Any], None], pieces: Iterator[Any], threads: int) -> N
         for piece in pieces:
             write(piece)
         return
+    from concurrent.futures import ThreadPoolExecutor  # a third of the time to import symbreak
+
     waiting = list(pieces)
 
     def work(worker: int) -> None:

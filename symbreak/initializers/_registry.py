@@ -4,7 +4,6 @@ import difflib
 import re
 import threading
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from typing import Any, TypeVar
 
 from ..errors import UnknownName
@@ -188,6 +187,8 @@ def _load_entry_points() -> None:
         if _loaded_entry_points:
             return
         _loaded_entry_points = True
+        from importlib import metadata  # takes as long to import as all of symbreak
+
         for point in metadata.entry_points(group=GROUP):
             cls = point.load()
             if not (isinstance(cls, type) and issubclass(cls, AbstractInitializer)):

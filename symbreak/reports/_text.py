@@ -27,7 +27,7 @@ def visible(text: str, limit: int = LONGEST) -> str:
     >>> print(visible("a\x1b[31m\u202eb\n"))
     a\x1b[31m\u202eb\n
     >>> visible("layers." * 100, limit=30)
-    'layers.layer ... ayers.layers.'
+    'layers.layer ... yers.layers.'
     """
     if len(text) > limit:
         half = (limit - 5) // 2

@@ -6,7 +6,6 @@ it is hashed, so that ``("ab", "c")`` and ``("a", "bc")`` stay apart, and 256 bi
 
 import hashlib
 import operator
-import secrets
 from collections.abc import Sequence
 from typing import Any, TypeAlias, final
 
@@ -82,7 +81,9 @@ class Key:
         object.__setattr__(child, "_path", (*self._path, name))
         return child
 
-    def bit_generator(self, lane: str) -> np.random.PCG64DXSM:
+    def bit_generator(
+        self, lane: str
+    ) -> "np.random.PCG64DXSM":  # quoted, so that NumPy loads its random module when it is used
         """Make the bit generator of this key for one kind of draw.
 
         Parameters
@@ -138,9 +139,9 @@ def as_key(rng: RngLike) -> Key:
     Parameters
     ----------
     rng
-        A :class:`~symbreak.Key`; an integer or a sequence of integers (a seed: the same one gives the same numbers at every
-        call); a ``numpy.random.SeedSequence`` (likewise); a ``BitGenerator`` or ``Generator`` (eight words are drawn
-        from it, so that each call gives other numbers); or None (fresh entropy from the operating system).
+        A :class:`~symbreak.Key`; an integer or a sequence of integers (a seed: the same one gives the same numbers at
+        every call); a ``numpy.random.SeedSequence`` (likewise); a ``BitGenerator`` or ``Generator`` (eight words are
+        drawn from it, so that each call gives other numbers); or None (fresh entropy from the operating system).
 
     Returns
     -------
@@ -166,6 +167,8 @@ def as_key(rng: RngLike) -> Key:
     if isinstance(rng, Key):
         return rng
     if rng is None:
+        import secrets
+
         return Key(secrets.randbits(128))
     if isinstance(rng, np.random.SeedSequence):
         return Key([int(word) for word in rng.generate_state(8, np.uint32)])["numpy.random.SeedSequence"]

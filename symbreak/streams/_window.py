@@ -144,7 +144,7 @@ def _from_ranges(shape: tuple[int, ...], ranges: list[range]) -> Window:
     return Window(total, starts, length)
 
 
-def draw(generator: np.random.PCG64DXSM, p: Precision, window: Window, transform: Transform, out: Array) -> None:
+def draw(generator: "np.random.PCG64DXSM", p: Precision, window: Window, transform: Transform, out: Array) -> None:
     """Write the values at the positions of `window` into the flat array `out`.
 
     Parameters

@@ -6,6 +6,7 @@ import struct
 import zlib
 
 from symbreak.checkpoints import open_checkpoint
+from symbreak.errors import BadCheckpoint
 
 DATA = pathlib.Path(__file__).parent.parent / "data" / "checkpoints"
 
@@ -14,6 +15,15 @@ def read_all(path):
     """Open a file and read every tensor in it."""
     with open_checkpoint(path) as ckpt:
         return {name: ckpt[name] for name in ckpt}
+
+
+def refusal(path):
+    """The message with which a file is refused, or None when all of it is read; any other exception is a failure."""
+    try:
+        read_all(path)
+    except BadCheckpoint as error:
+        return str(error)
+    return None
 
 
 def safetensors(header, data=b"", length=None):

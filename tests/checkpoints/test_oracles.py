@@ -1,4 +1,4 @@
-"""What the formats' own libraries wrote is read bit for bit: from committed files, and live where a library is there."""
+"""What the formats' own libraries wrote is read bit for bit: from committed files, and live where they are there."""
 
 import json
 import pathlib
@@ -139,7 +139,7 @@ def arrays(draw, names, orders="<>"):
     dtype = dtype.newbyteorder(draw(st.sampled_from(orders)))
     shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
     data = draw(st.binary(min_size=(size := int(np.prod(shape)) * dtype.itemsize), max_size=size))
-    array = (np.frombuffer(data, np.uint8) > 127 if dtype == bool else np.frombuffer(data, dtype)).reshape(shape)
+    array = (np.frombuffer(data, np.uint8) > 127 if dtype.kind == "b" else np.frombuffer(data, dtype)).reshape(shape)
     return draw(st.sampled_from([array, np.asfortranarray(array), array.T, array[..., ::-1] if array.ndim else array]))
 
 
@@ -193,7 +193,7 @@ def torch_tensors():
         lambda t: t[:, :1].expand(-1, 5),
         lambda t: t.unfold(1, 2, 1),
         lambda t: torch.nn.Parameter(t, requires_grad=False),
-        lambda t: torch.nn.Buffer(t),
+        torch.nn.Buffer,
     ]
 
     @st.composite
@@ -236,7 +236,7 @@ def any_arrays(draw):
     dtype = draw(st.sampled_from(EVERY))
     shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
     data = draw(st.binary(min_size=(size := int(np.prod(shape)) * dtype.itemsize), max_size=size))
-    array = (np.frombuffer(data, np.uint8) > 127 if dtype == bool else np.frombuffer(data, dtype)).reshape(shape)
+    array = (np.frombuffer(data, np.uint8) > 127 if dtype.kind == "b" else np.frombuffer(data, dtype)).reshape(shape)
     big = array if dtype.isbuiltin == 2 else array.astype(dtype.newbyteorder(">"))
     return draw(st.sampled_from([array, np.asfortranarray(array), array.T, big]))
 

@@ -103,6 +103,22 @@ def test_rows_are_brought_to_one_alignment(dtype, layout, shape):
     assert len({row.__array_interface__["data"][0] % LINE for row in rows}) == 1
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_inner_product_gets_rows_of_one_alignment(layout, monkeypatch):
+    seen = []
+
+    def spy(a, b):
+        seen.extend({row.__array_interface__["data"][0] % LINE for row in rows} for rows in (a[:, 0], b))
+        return vecdot(a, b)
+
+    vecdot = np.vecdot
+    monkeypatch.setattr(np, "vecdot", spy)
+    a, b = (np.random.default_rng(0).normal(size=shape) for shape in ((7, BLOCK + 3), (5, BLOCK + 3)))
+    tie_preserving(LAYOUTS[layout](a), LAYOUTS[layout](b))
+    assert len(seen) == 4, "two blocks of two operands"
+    assert all(len(offsets) == 1 for offsets in seen)
+
+
 def test_the_rows_are_left_as_they_were():
     a = np.arange(6.0).reshape(2, 3)
     tie_preserving(a, a)

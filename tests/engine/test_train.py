@@ -201,12 +201,14 @@ def test_a_learning_rate_must_be_positive(rate):
         engine.SGD(rate)
 
 
-@pytest.mark.parametrize("rate", [1, np.float32(0.5), np.float64(0.5), np.int64(2)])
+@pytest.mark.parametrize("rate", [1, 0.1, np.float32(0.1), np.float64(0.1), np.int64(2)])
 def test_a_learning_rate_of_any_type_leaves_the_dtype_of_the_weights(rate):
-    weight = np.ones(3, np.float32)
-    engine.SGD(rate).step(weight, np.ones(3, np.float32), None)
-    np.testing.assert_array_equal(weight, np.float32(1) - np.float32(rate))
+    weight, gradient = np.random.default_rng(0).normal(size=(2, 50)).astype(np.float32)
+    expected = weight - np.float32(rate) * gradient
+    engine.SGD(rate).step(weight, gradient, None)
+    np.testing.assert_array_equal(weight, expected, strict=True)
     assert engine.SGD(rate) == engine.SGD(float(rate))
+    assert repr(engine.SGD(rate)) == f"SGD(learning_rate={float(rate)})"
 
 
 BAD = {

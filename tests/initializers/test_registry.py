@@ -128,6 +128,6 @@ def test_entry_points_are_checked(monkeypatch):
             return int
 
     monkeypatch.setattr(_registry, "_loaded_entry_points", False)
-    monkeypatch.setattr(_registry.metadata, "entry_points", lambda group: [Point()])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [Point()])
     with pytest.raises(TypeError, match=r"the entry point 'not_one' of a package.*not a subclass"):
         sb.names()

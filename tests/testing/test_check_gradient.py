@@ -94,7 +94,12 @@ def test_the_point_is_left_as_it_was():
         p += 1
         return (p**2).sum()
 
-    check_gradient(function, lambda p: 2 * (p + 1), point)
+    def gradient(p):
+        p += 1
+        return 2 * p
+
+    check_gradient(function, gradient, point)
+    check_gradient(lambda p: function(p["a"]), lambda p: {"a": gradient(p["a"])}, {"a": point})
     np.testing.assert_array_equal(point, POINT)
 
 

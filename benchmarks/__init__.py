@@ -1,0 +1,1 @@
+"""Benchmarks: symbreak beside its peers in one process, as ratios of medians. Run ``python -m benchmarks``."""

@@ -1,0 +1,74 @@
+"""Filling an existing 4096 x 4096 float32 array: normal, uniform, truncated normal; and parts of it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+import symbreak as sb
+
+from ._measure import Row, have
+
+SHAPE = (4096, 4096)
+WORKERS = 2
+CASES = [
+    ("normal", sb.Normal(0.02), 1.4),
+    ("uniform", sb.Uniform(-0.05, 0.05), 2.5),
+    ("truncated normal", sb.TruncatedNormal(0.02), 10.0),
+]
+
+
+def rows() -> Iterator[Row]:
+    """Yield the rows against torch, jax, keras and NumPy, as far as they are installed."""
+    out = np.zeros(SHAPE, np.float32)
+    key = sb.Key(0)["w"]
+
+    def ours(init: sb.AbstractInitializer, workers: int = WORKERS):
+        return lambda: init.fill(out, key, workers=workers)
+
+    if have("torch"):
+        import torch
+
+        torch.set_num_threads(WORKERS)
+        tensor = torch.zeros(SHAPE)
+        theirs = {
+            "normal": lambda: torch.nn.init.normal_(tensor, 0, 0.02),
+            "uniform": lambda: torch.nn.init.uniform_(tensor, -0.05, 0.05),
+            "truncated normal": lambda: torch.nn.init.trunc_normal_(tensor, 0, 0.02, -0.04, 0.04),
+        }
+        for name, init, goal in CASES:
+            yield Row(f"fill {name}", "torch.nn.init", ours(init), theirs[name], goal)
+    if have("jax"):
+        import jax
+
+        seed = jax.random.key(0)
+        drawn = {
+            "normal": jax.nn.initializers.normal(0.02),
+            "uniform": jax.nn.initializers.uniform(0.05),
+            "truncated normal": jax.nn.initializers.truncated_normal(0.02),
+        }
+        for name, init, _ in CASES:
+            jitted = jax.jit(drawn[name], static_argnums=(1,))
+            yield Row(
+                f"fill {name}",
+                "jax.nn.initializers, jit",
+                ours(init),
+                lambda f=jitted: f(seed, SHAPE).block_until_ready(),
+            )
+    generator = np.random.default_rng(0)
+    yield Row(
+        "fill normal", "numpy Generator, one thread", ours(sb.Normal()),
+        lambda: generator.standard_normal(dtype=np.float32, out=out),
+    )  # fmt: skip
+    yield Row(
+        "fill uniform", "numpy Generator, one thread", ours(sb.Uniform(0, 1)),
+        lambda: generator.random(dtype=np.float32, out=out),
+    )  # fmt: skip
+    for name, init, _ in CASES:
+        yield Row(f"fill {name}, two workers", "itself, one worker", ours(init), ours(init, 1))
+    init = sb.HeNormal()
+    for what, index, goal in (("rows", np.s_[:512], 0.15), ("columns", np.s_[:, 1024:1536], 0.5)):
+        yield Row(
+            f"region, 1/8 of the {what}", "the whole",
+            lambda index=index: init.region(SHAPE, index, key, workers=WORKERS),
+            lambda: init(SHAPE, key, workers=WORKERS), goal, at_most=True,
+        )  # fmt: skip

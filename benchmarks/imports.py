@@ -1,0 +1,24 @@
+"""The time that ``import symbreak`` adds to ``import numpy``, each in a fresh process."""
+
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from ._measure import Result, seconds
+
+GOAL = 0.060  # seconds over NumPy
+
+
+def results(rounds: int = 15) -> Iterator[Result]:
+    """Yield one result whose ratio is the time added, in seconds."""
+    samples: dict[str, list[float]] = {"symbreak": [], "numpy": []}
+    for turn in range(rounds + 1):
+        for package in samples:
+            command = [sys.executable, "-c", f"import {package}"]
+            taken = seconds(lambda command=command: subprocess.run(command, check=True))
+            if turn:  # the first round fills the file cache
+                samples[package].append(taken)
+    ours, theirs = (statistics.median(samples[package]) for package in samples)
+    added = statistics.median(a - b for a, b in zip(samples["symbreak"], samples["numpy"], strict=True))
+    yield Result("import, seconds over numpy", "import numpy", ours, theirs, added, GOAL, True, samples)

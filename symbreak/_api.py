@@ -1,0 +1,208 @@
+"""`diagnose`: one function for a weight, named arrays, and saved files."""
+
+import difflib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from symbreak.axes import Axes
+from symbreak.diagnosis import NotNumbers, judge_array, judge_weight
+from symbreak.errors import SymbreakError
+from symbreak.findings import Finding
+from symbreak.reports import Report, Skipped, visible
+
+if TYPE_CHECKING:
+    from symbreak.checkpoints import Checkpoint
+
+Array = npt.NDArray[Any]
+Layouts: TypeAlias = Mapping[str, Axes | str | None]
+Progress: TypeAlias = Callable[[str, int, int], None]  # file, arrays done, arrays in all
+
+# What a file can do wrong, or the machine while it is read. Anything else is a fault of the program and is not caught.
+UNREADABLE = (SymbreakError, OSError, MemoryError, NotNumbers)
+
+
+def diagnose(
+    weights: npt.ArrayLike | Mapping[str, npt.ArrayLike] | str | os.PathLike[str],
+    *,
+    axes: Axes | str | Layouts | None = None,
+    workers: int | None = None,
+) -> Report:
+    """Say which units of a weight, of named arrays, or of saved files are tied.
+
+    Parameters
+    ----------
+    weights
+        One of:
+
+        - an array: one weight, its units along axis 0 or as `axes` says;
+        - a mapping from names to arrays. Of an array that `axes` does not name, every axis that units may lie along is
+          judged and named: of two dimensions both; of three and more the first two if the others look like a receptive
+          field (none longer than 16), the last two if the leading ones do, and every axis if both or neither do;
+        - a path: a file, a folder of files, or the index of a sharded one. Its arrays are judged like named ones.
+    axes
+        For one weight its layout, such as ``"io"``, ``"hwio"`` or ``"boi"``, or an `Axes`. For named arrays and files a
+        mapping from names to layouts; of those arrays only the output units are judged.
+    workers
+        Threads to use; None is one for each processor where an array is large enough. The result does not depend on it.
+
+    Returns
+    -------
+    Report
+        Its verdict covers what was read; what could not be read is in `skipped` and is a finding SB301.
+
+    Raises
+    ------
+    TypeError
+        If `weights` is of another kind, or an array in memory holds no numbers.
+    ValueError
+        If `axes` does not fit a shape, or names an array that is not there.
+
+    Notes
+    -----
+    Vectors (biases, norm scales), numbers, masks of booleans, and arrays of three and more dimensions of which only one
+    is longer than one, are only looked at for values that are not finite. An axis of one unit can't be tied. Units
+    that hold a NaN are equal to none, and 0.0 equals -0.0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import symbreak as sb
+    >>> print(sb.diagnose(np.full((4, 3), 0.5)))
+    error SB101 weight
+        all 4 units are equal: every weight is 0.5
+        fix: draw the weight from a random initializer, such as HeNormal() or
+             GlorotUniform()
+    1 error; read 1 array
+    >>> sb.diagnose({"fc1.weight": sb.HeNormal()((64, 32), rng=0), "fc1.bias": np.zeros(64)}).ok
+    True
+    """
+    if isinstance(weights, str | os.PathLike):
+        return diagnose_path(weights, axes=_layouts(axes), workers=workers)
+    if isinstance(weights, Mapping):
+        layouts = _layouts(axes)
+        arrays = {_name(name): _as_array(value, f"the array {name!r}") for name, value in weights.items()}
+        _refuse_strangers(layouts, arrays)
+        return Report.merged(_judge_in_memory(array, name, layouts, workers) for name, array in arrays.items())
+    if isinstance(axes, Mapping):
+        raise TypeError(f"for one weight `axes` is one layout, such as 'io'; got a mapping of {len(axes)}")
+    return judge_weight(_as_array(weights, "`weights`"), axes=axes, workers=workers)
+
+
+def diagnose_path(
+    path: str | os.PathLike[str],
+    *,
+    axes: Layouts | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Judge every checkpoint that a path leads to; `progress` is told of each array.
+
+    See Also
+    --------
+    diagnose : the same, and what the parameters mean
+    """
+    from symbreak.checkpoints import find_checkpoints
+
+    try:
+        files = find_checkpoints(path)
+    except UNREADABLE as error:
+        return _unread(os.fspath(path), error)
+    if not files:
+        return _unread(os.fspath(path), "there is no checkpoint in this folder")
+    layouts, names = axes or {}, set[str]()
+    reports = [_judge_file(file, layouts, names, workers, progress) for file in files]
+    _refuse_strangers(layouts, names)
+    return Report.merged(reports)
+
+
+def _judge_file(file: Path, axes: Layouts, names: set[str], workers: int | None, progress: Progress | None) -> Report:
+    from symbreak.checkpoints import open_checkpoint
+
+    where = os.fspath(file)
+    reports = [Report(files=(where,))]
+    try:
+        with open_checkpoint(file) as checkpoint:
+            names.update(checkpoint.tensors)
+            for done, name in enumerate(checkpoint.tensors):
+                if progress is not None:
+                    progress(where, done, len(checkpoint.tensors))
+                reports.append(_judge_tensor(checkpoint, name, f"{where}: {name}", axes, workers))
+            reports += [_unread(f"{where}: {skipped.name}", skipped.reason) for skipped in checkpoint.skipped]
+    except UNREADABLE as error:
+        reports.append(_unread(where, error))
+    return Report.merged(reports)
+
+
+def _judge_tensor(checkpoint: "Checkpoint", name: str, where: str, axes: Layouts, workers: int | None) -> Report:
+    try:
+        return _judge_named(checkpoint[name], name, where, axes, workers)
+    except UNREADABLE as error:
+        return _unread(where, error)
+
+
+def _judge_in_memory(array: Array, name: str, axes: Layouts, workers: int | None) -> Report:
+    try:
+        return _judge_named(array, name, name, axes, workers)
+    except NotNumbers as error:
+        raise NotNumbers(f"{visible(name)}: {error}") from None
+
+
+def _judge_named(array: Array, name: str, where: str, axes: Layouts, workers: int | None) -> Report:
+    if axes.get(name) is None:
+        return judge_array(array, where, workers)
+    try:
+        return judge_weight(array, where, axes[name], workers)
+    except ValueError as error:
+        raise ValueError(f"{visible(name)}: {error}") from None
+
+
+def _unread(where: str, error: Exception | str) -> Report:
+    """Report what could not be read: a finding, and an entry among the skipped."""
+    if isinstance(error, OSError) and error.strerror:
+        reason = error.strerror
+    elif isinstance(error, MemoryError):
+        reason = f"not enough memory: {error}"
+    else:
+        reason = str(error)
+    return Report((Finding.of("SB301", where, reason),), (Skipped(where, reason),))
+
+
+def _layouts(axes: Axes | str | Layouts | None) -> Layouts:
+    if axes is None:
+        return {}
+    if isinstance(axes, str | Axes) or not isinstance(axes, Mapping):
+        raise TypeError(
+            f"for named arrays and files `axes` maps names to layouts, as in {{'fc1.weight': 'io'}}; got {axes!r}"
+        )
+    return axes
+
+
+def _refuse_strangers(axes: Layouts, names: Iterable[str]) -> None:
+    """Refuse a layout for an array that is not there: it would have no effect."""
+    known = set(names)
+    for name in axes:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=3, cutoff=0)
+            raise ValueError(f"`axes` names {name!r}, which is not among the arrays; nearest: {near}")
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"the names of arrays are strings; got {name!r}")
+    return name
+
+
+def _as_array(value: object, what: str) -> Array:
+    if isinstance(value, np.ndarray | np.generic) or hasattr(value, "__array__"):
+        return np.asarray(value)
+    if isinstance(getattr(value, "weights", None), Mapping):
+        raise TypeError(f"a {type(value).__name__} is not judged as a whole: pass its arrays, diagnose(graph.weights)")
+    raise TypeError(
+        f"{what} is neither an array, nor a mapping from names to arrays, nor a path to a file or folder; "
+        f"got {type(value).__name__}"
+    )

@@ -1,0 +1,79 @@
+"""The command `symbreak`: one file a subcommand, and the only part that prints.
+
+Results go to stdout; progress and complaints go to stderr. The exit code is 0 if everything was read and nothing was
+found, 1 if something was found, and 2 for a wrong call or something that could not be read.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import symbreak
+
+# A new command is a new row and a new file: the name on the command line, its module here, and one line of help.
+COMMANDS = (
+    ("check", "check", "say which units of saved weights are tied"),
+    ("list", "codes", "list what can be found, and the initializers"),
+    ("explain", "explain", "explain a code: what it means, its causes, what to do"),
+)
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="symbreak", description="How a network's weights start, and whether its units can ever become different."
+    )
+    parser.add_argument("--version", action="version", version=f"symbreak {symbreak.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, module, text in COMMANDS:
+        command = importlib.import_module(f"symbreak.cli.{module}")
+        child = commands.add_parser(name, help=text, description=command.__doc__, formatter_class=_Help)
+        command.add_arguments(child)
+        child.set_defaults(run=command.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    argv
+        The arguments; by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name may hold what the terminal's encoding has not
+    try:
+        arguments = build_parser().parse_args(argv)
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has left
+        _abandon_stdout()
+        return BROKEN_PIPE
+    except OSError as error:  # a full disk, for one
+        _abandon_stdout()
+        print(f"symbreak: cannot write to stdout: {error.strerror or error}", file=sys.stderr)
+        return 2
+    return code
+
+
+def _abandon_stdout() -> None:
+    """Give what is still in the buffer somewhere to go: Python writes it once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help that keeps the lines of a module's docstring."""

@@ -1,0 +1,55 @@
+"""Where results go: stdout, or a file that is written whole or not at all."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+
+def wants_colour() -> bool:
+    """Whether stdout is a terminal that may be coloured; https://no-color.org says how a user declines."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+@contextlib.contextmanager
+def output(path: str | None) -> Iterator[Callable[[str], None]]:
+    """Give a function that writes the result to `path`, or to stdout for None.
+
+    The place is tried before the work begins, and the file appears under its name only when it is complete.
+
+    Raises
+    ------
+    OSError
+        If the file can't be written there.
+    """
+    if path is None:
+        yield print
+        return
+    target = Path(path).resolve()  # a symbolic link stays one
+    if target.exists() and not target.is_file():  # a device or a pipe can't be replaced; a folder is an OSError
+        with target.open("w", encoding="utf-8") as stream:
+            yield lambda text: print(text, file=stream)
+        return
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(13, "the file may not be written", str(target))
+    handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            yield lambda text: print(text, file=stream)
+        part.chmod(_mode(target))
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _mode(target: Path) -> int:
+    """Give the permissions that the file has, or that a new one gets."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

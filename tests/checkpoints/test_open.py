@@ -1,0 +1,182 @@
+"""What a path leads to is told by content; what is not read is refused by what it is; system errors come through."""
+
+import os
+import socket
+
+import numpy as np
+import pytest
+
+from symbreak.checkpoints import find_checkpoints, open_checkpoint
+from symbreak.checkpoints._visible import number, visible
+from symbreak.errors import BadCheckpoint
+from tests.checkpoints._make import DATA, Zip, npy_of, read_all, safetensors
+
+REFUSED = {
+    "empty": (b"", "is empty; the download or the save did not finish"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(99), "is an HDF5 file; convert it to safetensors or npz"),
+    "GGUF": (b"GGUF\3\0\0\0" + bytes(99), "is a GGUF file; convert it"),
+    "ONNX": (b"\x08\x08\x12\x07pytorch", "looks like an ONNX file; convert it"),
+    "TensorFlow Lite": (b"\x1c\0\0\0TFL3", "is a TensorFlow Lite file"),
+    "MATLAB": (b"MATLAB 5.0 MAT-file", "is a MATLAB file"),
+    "gzip": (b"\x1f\x8b\x08", "is compressed with gzip; unpack it first"),
+    "bzip2": (b"BZh9", "is compressed with bzip2"),
+    "xz": (b"\xfd7zXZ\0", "is compressed with xz"),
+    "Zstandard": (b"\x28\xb5\x2f\xfd", "is compressed with Zstandard"),
+    "a pickle": (b"\x80\x04\x95", "is a bare pickle, which only running it could read; load it where you trust it"),
+    "a tar archive": (b"a" * 257 + b"ustar\0", "is a tar archive, as PyTorch wrote before version 0.1.10"),
+    "a page": (b"\n<!DOCTYPE html><html>", "is an HTML page, such as a sign-in or error page; fetch the file itself"),
+    "JSON": (b'{"a": 1}', "is JSON, but not the index of a sharded model"),
+    "a pointer": (b"version https://git-lfs.github.com/spec/v1\n", "is a git-lfs pointer: .*; run `git lfs pull`"),
+    "a zip": (Zip().add("a.txt", b"x").bytes(), "is a zip file without a checkpoint"),
+    "Keras": (Zip().add("config.json", b"{}").add("model.weights.h5", b"x").bytes(), "is a Keras archive"),
+    "text": (b"hello there", "is no checkpoint that is known: it begins with 68 65 6c 6c 6f 20 74 68"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("suffix", [".safetensors", ".npy", ".pt"])
+def test_what_is_not_read_is_refused_by_what_it_is_whatever_its_suffix(tmp_path, kind, suffix):
+    content, message = REFUSED[kind]
+    (tmp_path / f"a{suffix}").write_bytes(content)
+    with pytest.raises(BadCheckpoint, match=message):
+        open_checkpoint(tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("legacy.pt", "is a PyTorch file of before version 1.6, one pickle; load it with PyTorch where you trust it"),
+        ("script.pt", "is a TorchScript archive, which holds a program; save the state_dict"),
+    ],
+)
+def test_old_and_running_torch_files_are_refused_by_name(file, message):
+    with pytest.raises(BadCheckpoint, match=message):
+        open_checkpoint(DATA / file)
+
+
+@pytest.mark.parametrize("file", ["plain.npy", "stored.npz", "numpy.safetensors", "state.pt"])
+def test_a_suffix_that_lies_changes_nothing(tmp_path, file):
+    (tmp_path / "a.h5").write_bytes((DATA / file).read_bytes())
+    assert list(read_all(tmp_path / "a.h5")) == list(read_all(DATA / file))
+
+
+def test_paths_may_be_text_or_path_or_bytes_like_objects(tmp_path):
+    assert read_all(str(DATA / "plain.npy")).keys() == read_all(DATA / "plain.npy").keys()
+
+
+def test_the_systems_errors_come_through(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        open_checkpoint(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        find_checkpoints(tmp_path / "nothing")
+    with pytest.raises(IsADirectoryError, match=r"is a folder without the \*\.index\.json of a sharded model"):
+        open_checkpoint(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the super-user may read everything")
+def test_a_file_that_may_not_be_read_says_so_and_is_listed(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones(1))
+    (tmp_path / "a.npy").chmod(0)
+    with pytest.raises(PermissionError):
+        open_checkpoint(tmp_path / "a.npy")
+    assert find_checkpoints(tmp_path) == [tmp_path / "a.npy"]
+
+
+def test_a_permission_error_comes_through_and_the_file_is_listed(tmp_path, monkeypatch):
+    """The super-user meets no such error, so it is raised by hand."""
+    np.save(tmp_path / "a.npy", np.ones(1))
+
+    def refuse(path, flags):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(PermissionError):
+        open_checkpoint(tmp_path / "a.npy")
+    assert find_checkpoints(tmp_path) == [tmp_path / "a.npy"]
+
+
+def test_pipes_sockets_and_devices_are_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadCheckpoint, match="is a named pipe; give the path of a regular file"):
+        open_checkpoint(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "s"))
+        with pytest.raises(BadCheckpoint, match="is a socket"):
+            open_checkpoint(tmp_path / "s")
+    with pytest.raises(BadCheckpoint, match="is a character device"):
+        open_checkpoint("/dev/zero")
+    assert find_checkpoints(tmp_path) == []
+
+
+def test_a_folder_lists_checkpoints_by_content_sorted_and_below(tmp_path):
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    (tmp_path / ".git").mkdir()
+    np.save(tmp_path / "z.npy", np.ones(1))
+    for name in ("b/c/weights.data", "b/a.npy", ".git/object"):
+        (tmp_path / name).write_bytes(npy_of(1))
+    (tmp_path / "b" / "model").write_bytes(safetensors({}))
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "config.json").write_text('{"a": 1}')
+    (tmp_path / "data.zip").write_bytes(Zip().add("a.txt", b"x").bytes())
+    (tmp_path / "sklearn.pkl").write_bytes(b"\x80\x04N.")
+    (tmp_path / "link.npy").symlink_to(tmp_path / "z.npy")
+    (tmp_path / "linked").symlink_to(tmp_path / "b")
+    found = find_checkpoints(tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+        "b/a.npy",
+        "b/c/weights.data",
+        "b/model",
+        "z.npy",
+    ]
+
+
+def test_a_file_is_itself_whatever_it_is(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    assert find_checkpoints(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.safetensors", b""),
+        ("model.pt", b"hello"),
+        ("model", (DATA / "legacy.pt").read_bytes()),
+        ("model.data", b"GGUF\3\0\0\0"),
+        ("weights", b"\x89HDF\r\n\x1a\n"),
+        ("pytorch_model.bin", b"version https://git-lfs.github.com/spec/v1\n"),
+        ("a.npz", (DATA / "stored.npz").read_bytes()[:-9]),
+        ("half-fetched", (DATA / "numpy.safetensors").read_bytes()[:40]),
+    ],
+)
+def test_weights_that_can_t_be_read_are_listed_so_that_opening_says_so(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    assert find_checkpoints(tmp_path) == [tmp_path / name]
+    with pytest.raises(BadCheckpoint):
+        open_checkpoint(tmp_path / name)
+
+
+def test_a_path_of_escapes_is_shown_escaped(tmp_path):
+    path = tmp_path / "\x1b[2J\u202e.npy"
+    path.write_bytes(b"x")
+    with pytest.raises(BadCheckpoint, match=r"\\x1b\[2J\\u202e\.npy: is no checkpoint"):
+        open_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("fc1.weight", "fc1.weight"),
+        ("größe 重み", "größe 重み"),
+        ("\x1b[31m\r\n\t\x7f\x9b", r"\x1b[31m\x0d\x0a\x09\x7f\x9b"),
+        ("\u202e\u2066\u200b\ufeff\u2028", r"\u202e\u2066\u200b\ufeff\u2028"),
+        ("\U000e0041\udcff\xa0", r"\U000e0041\udcff\xa0"),
+        ("a" * 300, "a" * 97 + " ... " + "a" * 97),
+    ],
+)
+def test_what_does_not_print_becomes_visible(text, shown):
+    assert visible(text) == shown
+
+
+def test_vast_integers_are_shown_by_their_bits():
+    assert (number(-5), number(10**20)) == ("-5", "an integer of 67 bits")
+    assert number(1 << 100_000) == "an integer of 100001 bits"

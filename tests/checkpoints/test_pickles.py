@@ -1,0 +1,332 @@
+"""A pickle is never run: whatever it would call is named in a refusal, and the canary is not touched."""
+
+import pickle
+import struct
+
+import pytest
+
+from symbreak.checkpoints import open_checkpoint
+from symbreak.errors import BadCheckpoint
+from tests.checkpoints._make import (
+    called,
+    dict_of,
+    integer,
+    integers,
+    name,
+    pickled,
+    read_all,
+    stack_name,
+    storage,
+    tensor,
+    text,
+    torch_zip,
+    tuple_of,
+)
+
+STORAGE = {"0": bytes(16)}
+
+
+class Reduces:
+    """An object whose pickle is one call."""
+
+    def __init__(self, *call):
+        self.call = call
+
+    def __reduce__(self):
+        return self.call
+
+
+def attacks(canary):
+    """Pickles that create the file `canary` when they are loaded, and what each would call."""
+    import builtins
+    import os
+    import subprocess
+
+    touch, source = f"touch {canary}", f"open({str(canary)!r}, 'w')"
+    system = called(name("os.system"), text(touch))
+    hooks = called(
+        name("torch._utils._rebuild_tensor_v2"), storage(), integer(0), integers([4]), integers([1]), b"\x89", system
+    )
+    return {
+        "os.system": ("posix.system|nt.system", pickle.dumps(Reduces(os.system, (touch,)), 2)),
+        "os.system, protocol 4": ("posix.system|nt.system", pickle.dumps(Reduces(os.system, (touch,)), 4)),
+        "eval": ("builtins.eval", pickle.dumps(Reduces(builtins.eval, (source,)), 4)),
+        "eval of Python 2": ("__builtin__.eval", pickle.dumps(Reduces(builtins.eval, (source,)), 2)),
+        "exec": ("builtins.exec", pickle.dumps(Reduces(builtins.exec, (source,)), 5)),
+        "getattr": ("builtins.getattr", pickle.dumps({"w": Reduces(getattr, (os, "x")).__reduce__()[0]}, 4)),
+        "subprocess": (
+            "subprocess.Popen|commands.Popen",
+            pickle.dumps(Reduces(subprocess.Popen, (["touch", str(canary)],)), 2),
+        ),
+        "a new object of subprocess": (
+            "subprocess.Popen",
+            pickled(name("subprocess.Popen"), tuple_of(text(touch)), b"\x81"),
+        ),
+        "nested in lists and dicts": (
+            "posix.system|nt.system",
+            pickle.dumps({"model": {"layers": [{"w": Reduces(os.system, (touch,))}]}}, 2),
+        ),
+        "in an OrderedDict": (
+            "os.system",
+            pickled(called(name("collections.OrderedDict")), b"(", text("w"), system, b"u"),
+        ),
+        "in the state of an OrderedDict": (
+            "os.system",
+            pickled(called(name("collections.OrderedDict")), dict_of(_metadata=system), b"b"),
+        ),
+        "in the hooks of a tensor": ("os.system", pickled(hooks)),
+        "by STACK_GLOBAL": ("os.system", pickled(called(stack_name("os.system"), text(touch)))),
+        "by STACK_GLOBAL, through another module": (
+            "torch.serialization.os.system",
+            pickled(text("torch"), text("serialization.os.system"), b"\x93", tuple_of(text(touch)), b"R"),
+        ),
+        "by INST": ("os.system", pickled(b"(", text(touch), b"ios\nsystem\n")),
+        "by OBJ": ("os.system", pickled(b"(", name("os.system"), text(touch), b"o")),
+        "by NEWOBJ_EX": ("os.system", pickled(name("os.system"), tuple_of(text(touch)), b"}\x92")),
+        "thrown away after the call": ("os.system", pickled(system, b"0", tensor())),
+        "remembered under a mark": ("os.system", pickled(b"(", system, b"q\x00", b"1", tensor())),
+        "a class of its own": ("evil.Payload", pickled(called(name("evil.Payload"), text(touch)))),
+        "a class of torch's": ("torch.hub.load", pickled(called(name("torch.hub.load"), text(touch)))),
+        "as a factory": (
+            "os.system",
+            pickled(called(name("collections.defaultdict"), name("os.system"))),
+        ),
+        "named only": ("builtins.eval", pickled(name("builtins.eval"))),
+        "named only, thrown away": ("builtins.eval", pickled(name("builtins.eval"), b"0", tensor())),
+        "a partial": ("functools.partial", pickled(called(name("functools.partial"), name("os.system"), text(touch)))),
+        "a rebuild through a subclass": (
+            "os.system",
+            pickled(
+                called(
+                    name("torch._tensor._rebuild_from_type_v2"),
+                    name("os.system"),
+                    name("torch.Tensor"),
+                    tuple_of(),
+                    b"}",
+                )
+            ),
+        ),
+    }
+
+
+@pytest.mark.parametrize("attack", sorted(attacks("x")))
+def test_a_pickle_that_would_call_is_refused_by_name_and_nothing_runs(tmp_path, attack):
+    canary = tmp_path / "canary"
+    callee, program = attacks(canary)[attack]
+    (tmp_path / "a.pt").write_bytes(torch_zip(program, STORAGE))
+    with pytest.raises(BadCheckpoint, match=f"would call ({callee})|names ({callee}), which no tensor needs"):
+        read_all(tmp_path / "a.pt")
+    assert not canary.exists()
+
+
+def test_the_canary_can_be_touched(tmp_path):
+    """The attacks are real: pickle itself runs the first of them."""
+    canary = tmp_path / "canary"
+    pickle.loads(attacks(canary)["eval"][1]).close()
+    assert canary.exists()
+
+
+def test_the_message_says_what_would_be_called_that_nothing_was_and_what_to_do(tmp_path):
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(called(name("posix.system"), text("true")))))
+    with pytest.raises(BadCheckpoint) as caught:
+        open_checkpoint(tmp_path / "a.pt")
+    assert str(caught.value) == (
+        f"{tmp_path}/a.pt: its pickle would call posix.system, which no tensor needs; nothing was run; "
+        "save its state_dict alone, or convert it to safetensors where you trust it"
+    )
+
+
+def test_a_name_of_escapes_is_shown_escaped(tmp_path):
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(called(stack_name("\x1b]0;x.\u202esystem")))))
+    with pytest.raises(BadCheckpoint, match=r"would call \\x1b\]0;x\.\\u202esystem"):
+        open_checkpoint(tmp_path / "a.pt")
+
+
+def test_an_object_of_an_unknown_class_is_reported_and_the_tensors_in_it_are_read(tmp_path):
+    instance = name("project.Config") + tuple_of() + b"\x81" + dict_of(rate=b"N", w=tensor()) + b"b"
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(dict_of(config=instance, b=tensor())), STORAGE))
+    with open_checkpoint(tmp_path / "a.pt") as ckpt:
+        assert list(ckpt) == ["config.w", "b"]
+        (item,) = ckpt.skipped
+    assert (item.name, item.reason) == ("config", "an object of the class project.Config, which is not rebuilt")
+
+
+HUGE = struct.pack("<I", 2**31)
+HUGE8 = struct.pack("<Q", 2**62)
+FAULTS = {
+    "nothing": (b"", "is cut off"),
+    "protocol 0": (b"N.", "does not begin with its protocol"),
+    "protocol 1": (b"\x80\x01N.", "has protocol 1, and 2 to 5 are read"),
+    "protocol 6": (b"\x80\x06N.", "has protocol 6, and 2 to 5 are read"),
+    "a protocol twice": (b"\x80\x02\x80\x02N.", "begin with its protocol, once"),
+    "no end": (b"\x80\x02N", "is cut off"),
+    "two values": (pickled(b"NN"), "does not end with its one value"),
+    "no value": (pickled(), "does not end with its one value"),
+    "an open mark": (pickled(b"(N"), "does not end with its one value"),
+    "something after the end": (pickled(b"N") + b"x", "does not end with its one value"),
+    "an unknown opcode": (pickled(b"\xff"), "has the opcode 0xff"),
+    "an opcode of protocol 0": (pickled(b"I1\n"), "has the opcode INT, which torch.save does not write"),
+    "an extension": (pickled(b"\x82\x01"), "has the opcode EXT1"),
+    "an outside buffer": (pickled(b"\x97"), "has the opcode NEXT_BUFFER"),
+    "an empty stack": (pickled(b"\x85"), "takes a value that is not there"),
+    "no mark": (pickled(b"t"), "takes a mark that is not there"),
+    "no memo": (pickled(b"h\x07"), "recalls value 7, which it did not remember"),
+    "a far memo": (pickled(b"Nr" + HUGE), "remembers value 2,147,483,648 as number 0"),
+    "a text of 2 GiB": (pickled(b"X" + HUGE), "2,147,483,648 more bytes are claimed"),
+    "a text of 2^62": (pickled(b"\x8d" + HUGE8), "more bytes are claimed"),
+    "bytes of 2 GiB": (pickled(b"B" + HUGE), "2,147,483,648 more bytes are claimed"),
+    "bytes of 2^62": (pickled(b"\x8e" + HUGE8), "more bytes are claimed"),
+    "a bytearray of 2^62": (pickled(b"\x96" + HUGE8), "more bytes are claimed"),
+    "an integer of 2 GiB": (pickled(b"\x8b" + HUGE), "more bytes are claimed"),
+    "an integer of 5,000 bytes": (
+        pickled(b"\x8b" + struct.pack("<I", 5000) + bytes(5000)),
+        "an integer of 5,000 bytes",
+    ),
+    "a frame of 2^62": (pickled(b"\x95" + HUGE8), "a frame of 4,611,686,018,427,387,904 bytes"),
+    "text that is not UTF-8": (pickled(b"\x8c\x01\xff"), "a text that is not UTF-8"),
+    "a name without an end": (pickled(b"cos"), "a name without an end"),
+    "a name of 2,000 bytes": (pickled(b"c" + b"a" * 2000 + b"\nb\n"), "a name without an end"),
+    "a name that is a number": (pickled(b"K\1K\2\x93"), "a name that is no text"),
+    "a call of a number": (pickled(b"K\1)R"), "would call an integer"),
+    "a call of a call": (pickled(called(called(name("torch.Size"), tuple_of()))), "would call a tuple"),
+    "a list set like a dict": (pickled(b"]", text("a"), b"Ns"), "sets an item of a list"),
+    "a tensor set like a dict": (pickled(tensor(), text("a"), b"Ns"), "sets an item of a tensor"),
+    "a dict filled like a list": (pickled(b"}Na"), "appends to a dict"),
+    "a key without a value": (pickled(b"}(", text("a"), b"u"), "a key without a value"),
+    "attributes of a tensor": (pickled(tensor(), b"}b"), "sets attributes of a tensor"),
+    "attributes twice": (pickled(name("a.B"), b")\x81}b}b"), "sets an object's attributes twice"),
+    "a key twice": (pickled(dict_of(w=tensor()), b"(", text("w"), tensor(), b"u"), "the key 'w' twice in one dict"),
+    "a storage of four facts": (pickled(tuple_of(text("storage"), b"NNN"), b"Q"), "other than a storage"),
+    "a module as persistent id": (pickled(tuple_of(text("module"), b"NNNN"), b"Q"), "other than a storage"),
+    "a storage of minus one": (pickled(storage(-1)), "a storage that makes no sense"),
+    "a storage of true": (
+        pickled(tuple_of(text("storage"), name("torch.FloatStorage"), text("0"), text("cpu"), b"\x88"), b"Q"),
+        "a storage that makes no sense",
+    ),
+    "a tensor of nothing": (pickled(called(name("torch._utils._rebuild_tensor_v2"))), "a tensor that makes no sense"),
+    "a tensor over a number": (pickled(tensor(over=b"N")), "a tensor that makes no sense"),
+    "a negative offset": (pickled(tensor(offset=-1)), "offset, size or stride makes no sense"),
+    "a negative length": (pickled(tensor((-4,))), "offset, size or stride makes no sense"),
+    "a negative stride": (pickled(tensor((4,), (-1,), offset=3)), "offset, size or stride makes no sense"),
+    "an offset of 2^64": (pickled(tensor(offset=2**64)), "offset, size or stride makes no sense"),
+    "more strides than lengths": (pickled(tensor((4,), (1, 1))), "offset, size or stride makes no sense"),
+    "a length of true": (
+        pickled(
+            called(name("torch._utils._rebuild_tensor_v2"), storage(), b"K\0", tuple_of(b"\x88"), tuple_of(b"K\1"))
+        ),
+        "offset, size or stride makes no sense",
+    ),
+    "past the storage by length": (pickled(tensor((5,))), "reaches element 4 of a storage of 4"),
+    "past the storage by offset": (pickled(tensor(offset=1)), "reaches element 4 of a storage of 4"),
+    "past the storage by stride": (pickled(tensor((2,), (4,))), "reaches element 4 of a storage of 4"),
+    "past the storage by overflow": (pickled(tensor((2**62, 2), (4, 1))), "reaches element"),
+    "65 axes": (pickled(tensor((1,) * 65, (0,) * 65)), "offset, size or stride makes no sense"),
+    "a product that overflows": (pickled(tensor((2**40, 2**40), (0, 0))), "more bytes than an index can count"),
+    "a record that is not there": (
+        pickled(tensor(over=storage(key="9"))),
+        "the storage of 'tensor' should be 'archive/data/9', which is not in the file",
+    ),
+    "a record elsewhere": (pickled(tensor(over=storage(key="../data.pkl"))), "which is not in the file"),
+    "a record of another size": (pickled(tensor(over=storage(5))), "claims 5 elements of 4 bytes.* has 16 bytes"),
+    "a record of another type": (
+        pickled(tensor(over=storage(4, kind="torch.DoubleStorage"))),
+        "claims 4 elements of 8 bytes.* has 16 bytes",
+    ),
+    "a parameter of nothing": (
+        pickled(called(name("torch._utils._rebuild_parameter"))),
+        "a parameter that makes no sense",
+    ),
+    "an OrderedDict of pairs": (pickled(called(name("collections.OrderedDict"), b"]")), "that is not empty at first"),
+    "a subclass in a subclass": (
+        pickled(
+            called(
+                name("torch._tensor._rebuild_from_type_v2"),
+                name("torch._tensor._rebuild_from_type_v2"),
+                name("torch.Tensor"),
+                tuple_of(),
+                b"}",
+            )
+        ),
+        "nests one tensor subclass in another",
+    ),
+    "501 levels": (pickled(b"]" * 600 + tensor() + b"a" * 600), "is nested more than 500 deep"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_refused_and_named(tmp_path, fault):
+    program, message = FAULTS[fault]
+    (tmp_path / "a.pt").write_bytes(torch_zip(program, STORAGE))
+    with pytest.raises(BadCheckpoint, match=message) as caught:
+        read_all(tmp_path / "a.pt")
+    assert str(caught.value).isprintable()
+
+
+def test_tuples_nested_300_000_deep_are_walked_without_recursion(tmp_path):
+    """Hashing, comparing or printing such a tuple would end the process."""
+    program = pickled(dict_of(w=tensor()), b")" + b"\x85" * 300_000, b"\x85\x86")
+    (tmp_path / "a.pt").write_bytes(torch_zip(program, STORAGE))
+    with pytest.raises(BadCheckpoint, match="nested more than 500 deep"):
+        open_checkpoint(tmp_path / "a.pt")
+    as_key = pickled(b"}", b")" + b"\x85" * 300_000, b"Ns")
+    (tmp_path / "a.pt").write_bytes(torch_zip(as_key, STORAGE))
+    with pytest.raises(BadCheckpoint, match="nested more than 500 deep"):
+        open_checkpoint(tmp_path / "a.pt")
+
+
+def laughs(leaf, levels=40):
+    """Lists of ten times the list before: ten to the power of `levels` paths from a few bytes."""
+    program = b"]" + leaf + b"aq\x00"
+    for _ in range(levels):
+        program += b"0](" + b"h\x00" * 10 + b"eq\x00"
+    return pickled(program)
+
+
+def test_a_billion_laughs_without_a_tensor_are_walked_once(tmp_path):
+    (tmp_path / "a.pt").write_bytes(torch_zip(laughs(b"N")))
+    with open_checkpoint(tmp_path / "a.pt") as ckpt:
+        assert len(ckpt) == 0
+
+
+def test_a_billion_laughs_about_a_tensor_are_refused(tmp_path):
+    (tmp_path / "a.pt").write_bytes(torch_zip(laughs(tensor()), STORAGE))
+    with pytest.raises(BadCheckpoint, match="lists the same tensors under endless names"):
+        open_checkpoint(tmp_path / "a.pt")
+
+
+def test_endless_walks_past_a_few_tensors_are_refused(tmp_path):
+    """A long list with one tensor in it, a thousand times: few names, many steps."""
+    long = b"](" + b"N" * 3000 + tensor() + b"eq\x00"
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(long, b"0](", b"h\x00" * 1000, b"e"), STORAGE))
+    with pytest.raises(BadCheckpoint, match="refers to its own parts over and over"):
+        open_checkpoint(tmp_path / "a.pt")
+
+
+def test_a_list_that_contains_itself_is_read_once(tmp_path):
+    program = pickled(b"]q\x00", b"h\x00a", tensor(), b"a")
+    (tmp_path / "a.pt").write_bytes(torch_zip(program, STORAGE))
+    assert list(read_all(tmp_path / "a.pt")) == ["1"]
+
+
+def test_keys_that_would_collide_in_a_dict_cost_nothing(tmp_path):
+    """Python's integers hash to themselves modulo 2^61 - 1; a dict of such keys would take minutes."""
+    pairs = b"".join(integer(i * (2**61 - 1)) + b"N" for i in range(100_000))
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(b"}(", pairs, b"u", text("w"), tensor(), b"s"), STORAGE))
+    assert list(read_all(tmp_path / "a.pt")) == ["w"]
+
+
+def test_keys_of_any_kind_name_their_tensors(tmp_path):
+    program = b"}" + b"".join(key + tensor() + b"s" for key in (b"K\7", b"N", b"\x88", b"C\1a", name("torch.float32")))
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(program, tuple_of(tensor()) + tensor() + b"s"), STORAGE))
+    found = read_all(tmp_path / "a.pt")
+    assert list(found) == ["7", "None", "True", "b'a'", "torch.float32", "key5.0", "key5"]
+
+
+def test_of_two_tensors_with_one_path_the_second_is_reported(tmp_path):
+    program = pickled(dict_of(**{"a.b": tensor(), "a": dict_of(b=tensor((2,)))}))
+    (tmp_path / "a.pt").write_bytes(torch_zip(program, STORAGE))
+    with open_checkpoint(tmp_path / "a.pt") as ckpt:
+        assert ckpt["a.b"].shape == (4,)
+        assert [(item.name, item.reason) for item in ckpt.skipped] == [
+            ("a.b", "another tensor of the file has this name too")
+        ]

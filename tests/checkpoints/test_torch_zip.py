@@ -1,0 +1,160 @@
+"""What surrounds the pickle in a PyTorch file: records, byte order, and views that repeat their storage."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from symbreak.checkpoints import open_checkpoint
+from symbreak.errors import BadCheckpoint
+from tests.checkpoints._make import (
+    DATA,
+    Zip,
+    called,
+    dict_of,
+    integer,
+    integers,
+    name,
+    pickled,
+    read_all,
+    storage,
+    tensor,
+    torch_zip,
+)
+
+VALUES = np.arange(4, dtype="f4")
+
+
+@pytest.mark.parametrize(("order", "code"), [(b"little", "<"), (b"big", ">"), (None, "<")])
+def test_the_byte_order_record_is_honoured(tmp_path, order, code):
+    program = pickled(dict_of(f=tensor(), h=tensor(over=storage(4, kind="torch.BFloat16Storage", key="1"))))
+    halves = VALUES.astype(ml_dtypes.bfloat16).view("u2")
+    records = {"0": VALUES.astype(code + "f4").tobytes(), "1": halves.astype(code + "u2").tobytes()}
+    (tmp_path / "a.pt").write_bytes(torch_zip(program, records, order=order))
+    with open_checkpoint(tmp_path / "a.pt") as ckpt:
+        assert ckpt["f"].tolist() == ckpt["h"].tolist() == [0, 1, 2, 3]
+        assert (ckpt["f"].dtype, ckpt["h"].dtype) == (ckpt.tensors["f"].dtype, np.dtype(ml_dtypes.bfloat16))
+
+
+@pytest.mark.parametrize("order", [b"", b"middle", b"big\n", b"little" * 9])
+def test_a_byte_order_that_is_none_is_refused(tmp_path, order):
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(tensor()), {"0": bytes(16)}, order=order))
+    with pytest.raises(BadCheckpoint, match=r"its byteorder is .*; it should be little or big"):
+        open_checkpoint(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides", "offset", "expected"),
+    [
+        ((4,), (1,), 0, [0, 1, 2, 3]),
+        ((2, 2), (1, 2), 0, [[0, 2], [1, 3]]),
+        ((2,), (2,), 1, [1, 3]),
+        ((2, 3), (0, 1), 1, [[1, 2, 3], [1, 2, 3]]),
+        ((3, 2), (1, 1), 0, [[0, 1], [1, 2], [2, 3]]),
+        ((), (), 2, 2),
+        ((0, 3), (3, 1), 4, []),
+        ((0,), (1,), 2**60, []),
+    ],
+)
+def test_offsets_and_strides_select_elements(tmp_path, shape, strides, offset, expected):
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(tensor(shape, strides, offset=offset)), {"0": VALUES.tobytes()}))
+    array = read_all(tmp_path / "a.pt")["tensor"]
+    assert (array.shape, array.tolist()) == (shape, expected)
+
+
+def test_a_view_that_repeats_a_small_storage_without_measure_is_skipped(tmp_path):
+    """It costs nothing until someone copies it: a file of a kilobyte would then ask for 4 TiB."""
+    program = pickled(dict_of(bomb=tensor((2**20, 2**20), (0, 0)), expanded=tensor((1000, 4), (0, 1))))
+    (tmp_path / "a.pt").write_bytes(torch_zip(program, {"0": VALUES.tobytes()}))
+    with open_checkpoint(tmp_path / "a.pt") as ckpt:
+        assert list(ckpt) == ["expanded"]
+        assert [(item.name, item.reason) for item in ckpt.skipped] == [
+            ("bomb", "a view of 4,398,046,511,104 bytes that repeats a storage of 4 elements")
+        ]
+
+
+def typed(kind, numel):
+    """A tensor of four elements over an untyped storage."""
+    over = storage(numel, kind="torch.storage.UntypedStorage")
+    parts = (
+        over,
+        integer(0),
+        integers([4]),
+        integers([1]),
+        b"\x89",
+        called(name("collections.OrderedDict")),
+        name(kind),
+    )
+    return called(name("torch._utils._rebuild_tensor_v3"), *parts)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [("float8_e4m3fn", "float8_e4m3fn"), ("uint16", "uint16"), ("uint64", "uint64"), ("half", "float16")],
+)
+def test_an_untyped_storage_takes_the_dtype_beside_it(tmp_path, kind, dtype):
+    size = 4 * np.dtype(getattr(ml_dtypes, dtype, dtype)).itemsize
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(typed(f"torch.{kind}", size)), {"0": bytes(size)}))
+    assert read_all(tmp_path / "a.pt")["tensor"].dtype.name == dtype
+
+
+@pytest.mark.parametrize("kind", ["torch.float4_e2m1fn_x2", "torch.bits8", "evil.float32"])
+def test_an_element_type_that_numpy_has_not_is_skipped_by_name(tmp_path, kind):
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(typed(kind, 16)), {"0": bytes(16)}))
+    with open_checkpoint(tmp_path / "a.pt") as ckpt:
+        assert [item.reason for item in ckpt.skipped] == [f"its elements are {kind}, which NumPy does not hold"]
+
+
+def test_a_storage_of_an_unknown_type_is_skipped_by_name(tmp_path):
+    program = pickled(tensor(over=storage(4, kind="torch.QInt8Storage")))
+    (tmp_path / "a.pt").write_bytes(torch_zip(program, {"0": bytes(4)}))
+    with open_checkpoint(tmp_path / "a.pt") as ckpt:
+        assert [item.reason for item in ckpt.skipped] == [
+            "its elements are torch.QInt8Storage, which NumPy does not hold"
+        ]
+
+
+def test_a_dtype_for_a_storage_that_has_one_is_refused(tmp_path):
+    program = pickled(typed("torch.uint16", 8)).replace(b"torch.storage\nUntyped", b"torch\nFloat")
+    (tmp_path / "a.pt").write_bytes(torch_zip(program, {"0": bytes(32)}))
+    with pytest.raises(BadCheckpoint, match=r"gives a dtype to a torch\.FloatStorage, which has its own"):
+        open_checkpoint(tmp_path / "a.pt")
+
+
+def test_a_bare_storage_is_skipped(tmp_path):
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(dict_of(s=storage())), {"0": bytes(16)}))
+    with open_checkpoint(tmp_path / "a.pt") as ckpt:
+        assert [(item.name, item.reason) for item in ckpt.skipped] == [("s", "a bare storage: it has no shape")]
+
+
+def test_a_record_that_the_pickle_does_not_mention_is_reported(tmp_path):
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(tensor()), {"0": bytes(16), "1": b"secret"}))
+    with open_checkpoint(tmp_path / "a.pt") as ckpt:
+        assert [(item.name, item.reason) for item in ckpt.skipped] == [
+            ("archive/data/1", "a record of the file that its pickle does not mention")
+        ]
+
+
+def test_two_pickles_in_one_file_are_refused(tmp_path):
+    made = Zip().add("a/data.pkl", pickled(b"}")).add("b/data.pkl", pickled(b"}"))
+    (tmp_path / "a.pt").write_bytes(made.bytes())
+    with pytest.raises(BadCheckpoint, match=r"it has 2 pickles named data\.pkl in a folder"):
+        open_checkpoint(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("file", ["state.pt", "no_checksums.pt"])
+def test_a_damaged_storage_is_found_by_its_checksum_where_there_is_one(tmp_path, file):
+    content = bytearray((DATA / file).read_bytes())
+    at = content.index(np.arange(6, dtype="f4").tobytes())
+    content[at] ^= 1
+    (tmp_path / "a.pt").write_bytes(content)
+    if file == "state.pt":
+        with pytest.raises(BadCheckpoint, match="is damaged: its checksum does not match; fetch it again"):
+            read_all(tmp_path / "a.pt")
+    else:
+        assert read_all(tmp_path / "a.pt")["w"][0, 0] != 0
+
+
+def test_records_that_were_deflated_are_read(tmp_path):
+    made = Zip().add("a/data.pkl", pickled(tensor()), method=8).add("a/data/0", VALUES.tobytes(), method=8)
+    (tmp_path / "a.pt").write_bytes(made.bytes())
+    assert read_all(tmp_path / "a.pt")["tensor"].tolist() == [0, 1, 2, 3]

@@ -1,0 +1,171 @@
+"""`diagnose`: a weight, named arrays, files and folders; whatever can't be read is reported, and the rest is judged."""
+
+import json
+from collections import OrderedDict
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from symbreak import Axes
+from symbreak._api import diagnose, diagnose_path
+from symbreak.reports import Skipped
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def codes(report):
+    return [(finding.code, finding.where) for finding in report.findings]
+
+
+def test_one_weight_has_its_units_along_axis_0_or_as_told():
+    weight = np.tile(random(5, 1), (1, 4))
+    assert codes(diagnose(weight)) == []
+    assert codes(diagnose(weight, axes="io")) == [("SB101", "weight")]
+    assert codes(diagnose(weight, axes=Axes("io"))) == [("SB101", "weight")]
+    assert diagnose(weight).partition["weight"].tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("workers", [1, 2, None])
+def test_the_report_does_not_depend_on_the_workers(workers):
+    weight = random(300, 50)
+    weight[200:] = weight[:100]
+    assert diagnose(weight, workers=workers).to_dict() == diagnose(weight).to_dict()
+
+
+def test_named_arrays_are_judged_and_named_along_both_axes():
+    tied = random(6, 5)
+    tied[:, 4] = tied[:, 0]
+    report = diagnose(OrderedDict([("fc2", np.ones((3, 6))), ("fc1", tied), ("fc1.bias", np.zeros(6))]))
+    assert codes(report) == [("SB101", "fc2"), ("SB102", "fc1, axis 1")]
+    assert list(report.partition) == ["fc2, axis 0", "fc2, axis 1", "fc1, axis 0", "fc1, axis 1"]
+    assert report.arrays == 3
+    assert report.files == ()
+
+
+def test_a_layout_settles_the_axis_of_a_named_array():
+    kernel = np.tile(random(5, 1), (1, 4))
+    assert codes(diagnose({"a": kernel, "b": kernel}, axes={"a": "io"})) == [("SB101", "a"), ("SB101", "b, axis 1")]
+    assert codes(diagnose({"a": kernel}, axes={"a": "oi"})) == []
+
+
+def test_arrays_of_other_libraries_are_taken_by_their_array_method():
+    torch = pytest.importorskip("torch")
+    assert codes(diagnose(torch.ones(3, 2))) == [("SB101", "weight")]
+    assert codes(diagnose({"a": torch.ones(3, 2)})) == [("SB101", "a")]
+
+
+@pytest.mark.parametrize(
+    ("weights", "axes", "message"),
+    [
+        (3, None, "neither an array, nor a mapping from names to arrays, nor a path to a file or folder; got int"),
+        ([[1.0]], None, "`weights` is neither an array.* got list"),
+        (None, None, "got NoneType"),
+        ({"a": [1.0]}, None, "the array 'a' is neither an array.* got list"),
+        ({1: np.ones(2)}, None, "the names of arrays are strings; got 1"),
+        ({"a": np.array(["x"])}, None, "a: weights are numbers; got an array of dtype <U1"),
+        (
+            SimpleNamespace(weights={}),
+            None,
+            r"a SimpleNamespace is not judged as a whole: .*diagnose\(graph\.weights\)",
+        ),
+        (np.ones((2, 2)), {"a": "io"}, "for one weight `axes` is one layout, such as 'io'; got a mapping of 1"),
+        ({"a": np.ones((2, 2))}, "io", "for named arrays and files `axes` maps names to layouts.*got 'io'"),
+        ("no such file", "io", "for named arrays and files `axes` maps names to layouts.*got 'io'"),
+    ],
+)
+def test_what_is_of_no_use_is_refused_with_what_is_taken(weights, axes, message):
+    with pytest.raises(TypeError, match=message):
+        diagnose(weights, axes=axes)
+
+
+def test_a_layout_for_an_array_that_is_not_there_is_refused(tmp_path):
+    message = r"`axes` names 'fc1\.wieght', which is not among the arrays; nearest: \['fc1\.weight'"
+    with pytest.raises(ValueError, match=message):
+        diagnose({"fc1.weight": random(3, 2)}, axes={"fc1.wieght": "io"})
+    np.savez(tmp_path / "m.npz", **{"fc1.weight": random(3, 2)})
+    with pytest.raises(ValueError, match=message):
+        diagnose(tmp_path, axes={"fc1.wieght": "io"})
+
+
+def test_a_layout_that_does_not_fit_names_the_array():
+    with pytest.raises(ValueError, match=r"fc1: axes 'oihw' names 4 axes, but `shape` is \(3, 2\)"):
+        diagnose({"fc1": random(3, 2)}, axes={"fc1": "oihw"})
+
+
+@pytest.fixture
+def models(tmp_path):
+    """A folder with a sound file, a tied one and one that is cut off."""
+    np.savez(tmp_path / "a.npz", fc1=random(6, 5))
+    np.savez(tmp_path / "b.npz", fc1=np.ones((6, 5), np.float32), fc2=random(3, 6))
+    (tmp_path / "c.npz").write_bytes((tmp_path / "b.npz").read_bytes()[:200])
+    return tmp_path
+
+
+def test_a_file_is_judged_like_named_arrays(models):
+    path = models / "b.npz"
+    for given in (path, str(path)):
+        report = diagnose(given)
+        assert codes(report) == [("SB101", f"{path}: fc1")]
+        assert report.files == (str(path),)
+        assert report.arrays == 2
+    assert diagnose(models / "a.npz").ok
+
+
+def test_a_file_that_cannot_be_read_is_reported_and_the_others_are_judged(models):
+    report = diagnose(models)
+    assert codes(report) == [("SB101", f"{models / 'b.npz'}: fc1"), ("SB301", f"{models / 'c.npz'}")]
+    assert report.skipped == (Skipped(str(models / "c.npz"), report.findings[1].message),)
+    assert not report.ok
+    assert report.files == tuple(str(models / name) for name in ("a.npz", "b.npz", "c.npz"))
+    assert report.arrays == 3
+
+
+def test_a_file_is_judged_by_the_layout_of_its_arrays(models):
+    np.savez(models / "a.npz", fc1=np.tile(random(5, 1), (1, 4)))
+    assert codes(diagnose(models / "a.npz", axes={"fc1": "oi"})) == []
+    assert codes(diagnose(models / "a.npz", axes={"fc1": "io"})) == [("SB101", f"{models / 'a.npz'}: fc1")]
+
+
+@pytest.mark.parametrize("name", ["missing.npz", "missing\x1b[31m.npz", "nul\0.npz"])
+def test_a_path_that_is_not_there_is_reported(tmp_path, name):
+    path = str(tmp_path / name)
+    report = diagnose(path)
+    assert codes(report) == [("SB301", path)]
+    assert report.skipped[0].where == path
+    assert "clean" not in str(report)
+
+
+def test_a_folder_without_checkpoints_is_not_clean(tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing here")
+    report = diagnose(tmp_path)
+    assert codes(report) == [("SB301", str(tmp_path))]
+    assert not report.ok
+
+
+def test_an_array_that_cannot_be_read_is_reported_and_the_others_are_judged(tmp_path):
+    np.savez(tmp_path / "m.npz", names=np.array(["x", "y"]), objects=np.array([{}, 1], object), w=np.ones((3, 2)))
+    report = diagnose(tmp_path / "m.npz")
+    found = codes(report)
+    assert ("SB101", f"{tmp_path / 'm.npz'}: w") in found
+    for name in ("names", "objects"):
+        assert ("SB301", f"{tmp_path / 'm.npz'}: {name}") in found
+    assert len(report.skipped) == 2
+    json.dumps(report.to_dict())
+
+
+def test_progress_is_told_of_each_array(models):
+    told = []
+    diagnose_path(models / "b.npz", progress=lambda *step: told.append(step))
+    assert told == [(str(models / "b.npz"), 0, 2), (str(models / "b.npz"), 1, 2)]
+
+
+def test_faults_of_the_program_are_not_taken_for_faults_of_a_file(models, monkeypatch):
+    def broken(*arguments):
+        raise TypeError("a bug")
+
+    monkeypatch.setattr("symbreak._api.judge_array", broken)
+    with pytest.raises(TypeError, match="a bug"):
+        diagnose(models / "a.npz")

@@ -1,0 +1,240 @@
+"""Rules: which initializer hits what, what is refused, and what the audit sees."""
+
+import json
+
+import numpy as np
+import pytest
+
+import symbreak as sb
+from symbreak._audit import RARE
+from symbreak.errors import RuleError
+
+SHAPES = {
+    "enc.0.weight": (64, 32),
+    "enc.0.bias": (64,),
+    "enc.1.weight": (48, 64),
+    "enc.1.bias": (48,),
+    "norm.scale": (48,),
+}
+RULES = {"*.bias": sb.Zeros(), "norm.*": "ones", "enc.1.weight": sb.GlorotUniform(), "*.weight": sb.HeNormal()}
+
+
+def test_the_first_rule_that_matches_wins():
+    plan = sb.plan(SHAPES, RULES)
+    hits = {row.name: (row.pattern, row.rule.initializer) for row in plan.rows}
+    assert hits == {
+        "enc.0.weight": ("*.weight", sb.HeNormal()),
+        "enc.0.bias": ("*.bias", sb.Zeros()),
+        "enc.1.weight": ("enc.1.weight", sb.GlorotUniform()),
+        "enc.1.bias": ("*.bias", sb.Zeros()),
+        "norm.scale": ("norm.*", sb.Ones()),
+    }
+    swapped = sb.plan(SHAPES, {"enc.*.weight": "ones", **RULES})
+    assert swapped.unused == ("enc.1.weight", "*.weight")
+
+
+def test_each_parameter_is_drawn_from_the_key_of_its_name():
+    params = sb.initialize(SHAPES, RULES, rng=7)
+    assert list(params) == list(SHAPES)
+    key = sb.Key(7)
+    assert (params["enc.0.weight"] == sb.HeNormal()((64, 32), key["enc.0.weight"])).all()
+    assert (params["enc.1.weight"] == sb.GlorotUniform()((48, 64), key["enc.1.weight"])).all()
+    alone = sb.initialize({"enc.0.weight": (64, 32)}, {"*": "he_normal"}, rng=7)
+    assert (alone["enc.0.weight"] == params["enc.0.weight"]).all()
+
+
+def test_one_instance_used_twice_ties_nothing():
+    params = sb.initialize({"a": (32, 32), "b": (32, 32)}, {"*": sb.HeNormal()}, rng=0)
+    assert not (params["a"] == params["b"]).any()
+
+
+def test_axes_and_dtype_of_a_rule_are_used():
+    rules = {"conv": sb.Rule("he_normal", axes="hwio", dtype="float16"), "*": sb.Rule("glorot_normal", axes="io")}
+    shapes = {"conv": (3, 3, 16, 32), "dense": np.empty((100, 50)), "bias": (50,)}
+    with pytest.raises(
+        RuleError, match=r"the rule '\\*' gives GlorotNormal\\(\\) to 'bias', which it can't make: a weight needs"
+    ):
+        sb.plan(shapes, rules)
+    plan = sb.plan(shapes, {"bias": "zeros", **rules})
+    params = plan.initialize(0, dtype="bfloat16")
+    assert plan.rows[0].fans == (144, 288)
+    assert plan.rows[1].fans == (100, 50)
+    assert [params[name].dtype.name for name in shapes] == ["float16", "bfloat16", "bfloat16"]
+    assert float(params["conv"].std(dtype=np.float64)) == pytest.approx((2 / 144) ** 0.5, rel=0.05)
+    assert plan.audit(params).ok
+
+
+def test_the_plan_prints_as_a_table_within_80_columns():
+    text = str(sb.plan({**SHAPES, "lost": (3,)}, {**RULES, "nope.*": "ones"}))
+    assert text.splitlines() == [
+        "parameter     shape  rule          initializer      fan in  fan out     std",
+        "enc.0.weight  64x32  *.weight      HeNormal()           32       64    0.25",
+        "enc.0.bias    64     *.bias        Zeros()               -        -       0",
+        "enc.1.weight  48x64  enc.1.weight  GlorotUniform()      64       48  0.1336",
+        "enc.1.bias    48     *.bias        Zeros()               -        -       0",
+        "norm.scale    48     norm.*        Ones()                -        -       0",
+        "5 parameters, 5,280 values",
+        "no rule hits: lost",
+        "hits nothing: nope.*",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "rules", "error", "message"),
+    [
+        ({"a": (3, 3), "b": (2,)}, {"a": "ones"}, RuleError, "no rule hits 'b' .1 of 2 parameters.; add a rule"),
+        (
+            {"a": (3, 3)},
+            {"*": "ones", "b.*": "ones"},
+            RuleError,
+            r"the rule 'b\.\*' hits no parameter; correct or remove",
+        ),
+        ({"a": (3,)}, {"*": "he_normal"}, RuleError, r"the rule '\*' gives HeNormal\(\) to 'a', which it can't make"),
+        ({"a": (3, -3)}, {"*": "ones"}, ValueError, "negative size"),
+        ({"a": "big"}, {"*": "ones"}, TypeError, "`shape` is an integer or a sequence"),
+        ({3: (3, 3)}, {"*": "ones"}, TypeError, "a parameter's name is a string; got 3"),
+        ({"a": (3, 3)}, {3: "ones"}, TypeError, "a rule's pattern is a string; got 3"),
+        ({"a": (3, 3)}, {"*": "onez"}, ValueError, "no initializer is called 'onez'; did you mean"),
+        ({"a": (3, 3)}, {"*": 0.5}, TypeError, "an initializer is given by name, class, instance or configuration"),
+        ([(3, 3)], {"*": "ones"}, TypeError, "`shapes` maps parameter names to shapes; got list"),
+        ({"a": (3, 3)}, ["ones"], TypeError, "`rules` maps globs to initializers; got list"),
+        ({"a": (3, 3)}, {"*": sb.Rule("he_normal", axes="oihw")}, RuleError, "names 4 axes"),
+    ],
+)
+def test_rules_and_parameters_that_do_not_meet_are_refused(shapes, rules, error, message):
+    with pytest.raises(error, match=message):
+        sb.initialize(shapes, rules, rng=0)
+
+
+def test_many_untouched_parameters_are_counted():
+    with pytest.raises(RuleError, match=r"no rule hits 'p0', 'p1', 'p2', 'p3', 'p4' ... .9 of 9"):
+        sb.initialize({f"p{k}": (2,) for k in range(9)}, {}, rng=0)
+
+
+def test_a_rule_validates_at_once():
+    with pytest.raises(ValueError, match="the layout 'xx'"):
+        sb.Rule("ones", axes="xx")
+    with pytest.raises(TypeError, match="weights can't be made as 'int8'"):
+        sb.Rule("ones", dtype="int8")
+    assert sb.Rule(sb.HeNormal()) == sb.Rule("kaiming_normal")
+
+
+PLAN = sb.plan(SHAPES, RULES)
+
+
+def healthy():
+    return PLAN.initialize(3)
+
+
+def test_a_healthy_set_of_parameters_is_as_planned():
+    audit = PLAN.audit(healthy())
+    assert audit.ok
+    assert str(audit) == "as planned"
+    assert json.loads(json.dumps(audit.to_dict()))["ok"] is True
+
+
+def spoil(change):
+    params = healthy()
+    change(params)
+    return PLAN.audit(params)
+
+
+def tie(params):
+    params["enc.0.weight"][5] = params["enc.0.weight"][9]
+
+
+def scale(params):
+    params["enc.0.weight"] *= 1.2
+
+
+def shift(params):
+    params["enc.0.weight"] += 0.04
+
+
+def reach(params):
+    params["enc.1.weight"][0, 0] = 0.9
+
+
+def poison(params):
+    params["enc.1.weight"][:2, 0] = [np.nan, np.inf]
+
+
+def wrong_constant(params):
+    params["norm.scale"][3] = 1.5
+
+
+def lose(params):
+    del params["enc.0.bias"]
+
+
+def add(params):
+    params["extra"] = np.zeros(3)
+
+
+def reshape(params):
+    params["enc.1.bias"] = np.zeros(7)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "name", "sentence"),
+    [
+        (tie, "tied", "enc.0.weight", "1 units equal others, although HeNormal() breaks ties"),
+        (scale, "off", "enc.0.weight", "standard deviation 0.29"),
+        (shift, "off", "enc.0.weight", "where 0 is expected"),
+        (reach, "off", "enc.1.weight", "beyond the bounds -0.231455 and 0.231455"),
+        (poison, "not_finite", "enc.1.weight", "2 of 3072 values are not finite"),
+        (wrong_constant, "off", "norm.scale", "values from 1 to 1.5, beyond the bounds 1 and 1"),
+        (lose, "missing", "enc.0.bias", "in the plan, but not among the parameters"),
+        (add, "unexpected", "extra", "not in the plan"),
+        (reshape, "unexpected", "enc.1.bias", "has shape (7,) where the plan has (48,)"),
+    ],
+)
+def test_the_audit_names_what_is_wrong_and_nothing_else(change, kind, name, sentence):
+    audit = spoil(change)
+    found = {field: names for field, names in audit.to_dict().items() if field != "ok" and names}
+    assert list(found) == [kind]
+    assert list(found[kind]) == [name]
+    assert sentence in found[kind][name]
+    assert not audit.ok
+    assert name in str(audit)
+    assert str(audit).endswith("1 not as planned")
+
+
+def test_the_audit_lists_unused_and_untouched():
+    plan = sb.plan({"a": (3, 3), "b": (2,)}, {"a": "he_normal", "c": "ones"})
+    audit = plan.audit({"a": sb.HeNormal()((3, 3), 0), "b": np.zeros(2)})
+    assert set(audit.unused) == {"c"}
+    assert set(audit.untouched) == {"b"}
+    assert not audit.unexpected
+
+
+def test_units_that_a_coarse_dtype_ties_by_chance_are_told_as_such():
+    plan = sb.plan({"w": (1024, 1)}, {"*": "he_normal"})
+    audit = plan.audit(plan.initialize(0, dtype="bfloat16"))
+    assert not audit.tied
+    assert "in bfloat16 about" in audit.chance["w"]
+    assert not plan.audit(plan.initialize(0, dtype="float64")).chance
+
+
+@pytest.mark.parametrize("init", [sb.Normal(), sb.Uniform(), sb.TruncatedNormal()])
+@pytest.mark.parametrize(("dtype", "bits"), [("float32", 23), ("float16", 10), ("bfloat16", 7), ("float8_e5m2", 2)])
+def test_chance_ties_are_as_frequent_as_the_audit_assumes(init, dtype, bits):
+    """Equal pairs among n values of one input: the estimate is within a factor of six, on the safe side or near it."""
+    n = {"float32": 1 << 17}.get(dtype, 4096)
+    values = init((n, 1), 0, dtype=dtype).astype(np.float64).ravel()
+    _, counts = np.unique(values, return_counts=True)
+    pairs = float(np.sum(counts * (counts - 1.0) / 2))
+    plan = sb.plan({"w": (n, 1)}, {"*": init})
+    said = float(plan.audit({"w": init((n, 1), 0, dtype=dtype)}).chance["w"].split("about ")[1].split()[0])
+    assert said > RARE
+    assert pairs / 6 <= said <= 6 * pairs + 10
+
+
+def test_healthy_parameters_of_every_kind_pass_over_many_seeds():
+    shapes = {f"{k}": shape for k, shape in enumerate([(1, 1), (2, 3), (5, 1), (30, 20), (8, 4, 3, 3)])}
+    for name in ("he_normal", "glorot_uniform", "lecun_truncated_normal", "orthogonal"):
+        plan = sb.plan(shapes, {"*": name})
+        for seed in range(40):
+            audit = plan.audit(plan.initialize(seed))
+            assert not audit.off, (name, seed, str(audit))
+            assert not audit.tied
