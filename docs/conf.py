@@ -35,6 +35,7 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 nitpicky = True
+smartquotes_action = "qe"  # not dashes: --fail-on stays what it is
 
 # Pages in Markdown; those with code cells are run when they are built, and an error, or text on stderr, is a warning.
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
