@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -52,7 +52,7 @@ def test_axes_and_dtype_of_a_rule_are_used():
     rules = {"conv": sb.Rule("he_normal", axes="hwio", dtype="float16"), "*": sb.Rule("glorot_normal", axes="io")}
     shapes = {"conv": (3, 3, 16, 32), "dense": np.empty((100, 50)), "bias": (50,)}
     with pytest.raises(
-        RuleError, match=r"the rule '\\*' gives GlorotNormal\\(\\) to 'bias', which it can't make: a weight needs"
+        RuleError, match=r"the rule '\*' gives GlorotNormal\(\) to 'bias', which it can't make: a weight needs"
     ):
         sb.plan(shapes, rules)
     plan = sb.plan(shapes, {"bias": "zeros", **rules})

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from symbreak import engine
@@ -35,8 +35,7 @@ def test_backward_is_the_gradient_of_forward(product, activation, bias, batch, i
         point["bias"] = rng.normal(size=units)
     g = rng.normal(size=(batch, units))
     z = point["x"] @ point["weight"].T + point.get("bias", 0)
-    if activation == "relu" and abs(z).min() < 0.02:
-        return  # at the kink there is no slope to compare with
+    assume(activation != "relu" or abs(z).min() > 0.01)  # at the kink there is no slope to compare with
     multiply = PRODUCTS[product]
 
     def layer(p):
