@@ -1,10 +1,13 @@
 """How the documentation is built: `sphinx-build -n -W docs OUT`, without network."""
 
+import os
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
+# Cells run `symbreak` and `python`: those of this environment, activated or not.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 import inventories  # noqa: E402 - found beside this file
 
@@ -32,12 +35,14 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 nitpicky = True
+smartquotes_action = "qe"  # not dashes: --fail-on stays what it is
 
-# Pages in Markdown; those with code cells are run when they are built, and an error or a warning ends the build.
+# Pages in Markdown; those with code cells are run when they are built, and an error, or text on stderr, is a warning.
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
-nb_execution_raise_on_error = True
+nb_execution_raise_on_error = False  # an error is a warning that shows the traceback; -W ends the build
+nb_execution_show_tb = True
 nb_execution_timeout = 120
 nb_execution_in_temp = True
 nb_output_stderr = "error"

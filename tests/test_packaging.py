@@ -20,6 +20,8 @@ PACKAGE = Path(symbreak.__file__).parent
 
 # Public names without an Examples section, and why.
 WITHOUT_EXAMPLES = {
+    "Code": "a row of the table of findings, which `symbreak explain` prints",
+    "Plan": "`plan` gives it; the example is there",
     "Fans": "a pair that `fans` gives; the example is there",
     "Moments": "a record that `expected` gives; the example is there",
     "AbstractVarianceScaling": "its classes have examples",

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import re
 import textwrap
 
 from docutils import nodes
@@ -42,7 +43,12 @@ def section(name: str, parser: argparse.ArgumentParser) -> str:
     usage = textwrap.indent(fitted(parser).format_usage().removeprefix("usage: ").rstrip(), "   ")
     head = f"{title}\n{'-' * len(title)}\n\n.. code-block:: text\n\n{usage}"
     rows = [row(action) for action in parser._actions if not isinstance(action, argparse._HelpAction)]
-    return "\n\n".join([head, inspect.cleandoc(parser.description or ""), *rows])
+    return "\n\n".join([head, literal_options(inspect.cleandoc(parser.description or "")), *rows])
+
+
+def literal_options(text: str) -> str:
+    """Mark the options in a text as code."""
+    return re.sub(r"(?<!\S)--[a-z][a-z-]*", r"``\g<0>``", text)
 
 
 def fitted(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -56,5 +62,5 @@ def row(action: argparse.Action) -> str:
     choices = "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper()
     value = action.metavar or choices
     spelled = [f"``{option}``" if action.nargs == 0 else f"``{option} {value}``" for option in action.option_strings]
-    text = (action.help or "") % {**vars(action), "prog": ""}
+    text = literal_options(action.help or "") % {**vars(action), "prog": ""}
     return f"{', '.join(spelled) or f'``{value}``'}\n   {text}"

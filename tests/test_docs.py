@@ -1,0 +1,196 @@
+"""The documentation says what is true: examples give what they show, and every public name and code has its page."""
+
+import doctest
+import hashlib
+import importlib
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import ndtr, ndtri
+
+import symbreak
+from symbreak.findings import CODES
+
+ROOT = Path(__file__).parents[1]
+README, DOCS = ROOT / "README.md", ROOT / "docs"
+REFERENCE = DOCS / "reference"
+PAGES = sorted(path for path in DOCS.rglob("*") if path.suffix in {".md", ".rst"} and "generated" not in path.parts)
+SOURCES = [path for path in (README, *PAGES) if path.exists()]
+
+pytestmark = pytest.mark.skipif(not README.exists(), reason="the tests were copied without the documentation")
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def documented() -> set[str]:
+    """Give the full names that the reference lists."""
+    found = set()
+    for path in REFERENCE.glob("*.rst"):
+        module, listing = "", False
+        for line in path.read_text("utf-8").splitlines():
+            if named := re.match(r"\.\. currentmodule:: (\S+)", line):
+                module = named[1]
+            elif line.startswith(".. autosummary::"):
+                listing = True
+            elif listing and (entry := re.match(r"   ([A-Za-z_][\w.]*)$", line)):
+                found.add(f"{module}.{entry[1]}")
+            elif line and not line.startswith(" "):
+                listing = False
+    return found
+
+
+def resolve(name: str) -> object:
+    """Give the object of a full name, whatever part of it is modules."""
+    words = name.split(".")
+    for cut in range(len(words) - 1, 0, -1):
+        try:
+            found: object = importlib.import_module(".".join(words[:cut]))
+        except ModuleNotFoundError:
+            continue
+        for word in words[cut:]:
+            found = getattr(found, word)
+        return found
+    raise AssertionError(f"{name} leads nowhere")
+
+
+def public(module: str) -> list[str]:
+    """Give the full names of the classes and functions that a module has for its users."""
+    values = vars(importlib.import_module(module))
+    listed = values.get("__all__", values)
+    return [
+        f"{module}.{name}"
+        for name in listed
+        if not name.startswith("_") and (inspect.isclass(values[name]) or inspect.isfunction(values[name]))
+    ]
+
+
+def test_the_readme_example_prints_what_it_shows():
+    code, shown = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", README.read_text("utf-8"), re.DOTALL).groups()
+    paths = os.environ | {"PYTHONPATH": str(Path(symbreak.__file__).parents[1])}
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, env=paths, check=False, capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == (shown, "", 0)
+
+
+def test_the_readme_example_is_ten_lines():
+    code = re.search(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)[1]
+    assert len(code.splitlines()) <= 10
+
+
+@pytest.mark.parametrize("command", ["pip install '.[all]' && symbreak demo", "pip install -e '.[test]' && pytest"])
+def test_the_readme_has_the_two_commands(command):
+    assert f"```console\n{command}\n```" in README.read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_links_between_pages_lead_somewhere(path):
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text("utf-8"))
+    lost = [link for link in links if not (path.parent / link).exists()]
+    assert [link for link in lost if "codes/" not in link] == []  # those are made when the pages are built
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if ">>> " in path.read_text("utf-8")], ids=name_of)
+def test_sessions_in_the_pages_print_what_they_show(path):
+    text = re.sub(r"^```.*$", "", path.read_text("utf-8"), flags=re.MULTILINE)
+    session = doctest.DocTestParser().get_doctest(text, {}, name_of(path), str(path), 0)
+    assert session.examples
+    assert doctest.DocTestRunner().run(session).failed == 0
+
+
+def test_every_public_name_is_in_the_reference():
+    modules = ["symbreak", "symbreak.checkpoints", "symbreak.diagnosis", "symbreak.engine", "symbreak.errors",
+               "symbreak.streams", "symbreak.testing"]  # fmt: skip
+    shown = [resolve(name) for name in documented()]
+    assert [name for module in modules for name in public(module) if resolve(name) not in shown] == []
+
+
+def test_the_reference_lists_nothing_that_is_not_there():
+    assert len(documented()) > 50
+    assert [name for name in documented() if not inspect.getdoc(resolve(name))] == []
+
+
+def test_every_code_is_explained():
+    for row in CODES.values():
+        assert row.why.endswith(".")
+        assert row.causes
+        assert row.fix
+
+
+def test_the_changelog_has_an_unreleased_section_with_one_line_a_capability():
+    entries = (ROOT / "CHANGELOG.md").read_text("utf-8").split("## Unreleased\n", 1)[1].split("\n## ", 1)[0]
+    lines = re.findall(r"^- (.+)$", entries, re.MULTILINE)
+    assert len(lines) > 5
+    assert [line for line in lines if not re.match(r"(Added|Changed|Fixed|Removed|Deprecated) ", line)] == []
+
+
+# The page on the format of the streams says enough to draw them again: here is someone who does.
+
+
+def read_key(seed: int, names: list[str], lane: str) -> np.random.PCG64DXSM:
+    parts = ["int", str(seed), "", *names, lane]
+    text = f"1,{len(names)};".encode() + b"".join(len(p.encode()).to_bytes(8, "little") + p.encode() for p in parts)
+    digest = hashlib.blake2b(text, digest_size=32, person=b"symbreak-v1").digest()
+    generator = np.random.PCG64DXSM()
+    state = {"state": int.from_bytes(digest[:16], "little"), "inc": int.from_bytes(digest[16:], "little") | 1}
+    generator.state = {"bit_generator": "PCG64DXSM", "state": state, "has_uint32": 0, "uinteger": 0}
+    return generator
+
+
+def read_items(lane: str, bits: int) -> list[int]:
+    """Give the items of the first block."""
+    words = read_key(7, ["fc1.weight", "é"], lane).random_raw(512 * bits // 64).tolist()
+    return words if bits == 64 else [half for word in words for half in (word % 2**32, word >> 32)]
+
+
+def signed(item: int, bits: int) -> int:
+    return item - 2**bits if item >= 2 ** (bits - 1) else item
+
+
+def drawn(distribution: str, bits: int, **parameters: float) -> np.ndarray:
+    key = symbreak.Key(7)["fc1.weight"]["é"]
+    stream = symbreak.Stream(key, dtype=f"float{bits}")
+    return getattr(stream, distribution)(512, **parameters).astype(np.float64)
+
+
+PRECISIONS = pytest.mark.parametrize(("bits", "kept"), [(32, 24), (64, 53)])
+
+
+@PRECISIONS
+def test_uniforms_can_be_drawn_again_from_the_page(bits, kept):
+    tops = [signed(item, bits) >> (bits - kept) for item in read_items(f"uniform{bits}", bits)]
+    assert drawn("uniform", bits).tolist() == [(k + 0.5) * 2 / 2**kept for k in tops]
+
+
+@PRECISIONS
+def test_signs_can_be_drawn_again_from_the_page(bits, kept):
+    items = read_items(f"sign{bits}", bits)
+    assert drawn("sign", bits).tolist() == [-1.0 if item >> (bits - 1) else 1.0 for item in items]
+
+
+@PRECISIONS
+def test_normals_can_be_drawn_again_from_the_page(bits, kept):
+    kept = bits if bits == 32 else kept
+    items = read_items(f"normal{bits}", bits)
+    u = np.array([((item >> (bits - kept)) | 1) / 2**kept for item in items[:256]])
+    r = np.sqrt(-2 * np.log(u)) * [-1 if item & 1 else 1 for item in items[:256]]
+    a = np.pi / 2 * np.array([(signed(item, bits) >> (bits - kept)) / 2 ** (kept - 1) for item in items[256:]])
+    expected = np.concatenate([r * np.cos(a), r * np.sin(a)])
+    tolerance = 3e-6 if bits == 32 else 1e-14
+    np.testing.assert_allclose(drawn("normal", bits), expected, rtol=0, atol=tolerance)
+
+
+@PRECISIONS
+def test_truncated_normals_can_be_drawn_again_from_the_page(bits, kept):
+    tops = [signed(item, bits) >> (bits - kept) for item in read_items(f"truncated{bits}", bits)]
+    inside = (np.array(tops) + 0.5) / 2**kept + 0.5
+    expected = ndtri(ndtr(-2.0) + inside * (ndtr(2.0) - ndtr(-2.0)))
+    tolerance = 2e-6 if bits == 32 else 1e-13
+    np.testing.assert_allclose(drawn("truncated_normal", bits), expected, rtol=0, atol=tolerance)
