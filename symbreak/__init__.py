@@ -1,14 +1,11 @@
 """How a network's weights start, and whether its units can ever become different."""
 
+import typing as _typing
+
 from . import errors as errors
-from ._api import diagnose as diagnose
 from .axes import Axes as Axes
 from .axes import Fans as Fans
 from .axes import fans as fans
-from .findings import Code as Code
-from .findings import Finding as Finding
-from .graph import LayerGraph as LayerGraph
-from .graph import chain as chain
 from .initializers import AbstractInitializer as AbstractInitializer
 from .initializers import AbstractVarianceScaling as AbstractVarianceScaling
 from .initializers import Constant as Constant
@@ -34,12 +31,51 @@ from .initializers import gain as gain
 from .initializers import get as get
 from .initializers import names as names
 from .initializers import register as register
-from .reports import Report as Report
-from .rules import Plan as Plan
-from .rules import Rule as Rule
-from .rules import initialize as initialize
-from .rules import plan as plan
 from .streams import Key as Key
 from .streams import Stream as Stream
 
+if _typing.TYPE_CHECKING:
+    from ._api import diagnose as diagnose
+    from .findings import Code as Code
+    from .findings import Finding as Finding
+    from .graph import LayerGraph as LayerGraph
+    from .graph import chain as chain
+    from .reports import Report as Report
+    from .rules import Plan as Plan
+    from .rules import Rule as Rule
+    from .rules import initialize as initialize
+    from .rules import plan as plan
+
 __version__ = "0.0.1"
+
+# Loaded when they are first used: somebody who imports an initializer should not wait for the diagnostic.
+_LATER = {
+    "diagnose": "_api",
+    "Code": "findings",
+    "Finding": "findings",
+    "chain": "graph",
+    "LayerGraph": "graph",
+    "Report": "reports",
+    "initialize": "rules",
+    "Plan": "rules",
+    "plan": "rules",
+    "Rule": "rules",
+}
+
+
+def _load(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value: object = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+if not _typing.TYPE_CHECKING:  # so that type checkers still see a name that does not exist
+    __getattr__ = _load
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

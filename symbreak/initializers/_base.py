@@ -4,9 +4,10 @@ The law: ``region(shape, index, rng)`` is ``self(shape, rng)[index]``, bit for b
 """
 
 import abc
+import inspect
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, fields, is_dataclass
 from typing import Any, ClassVar, Literal, dataclass_transform
 
 import numpy as np
@@ -14,8 +15,7 @@ import numpy.typing as npt
 
 from ..axes import Axes, AxesLike, as_shape
 from ..dtypes import DTypeLike, as_float_dtype, compute_dtype
-from ..streams import Key, RngLike, Stream, Window, as_key
-from ..streams._window import PIECE, region
+from ..streams import PIECE, Key, RngLike, Stream, Window, as_key, region
 
 Array = npt.NDArray[Any]
 Ties = Literal["breaks", "ties", "zeroes"]
@@ -83,7 +83,20 @@ class AbstractInitializer(abc.ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        dataclass(frozen=True, repr=False)(cls)
+        if inspect.get_annotations(cls):  # a class without fields is frozen by what follows, at no cost
+            dataclass(frozen=True, repr=False)(cls)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise FrozenInstanceError(f"cannot assign to field {name!r}: make another {type(self).__name__}")
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"cannot delete field {name!r}: make another {type(self).__name__}")
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
 
     @abc.abstractmethod
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
@@ -259,16 +272,20 @@ class AbstractInitializer(abc.ABC):
         """Give a dict of plain values, for JSON, from which :func:`symbreak.from_config` makes an equal instance."""
         if self.name is None:
             raise TypeError(f"{type(self).__name__} is not registered; decorate it with @symbreak.register('a_name')")
-        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        values = {field.name: getattr(self, field.name) for field in self._fields()}
         return {"name": self.name, **values}
 
     def __repr__(self) -> str:
         changed = [
             f"{field.name}={getattr(self, field.name)!r}"
-            for field in fields(self)  # type: ignore[arg-type]
+            for field in self._fields()
             if field.default is MISSING or getattr(self, field.name) != field.default
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+    @classmethod
+    def _fields(cls) -> tuple[Field[Any], ...]:
+        return fields(cls) if is_dataclass(cls) else ()
 
     def _whole(self, shape: tuple[int, ...], key: Key, axes: Axes | None, dtype: np.dtype[Any]) -> Array:
         out = np.empty(shape, dtype)
@@ -300,7 +317,7 @@ class AbstractInitializer(abc.ABC):
                 with np.errstate(over="ignore"):
                     target[...] = values
 
-        _run(write, window.pieces(), threads)
+        _run(write, window.pieces(threads), threads)
         return out
 
     def _check(self, values: Any, wanted: tuple[int, ...], shape: tuple[int, ...]) -> None:

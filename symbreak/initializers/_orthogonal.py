@@ -13,13 +13,14 @@ the inverse of T is the unit upper triangle of V'V [3]_.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import field
 from typing import Any, final
 
 import numpy as np
 
 from ..axes import Axes, AxesLike, as_shape
-from ..streams import Stream, Window
+from ..streams import PIECE, Stream, Window
 from ._base import AbstractInitializer, Array, Moments
 from ._registry import register
 from ._validate import check_finite
@@ -115,13 +116,13 @@ def _accumulate(q: Array, stream: Stream) -> None:
     """
     n, k = q.shape
     width = 32 if k <= 512 else 128 if k <= 3072 else 192
+    gaussians = _gaussians(stream, n, k)
     q[...] = 0
     for j in range((k - 1) // width * width, -1, -width):
         b = min(width, k - j)
-        v, signs = _reflectors(stream, n, k, j, b)  # (b, n - j), zero before the diagonal
-        gram = v @ v.T
-        inverse = np.triu(gram, 1)
-        inverse[np.diag_indices(b)] = 1
+        v, signs = _reflectors(gaussians(j, b))  # (b, n - j)
+        inverse = np.triu(v @ v.T, 1)
+        np.einsum("ii->i", inverse)[:] = 1
         t = np.linalg.inv(inverse)
         head, tail = v[:, :b], v[:, b:]
         if j + b < k:
@@ -134,16 +135,29 @@ def _accumulate(q: Array, stream: Stream) -> None:
                 right[first : first + rows] -= tail[:, first : first + rows].T @ product
         left = q[j:, j : j + b]
         np.matmul(v.T, -(t @ head), out=left)
-        left[np.diag_indices(b)] += 1
+        np.einsum("ii->i", left[:b])[:] += 1
         left *= signs
 
 
-def _reflectors(stream: Stream, n: int, k: int, j: int, b: int) -> tuple[Array, Array]:
-    window = Window(k * n, (j + np.arange(b)) * n + j, n - j)
-    v = Stream(stream.key, dtype=stream.dtype, window=window).normal((k, n)).reshape(b, n - j)
-    v[:, :b][np.tril_indices(b, -1)] = 0
-    diagonal = v[np.arange(b), np.arange(b)]
-    signs = np.copysign(np.ones_like(diagonal), diagonal)
-    v[np.arange(b), np.arange(b)] += signs * np.sqrt(np.einsum("ij,ij->i", v, v))
-    v *= np.sqrt(2 / np.einsum("ij,ij->i", v, v))[:, None].astype(v.dtype)
+def _gaussians(stream: Stream, n: int, k: int) -> Callable[[int, int], Array]:
+    """Give a function that draws the entries j: of rows j to j + b of a (k, n) array of normals."""
+    if n * k <= PIECE:
+        every = stream.normal((k, n))
+        return lambda j, b: every[j : j + b, j:]
+
+    def draw(j: int, b: int) -> Array:
+        window = Window(k * n, (j + np.arange(b)) * n + j, n - j)
+        return Stream(stream.key, dtype=stream.dtype, window=window).normal((k, n)).reshape(b, n - j)
+
+    return draw
+
+
+def _reflectors(x: Array) -> tuple[Array, Array]:
+    """Turn Gaussian rows into reflections of length sqrt(2), zero before the diagonal, and their signs."""
+    b = len(x)
+    v = np.triu(x)
+    diagonal = np.einsum("ii->i", v[:, :b])
+    signs = np.copysign(1, diagonal)
+    diagonal += signs * np.sqrt(np.einsum("ij,ij->i", v, v))
+    v *= np.sqrt(2 / np.einsum("ij,ij->i", v, v))[:, None]
     return v, -signs

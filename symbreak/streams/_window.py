@@ -4,10 +4,10 @@ A whole array is one run; a slab of rows is one run; a slab of columns is one ru
 blocks: neighbouring runs in one call where the gap between them costs less to draw than to jump.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,8 @@ import numpy.typing as npt
 
 from ._transforms import BLOCK, Array, Precision
 
-PIECE = (
-    1 << 18
-)  # elements at a time: long enough that threads seldom wait for the interpreter, small enough for the cache
+# Elements at a time: threads seldom wait for the interpreter when NumPy's calls are long; two of them take 14 MB.
+PIECE = 7 << 16
 GAP = 8  # blocks: drawing 2,048 words takes as long as the jump over them
 
 Transform = Callable[[Array, Array], None]
@@ -41,22 +40,30 @@ class Window:
         """Number of positions."""
         return len(self.starts) * self.length
 
-    def pieces(self) -> Iterator[tuple["Window", int, int]]:
-        """Cut into windows of at most PIECE positions, each with its place [begin, end) in the flat result."""
+    def pieces(self, shares: int = 1) -> Iterator[tuple["Window", int, int]]:
+        """Cut into windows of at most PIECE positions, each with its place [begin, end) in the flat result.
+
+        Parameters
+        ----------
+        shares
+            The number of windows is a multiple of it where that is possible, and they are about equally large.
+        """
         if self.size == 0:
             return
-        if self.length > PIECE:
+        count = -(-self.size // (shares * PIECE)) * shares
+        most = -(-self.size // count // BLOCK) * BLOCK if self.size > count * BLOCK else BLOCK
+        if self.length > most:
             for run, start in enumerate(self.starts.tolist()):
-                aligned = PIECE - start % BLOCK if len(self.starts) == 1 else PIECE
-                cuts = [0, *range(aligned, self.length, PIECE), self.length]
-                for begin, end in itertools.pairwise(cuts):
+                aligned = most - start % BLOCK
+                cuts = [0, *range(aligned, self.length, most), self.length]
+                for begin, end in pairwise(cuts):
                     yield (
                         Window(self.total, np.array([start + begin]), end - begin),
                         run * self.length + begin,
                         run * self.length + end,
                     )
             return
-        runs = max(1, PIECE // self.length)
+        runs = max(1, most // self.length)
         for first in range(0, len(self.starts), runs):
             starts = self.starts[first : first + runs]
             yield Window(self.total, starts, self.length), first * self.length, (first + len(starts)) * self.length
@@ -196,16 +203,12 @@ def _draw_run(items: Callable[[int, int], Array], p: Precision, start: int, tran
 def _draw_runs(
     items: Callable[[int, int], Array], p: Precision, window: Window, transform: Transform, out: Array
 ) -> None:
-    """Draw several short runs, in batches whose words and values stay in cache."""
+    """Draw several short runs, in batches whose values stay in cache."""
     firsts = window.starts // BLOCK
     lasts = (window.starts + (window.length - 1)) // BLOCK
-    jumps = np.empty(len(firsts), np.int64)  # blocks drawn on account of each run, its gap to the one before included
-    jumps[0] = 0
-    jumps[1:] = firsts[1:] - lasts[:-1]
-    cost = np.where(jumps > GAP, 0, np.maximum(jumps, 0)) + (lasts - firsts + 1)
-    batch = (np.cumsum(cost) - cost[0]) // (PIECE // BLOCK)
-    edges = np.flatnonzero(np.diff(batch)) + 1
-    for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), len(firsts)], strict=True):
+    batch = np.cumsum(lasts - firsts + 1) // (PIECE // BLOCK)
+    edges = (np.flatnonzero(np.diff(batch)) + 1).tolist()
+    for begin, end in pairwise([0, *edges, len(firsts)]):
         _draw_batch(items, p, window, slice(begin, end), firsts[begin:end], lasts[begin:end], transform, out)
 
 
@@ -219,25 +222,23 @@ def _draw_batch(
     transform: Transform,
     out: Array,
 ) -> None:
-    most = int((lasts - firsts).max()) + 1
-    wanted = firsts[:, None] + np.arange(most)
+    wanted = firsts[:, None] + np.arange(int((lasts - firsts).max()) + 1)
     ids = np.unique(wanted[wanted <= lasts[:, None]])
-    cuts = np.flatnonzero(np.diff(ids) > GAP) + 1
-    spans = zip([0, *cuts.tolist()], [*cuts.tolist(), len(ids)], strict=True)
     picked = np.empty((len(ids), BLOCK), p.unsigned)
-    for a, b in spans:
+    # A new call where the gap is wide, and where the one before would draw more than a piece.
+    breaks = (np.diff(ids) > GAP) | (np.diff((ids - ids[0]) // (PIECE // BLOCK)) > 0)
+    for a, b in pairwise([0, *(np.flatnonzero(breaks) + 1).tolist(), len(ids)]):
         base = int(ids[a])
         drawn = items(base, int(ids[b - 1]) - base + 1)
-        np.take(drawn, ids[a:b] - base, axis=0, out=picked[a:b]) if len(drawn) > b - a else np.copyto(
-            picked[a:b], drawn
-        )
+        picked[a:b] = drawn if len(drawn) == b - a else drawn[ids[a:b] - base]
     values = np.empty((len(ids), BLOCK), p.real)
     transform(picked, values)
-    flat = values.ravel()
+    flat, length = values.ravel(), window.length
     offsets = np.searchsorted(ids, firsts) * BLOCK + window.starts[runs] % BLOCK
-    length = window.length
     target = out.reshape(-1, length)[runs]
-    if length >= 64:
+    if length == BLOCK and len(ids) == len(firsts):  # whole blocks, one a run
+        target[...] = values
+    elif length >= 64:
         for row, offset in zip(target, offsets.tolist(), strict=True):
             row[:] = flat[offset : offset + length]
     else:

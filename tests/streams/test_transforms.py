@@ -70,7 +70,7 @@ def test_normals_are_the_polar_coordinates_of_two_items_of_a_block(dtype, tolera
     for block in (0, 512):
         for j in range(256):
             radius, angle = items[block + j], items[block + 256 + j]
-            u = (radius | 1) / 2**32 if single else ((radius >> 11) | 1) / 2**53
+            u = (radius + 0.5) / 2**32 if single else ((radius >> 11) + 0.5) / 2**53
             phi = (signed(angle, 32) / 2**31 if single else (signed(angle, 64) >> 11) / 2**52) * math.pi / 4
             r = math.sqrt(-2 * math.log(u)) * (-1 if radius & 1 else 1)
             expected[block + j] = r * math.cos(2 * phi)
@@ -79,12 +79,12 @@ def test_normals_are_the_polar_coordinates_of_two_items_of_a_block(dtype, tolera
     assert np.abs(values - expected).max() < tolerance * np.abs(expected).max()
 
 
-@pytest.mark.parametrize(("dtype", "p", "reach"), [("float32", SINGLE, 6.5), ("float64", DOUBLE, 8.5)])
+@pytest.mark.parametrize(("dtype", "p", "reach"), [("float32", SINGLE, 6.7), ("float64", DOUBLE, 8.6)])
 def test_the_smallest_radius_item_reaches_the_stated_sigma(dtype, p, reach):
     items = np.zeros((1, 512), p.unsigned)
     out = np.empty((1, 512), p.real)
     transforms.normal(items, out, p, 0.0, 1.0)
-    assert out[0, 0] == pytest.approx(math.sqrt(2 * math.log(2) * (32 if p is SINGLE else 53)), rel=1e-6)
+    assert out[0, 0] == pytest.approx(math.sqrt(2 * math.log(2) * (33 if p is SINGLE else 54)), rel=1e-6)
     assert out[0, 0] > reach
 
 
