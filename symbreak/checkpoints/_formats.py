@@ -79,12 +79,12 @@ REFUSALS = (
     ),
     Refusal(names(lambda n: _ends(n, "model.weights.h5")), "is a Keras archive, which holds HDF5", TO_SAFETENSORS),
     Refusal(begins(LEGACY_MAGIC), "is a PyTorch file of before version 1.6, one pickle", RESAVE),
-    Refusal(_is_legacy_tar, "is a tar archive, as PyTorch wrote before version 0.1.10", RESAVE),
     Refusal(begins(b"\x89HDF\r\n\x1a\n"), "is an HDF5 file", TO_SAFETENSORS),
     Refusal(begins(b"GGUF"), "is a GGUF file", "convert it to safetensors with the tool that wrote it"),
     Refusal(_is_lfs_pointer, "is a git-lfs pointer: the file itself was not fetched", "run `git lfs pull`"),
 )
 OTHERS = (
+    Refusal(_is_legacy_tar, "is a tar archive, as PyTorch wrote before version 0.1.10", RESAVE),
     Refusal(looks_like_zip, "is a zip file without a checkpoint", "unpack it and give the file inside", weights=False),
     Refusal(
         begins(*(bytes([0x80, version]) for version in range(2, 6))),

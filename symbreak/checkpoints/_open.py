@@ -127,17 +127,14 @@ def find_checkpoints(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield every regular file below a folder; git's own store is left out."""
+    """Yield everything below a folder that is no folder; git's own store is left out."""
 
     def fail(error: OSError) -> None:
         raise error
 
     for parent, folders, names in os.walk(folder, onerror=fail, followlinks=False):
         folders[:] = sorted(name for name in folders if name != ".git")
-        for name in sorted(names):
-            file = Path(parent, name)
-            if file.is_file() and not file.is_symlink():
-                yield file
+        yield from (Path(parent, name) for name in sorted(names))
 
 
 def _shards(source: Source, folder: Path) -> set[Path]:

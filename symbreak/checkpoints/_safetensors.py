@@ -24,13 +24,9 @@ METADATA = "__metadata__"
 
 
 def looks_like_safetensors(source: Source) -> bool:
-    """Whether a length is followed by the opening brace of a JSON object."""
+    """Whether a length comes before the opening brace of a JSON object; a length has zero bytes, and text has none."""
     head = source.data[: PREFIX + 2]
-    return (
-        len(head) > PREFIX
-        and head[PREFIX : PREFIX + 1] == b"{"
-        and head[PREFIX + 1 :] in {b'"', b"}", b" ", b"\n", b""}
-    )
+    return b"\0" in head[:PREFIX] and head[PREFIX:] in {b"{", b'{"', b"{}", b"{ ", b"{\n"}
 
 
 @final

@@ -73,13 +73,14 @@ class Sharded(Checkpoint):
         except BaseException:
             self._close_shards()
             raise
+        unread = {shard: {item.name for item in ckpt.skipped} for shard, ckpt in self._shards.items()}
         for name, shard in wanted.items():
             if shard in faults:
                 skipped.append(Skipped(name, faults[shard]))
             elif (info := self._shards[shard].tensors.get(name)) is not None:
                 tensors[name] = info
                 self._in[name] = shard
-            elif name not in {item.name for item in self._shards[shard].skipped}:
+            elif name not in unread[shard]:
                 skipped.append(Skipped(name, f"the index places it in {quoted(shard)}, which does not have it"))
         for shard, ckpt in self._shards.items():
             skipped.extend(ckpt.skipped)
@@ -96,7 +97,7 @@ class Sharded(Checkpoint):
             faults[shard] = f"its shard {quoted(shard)} can't be opened: {visible(error.strerror)}"
             return
         except BadCheckpoint as error:
-            faults[shard] = visible(error)
+            faults[shard] = visible(error, limit=1000)
             return
         for recognises, reader in SHARD_FORMATS:
             if recognises(opened):

@@ -265,7 +265,7 @@ def glimpse_names(source: Source) -> set[str]:
     """Return what the members seem to be called, without trust: only to say what kind of zip a file is."""
     end = source.data[-END.size :]
     start = int.from_bytes(end[16:20], "little") if end[:4] == b"PK\x05\x06" else source.size
-    directory = source.data[start : start + (64 << 20)] if start < source.size else b""
+    directory = source.data[start : start + (64 << 20)] if start < min(source.size, FULL32) else b""
     names, at = set(), 0
     while directory[at : at + 4] == b"PK\x01\x02" and at + CENTRAL.size <= len(directory):
         name, extra, comment = struct.unpack_from("<3H", directory, at + 28)

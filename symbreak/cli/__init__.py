@@ -8,6 +8,7 @@ import argparse
 import importlib
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 
 import symbreak
@@ -32,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, module, text in COMMANDS:
         command = importlib.import_module(f"symbreak.cli.{module}")
-        child = commands.add_parser(name, help=text, description=command.__doc__, formatter_class=_Help)
+        child = commands.add_parser(name, help=text, description=_fill(command.__doc__), formatter_class=_Help)
         command.add_arguments(child)
         child.set_defaults(run=command.run)
     return parser
@@ -71,9 +72,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _abandon_stdout() -> None:
-    """Give what is still in the buffer somewhere to go: Python writes it once more at exit."""
+    """Give what is still in the buffer somewhere to go, should Python write it once more at exit.
+
+    References
+    ----------
+    The note on SIGPIPE in the documentation of Python's `signal` module.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _fill(text: str | None) -> str:
+    """Fill the paragraphs of a module's docstring to 80 columns."""
+    return "\n\n".join(textwrap.fill(" ".join(paragraph.split()), 80) for paragraph in (text or "").split("\n\n"))
+
+
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """Help that keeps the lines of a module's docstring."""
+    """Help that keeps the paragraphs of a description."""

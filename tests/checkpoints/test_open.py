@@ -26,6 +26,7 @@ REFUSED = {
     "a tar archive": (b"a" * 257 + b"ustar\0", "is a tar archive, as PyTorch wrote before version 0.1.10"),
     "a page": (b"\n<!DOCTYPE html><html>", "is an HTML page, such as a sign-in or error page; fetch the file itself"),
     "JSON": (b'{"a": 1}', "is JSON, but not the index of a sharded model"),
+    "JSON with a brace where safetensors has one": (b'{"abc": {"a": 1}}', "is JSON, but not the index"),
     "a pointer": (b"version https://git-lfs.github.com/spec/v1\n", "is a git-lfs pointer: .*; run `git lfs pull`"),
     "a zip": (Zip().add("a.txt", b"x").bytes(), "is a zip file without a checkpoint"),
     "Keras": (Zip().add("config.json", b"{}").add("model.weights.h5", b"x").bytes(), "is a Keras archive"),
@@ -95,6 +96,7 @@ def test_a_permission_error_comes_through_and_the_file_is_listed(tmp_path, monke
     assert find_checkpoints(tmp_path) == [tmp_path / "a.npy"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no named pipes")
 def test_pipes_sockets_and_devices_are_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(BadCheckpoint, match="is a named pipe; give the path of a regular file"):
@@ -117,9 +119,11 @@ def test_a_folder_lists_checkpoints_by_content_sorted_and_below(tmp_path):
     (tmp_path / "b" / "model").write_bytes(safetensors({}))
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "config.json").write_text('{"a": 1}')
+    (tmp_path / "tokenizer.json").write_text('{"abc": {"a": 1}}')
     (tmp_path / "data.zip").write_bytes(Zip().add("a.txt", b"x").bytes())
     (tmp_path / "sklearn.pkl").write_bytes(b"\x80\x04N.")
     (tmp_path / "link.npy").symlink_to(tmp_path / "z.npy")
+    (tmp_path / "broken.npy").symlink_to(tmp_path / "nowhere")
     (tmp_path / "linked").symlink_to(tmp_path / "b")
     found = find_checkpoints(tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in found] == [

@@ -120,6 +120,7 @@ def test_a_shard_that_is_a_symbolic_link_is_not_followed(tmp_path):
     assert "one.safetensors: is a symbolic link; put the file itself beside its index" in skipped["a"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no named pipes")
 def test_a_shard_that_is_a_pipe_or_a_folder_does_not_hang(tmp_path):
     path = model(tmp_path, SOUND)
     (tmp_path / "one.safetensors").unlink()

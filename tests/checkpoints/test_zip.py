@@ -8,7 +8,7 @@ import pytest
 
 from symbreak.checkpoints import open_checkpoint
 from symbreak.errors import BadCheckpoint
-from tests.checkpoints._make import Zip, deflate, npy, npy_of, read_all
+from tests.checkpoints._make import DATA, Zip, deflate, npy, npy_of, read_all
 
 ONE = npy_of(3)
 
@@ -26,9 +26,22 @@ def nested():
     return made.add("b.npy", ONE, at=len(made.body) - len(inner.body)).bytes()
 
 
+def behind(junk):
+    """A sound archive behind other bytes, which it knows of: a file of two kinds."""
+    made = Zip()
+    made.body = junk
+    return made.add("a.npy", ONE).bytes()
+
+
 FAULTS = {
     "truncated": (Zip().add("a.npy", ONE).bytes()[:-1], "does not end the file"),
     "a comment": (Zip().add("a.npy", ONE).bytes(comment=b"hello"), "does not end the file"),
+    "several disks": (Zip().add("a.npy", ONE).bytes()[:-18] + b"\1\0\1\0" + bytes(14), "spans several disks"),
+    "a comment that is not there": (
+        Zip().add("a.npy", ONE).bytes()[:-2] + b"\5\0",
+        "does not end the file",
+    ),
+    "something before it": (behind(b"PK\3\4junk"), "8 bytes come before the first member of the zip"),
     "something after it": (Zip().add("a.npy", ONE).bytes() + b"x", "does not end the file"),
     "a member too few": (Zip().add("a.npy", ONE).bytes(count=2), "claims 2 members and lists 1"),
     "a directory elsewhere": (Zip().add("a.npy", ONE).bytes(start=3), "directory is not where its end says"),
@@ -126,6 +139,33 @@ def test_members_that_follow_their_sizes_are_read(tmp_path):
         archive.writestr("a.npy", ONE)
         archive.writestr("b.npy", ONE, zipfile.ZIP_DEFLATED)
     assert list(read_all(tmp_path / "a.npz")) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("at", "message"),
+    [
+        (10, "the zip's two ends differ in what they claim"),  # members
+        (12, "the zip's two ends differ in what they claim"),  # bytes of the directory
+        (16, "the zip's two ends differ in what they claim"),  # its offset
+        (-20 + 4, "the zip64 end is malformed"),  # the locator's disk
+        (-20 - 56 + 4, "the zip64 end is malformed"),  # its own length
+        (-20 - 56 + 32, "the zip's two ends differ in what they claim"),  # its count of members
+    ],
+)
+def test_two_ends_that_differ_are_refused(tmp_path, at, message):
+    """PyTorch writes the end of a zip twice, in two widths."""
+    content = bytearray((DATA / "bare.pt").read_bytes())
+    content[len(content) - 22 + at] ^= 1
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(BadCheckpoint, match=message):
+        open_checkpoint(tmp_path / "a.pt")
+
+
+def test_nothing_may_lie_between_the_two_ends(tmp_path):
+    content = (DATA / "bare.pt").read_bytes()
+    (tmp_path / "a.pt").write_bytes(content[:-42] + b"hidden" + content[-42:])
+    with pytest.raises(BadCheckpoint, match="something lies between the zip64 end and its locator"):
+        open_checkpoint(tmp_path / "a.pt")
 
 
 def test_a_bomb_is_refused_by_its_claim(tmp_path):

@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -181,9 +182,19 @@ def test_an_output_that_cannot_be_written_is_exit_code_2(models, capsys, target)
     assert err[:-1].isprintable()
 
 
-def test_an_output_may_be_a_device(models):
-    assert main(["check", "sound.npz", "--output", os.devnull]) == 0
-    assert not Path(os.devnull).is_file()
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_an_output_that_is_no_regular_file_is_written_to_and_not_replaced(models):
+    """A pipe stands in for devices: were it replaced, nothing outside the temporary folder would be lost."""
+    os.mkfifo("pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(Path("pipe").read_text)
+        writer = os.open("pipe", os.O_RDWR)  # lets the reader go on whatever the command does
+        try:
+            assert main(["check", "sound.npz", "--output", "pipe"]) == 0
+        finally:
+            os.close(writer)
+    assert stat.S_ISFIFO(Path("pipe").lstat().st_mode)
+    assert read.result().startswith("clean")
 
 
 @pytest.mark.parametrize(
@@ -235,6 +246,15 @@ def test_explain_takes_the_beginning_of_codes(capsys):
     assert main(["explain", "SB10"]) == 0
     out = capsys.readouterr().out
     assert [code for code in CODES if f"{code} (" in out] == ["SB101", "SB102", "SB106", "SB108"]
+
+
+@pytest.mark.parametrize("command", [[], ["check"], ["list"], ["explain"]])
+def test_help_fits_80_columns(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_the_version_is_that_of_the_package(capsys):
@@ -291,6 +311,11 @@ def test_a_terminal_gets_colour_unless_it_is_declined(models):
     assert coloured in printed
     assert coloured not in in_a_terminal("check", "constant.npz", NO_COLOR="1")[1]
     assert coloured not in in_a_terminal("check", "constant.npz", TERM="dumb")[1]
+
+
+def test_a_file_gets_no_colour_even_from_a_terminal(models):
+    assert in_a_terminal("check", "constant.npz", "--output", "out.txt")[0] == 1
+    assert Path("out.txt").read_text() == CONSTANT
 
 
 def test_progress_shows_hostile_names_as_text(models):

@@ -5,7 +5,7 @@ import itertools
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symbreak.diagnosis import _bits, _search, _tiles, find_ties
@@ -77,6 +77,7 @@ def weights(draw):
     return array, axis
 
 
+@settings(max_examples=max(300, settings().max_examples))
 @given(weight=weights(), workers=st.integers(1, 3), tile=st.sampled_from([64, 1024, 1 << 20]))
 def test_ties_are_those_of_the_definition(weight, workers, tile):
     array, axis = weight
@@ -161,6 +162,53 @@ def test_every_code_of_a_small_type_is_judged_by_its_value(name):
         assert len(set(zip(found.tolist(), expected.tolist(), strict=True))) == len(set(expected)) == len(set(found))
 
 
+@pytest.mark.parametrize("name", sorted(_bits._SMALL))
+def test_the_outermost_codes_that_are_not_finite_are_seen_alone(name):
+    dtype = as_dtype(name)
+    codes = np.arange(256**dtype.itemsize, dtype=f"u{dtype.itemsize}").view(dtype)
+    with np.errstate(all="ignore"):
+        bad = ~np.isfinite(codes.astype(np.float32))
+    edges = np.flatnonzero(bad & ~(np.roll(bad, 1) & np.roll(bad, -1)))
+    assert len(edges) or not bad.any()
+    for code in edges:
+        assert find_ties(np.array([[codes[0], codes[code]]])).not_finite.tolist() == [0]
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    """Cut even small arrays into many tiles, of few units and few features."""
+    monkeypatch.setattr(_tiles, "TILE", 256)
+    monkeypatch.setattr(_tiles, "ROW", 16)
+    monkeypatch.setattr(_tiles, "ACROSS", 4)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("name", sorted(set(FLOATS + OTHERS)))
+def test_every_dtype_is_judged_along_every_axis(name, order, axis, small_tiles):
+    values = np.random.default_rng(3).integers(0, 2, (9, 9, 9))
+    units = np.moveaxis(values, axis, 0)
+    units[7], units[5], units[2] = units[1], units[1], 0
+    assert_same(np.asarray(values.astype(np.float32).astype(as_dtype(name)), order=order), axis)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_what_one_tile_shows_is_kept_when_the_next_shows_nothing(axis, small_tiles):
+    array = np.ones((8, 40))
+    array[0, 0] = array[1, 39] = array[3, 20] = np.nan
+    array[2, 0] = array[4, 39] = np.inf
+    assert_same(array if axis == 0 else array.T.copy(), axis)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("feature", [0, 20, 39])
+def test_a_difference_in_any_tile_is_a_difference(axis, feature, small_tiles, monkeypatch):
+    monkeypatch.setattr(_search, "_multipliers", lambda count: np.zeros(count, np.uint64))
+    array = np.ones((8, 40))
+    array[5, feature] = 2
+    assert_same(array if axis == 0 else array.T.copy(), axis)
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0,), (0, 0), (1, 4), (1, 0), (2, 0, 5)])
 def test_empty_and_single_are_no_special_case(shape):
     assert_same(np.zeros(shape))
@@ -181,8 +229,9 @@ def test_a_difference_in_the_last_byte_is_seen(name, columns):
     assert find_ties(np.ascontiguousarray(array.T), axis=1).labels.tolist() == [0, 1, 0]
 
 
-def test_small_integers_stored_as_floats_are_told_apart():
-    """Their low bits are all zero, which leaves the first hash few bits."""
+def test_small_integers_stored_as_floats_are_told_apart_without_digests(monkeypatch):
+    """Their low bits are all zero, which leaves the first hash few bits; the second makes up for it."""
+    monkeypatch.delattr(_search, "_digest")
     array = np.array(list(itertools.product([0.0, 1.0], repeat=12)))
     again = np.concatenate([array, array[::-1]])
     assert find_ties(again).labels.tolist() == [*range(4096), *range(4095, -1, -1)]

@@ -134,6 +134,7 @@ LAYOUTS = [
     (Axes("oi", splits=2), np.concatenate([np.ones((3, 4)), random(3, 4)]), ["SB102"]),
     (Axes("oi", splits=2), np.concatenate([np.ones((3, 4)), np.full((3, 4), 2.0)]), ["SB101"]),
     (Axes("oi", splits=(2, 4)), np.concatenate([random(2, 4), np.ones((4, 4))]), ["SB102"]),
+    (Axes("oi", splits=(1, 5)), np.ones((6, 4)), ["SB101"]),  # the part of one unit has nothing to be tied to
     (Axes("oihw", groups=3), np.ones((6, 2, 3, 3)), ["SB101"]),
     (Axes("oihw", groups=6), np.ones((6, 1, 3, 3)), []),  # each unit reads an input of its own
     (Axes("oihw", groups=6), np.zeros((6, 1, 3, 3)), ["SB106"]),
@@ -154,6 +155,14 @@ def test_grouped_units_are_numbered_group_by_group():
     report = judge_weight(weight, axes=Axes("iohw", groups=2))
     assert report.findings[0].groups == ((2, 3),)
     assert report.partition["weight"].tolist() == [0, 1, 2, 2]
+
+
+def test_units_of_later_parts_keep_their_numbers():
+    weight = random(6, 4)
+    weight[1], weight[4], weight[5, 2] = 0, 0, np.nan
+    report = judge_weight(weight, axes=Axes("oi", splits=(2, 4)))
+    assert [(f.code, f.groups) for f in report.findings] == [("SB108", ((5,),)), ("SB106", ((1, 4),))]
+    assert report.partition["weight"].tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_stacked_copies_are_judged_each_by_itself():
@@ -234,6 +243,17 @@ def test_a_constant_array_is_one_finding_for_all_axes():
     assert (
         report.findings[0].message == "all 6 units of axis 0 and all 5 units of axis 1 are equal: every weight is 0.5"
     )
+
+
+def test_a_constant_array_with_one_axis_of_units_names_it():
+    (finding,) = judge_array(np.full((1, 5), 0.5), "a").findings
+    assert (finding.where, finding.groups) == ("a, axis 1", ((0, 1, 2, 3, 4),))
+    assert finding.message == "all 5 units are equal: every weight is 0.5"
+
+
+def test_masks_are_no_weights():
+    assert codes(judge_array(np.ones((6, 5), bool), "mask")) == []
+    assert judge_array(np.ones((6, 5), bool), "mask").partition == {}
 
 
 def test_an_array_of_equal_rows_is_constant_along_one_axis_only():
