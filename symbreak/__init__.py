@@ -1,6 +1,7 @@
 """How a network's weights start, and whether its units can ever become different."""
 
 from . import errors as errors
+from ._api import diagnose as diagnose
 from .axes import Axes as Axes
 from .axes import Fans as Fans
 from .axes import fans as fans
