@@ -20,7 +20,9 @@ from symbreak.findings import CODES
 ROOT = Path(__file__).parents[1]
 README, DOCS = ROOT / "README.md", ROOT / "docs"
 REFERENCE = DOCS / "reference"
-PAGES = sorted(path for path in DOCS.rglob("*") if path.suffix in {".md", ".rst"} and "generated" not in path.parts)
+PAGES = sorted(
+    path for path in DOCS.rglob("*") if path.suffix in {".md", ".rst"} and not {"generated", "codes"} & set(path.parts)
+)
 SOURCES = [path for path in (README, *PAGES) if path.exists()]
 
 pytestmark = pytest.mark.skipif(not README.exists(), reason="the tests were copied without the documentation")

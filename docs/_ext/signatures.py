@@ -45,5 +45,10 @@ def setup(app: Sphinx) -> dict[str, bool]:
             returns = returns and returns.replace(text, short)
         return signature, returns
 
+    def skip(app: Sphinx, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:
+        generated = (getattr(obj, "__doc__", None) or "").startswith("Alias for field number")  # of a named tuple
+        return True if generated else None
+
     app.connect("autodoc-process-signature", shorten)
+    app.connect("autodoc-skip-member", skip)
     return {"parallel_read_safe": True}
