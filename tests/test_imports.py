@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "_restarts": {"engine", "initializers"},
     "checkpoints": {"graph", "axes"},
     "_api": {"diagnosis", "checkpoints"},
+    "demo": {"engine", "initializers", "checkpoints", "reports", "_api"},
     "testing": {"initializers", "engine", "_api"},
     "torch": {"rules", "recipes", "diagnosis", "graph", "initializers"},
     "jax": {"rules", "recipes", "diagnosis", "graph", "initializers"},

@@ -18,6 +18,7 @@ COMMANDS = (
     ("check", "check", "say which units of saved weights are tied"),
     ("list", "codes", "list what can be found, and the initializers"),
     ("explain", "explain", "explain a code: what it means, its causes, what to do"),
+    ("demo", "demo", "train a network from a constant and a random start, and diagnose both"),
 )
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
