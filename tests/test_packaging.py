@@ -41,7 +41,9 @@ class Lattice(sb.AbstractInitializer):
 
 
 def public_names() -> list[str]:
-    return [name for name, value in vars(symbreak).items() if not name.startswith("_") and not inspect.ismodule(value)]
+    return [
+        name for name in dir(symbreak) if not name.startswith("_") and not inspect.ismodule(getattr(symbreak, name))
+    ]
 
 
 @pytest.mark.parametrize("name", public_names())
