@@ -134,3 +134,11 @@ def test_the_file_says_what_made_it(digits, tmp_path):
 
 def test_the_command_trains_for_as_long_as_the_whole_run_here(whole):
     assert [run.steps[-1] for run in whole] == [STEPS, STEPS]
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_the_weights_start_where_the_initializer_and_the_seed_say(digits, monkeypatch, seed):
+    monkeypatch.setattr("symbreak.demo._training.RATE", 1e-30)  # too small a step to move a float32
+    run = train_from(RANDOM, digits, seed=seed, steps=1)
+    drawn = sb.HeNormal()((HIDDEN, 64), rng=sb.Key(seed)["layers.0.weight"])
+    np.testing.assert_array_equal(run.parameters["layers.0.weight"], drawn)
