@@ -250,6 +250,8 @@ class AbstractInitializer(abc.ABC):
         ------
         IndexError
             If the index does not fit the shape or is of another kind.
+        TypeError, ValueError
+            As for calling the initializer, or for a shape of 2**63 elements or more.
 
         Examples
         --------

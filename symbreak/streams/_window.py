@@ -96,7 +96,11 @@ def region(shape: tuple[int, ...], index: Any) -> tuple[Window, tuple[int, ...],
     ------
     IndexError
         If an integer is out of bounds, there are too many indices, or an index is of another kind.
+    ValueError
+        If the whole array has 2**63 elements or more: positions are counted in 64 bits.
     """
+    if math.prod(shape) >= 1 << 63:
+        raise ValueError(f"a weight has fewer than 2**63 elements; got `shape` {shape}: cut it into several")
     entries = list(index) if isinstance(index, tuple) else [index]
     if sum(entry is Ellipsis for entry in entries) > 1:
         raise IndexError("an index has at most one Ellipsis")

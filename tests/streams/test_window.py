@@ -152,3 +152,10 @@ def test_a_window_counts_its_positions():
     assert (window.starts.tolist(), window.length, window.size, shape) == ([10, 18], 3, 6, (2, 3))
     window, _, _ = region((6, 8), np.s_[2:4])
     assert (window.starts.tolist(), window.length) == ([16], 16)
+
+
+@pytest.mark.parametrize("index", [np.s_[2**39, 5], np.s_[2**39 : 2**39 + 2, :3], np.s_[0, 0]])
+def test_positions_beyond_64_bits_are_refused_not_wrapped(index):
+    with pytest.raises(ValueError, match=r"fewer than 2\*\*63 elements; got `shape` \(1099511627776, 1099511627776\)"):
+        sb.Normal().region((2**40, 2**40), index, rng=0)
+    assert sb.Normal().region((2**40, 2**22), np.s_[2**40 - 1, -2:], rng=0).shape == (2,)
