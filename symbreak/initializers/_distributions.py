@@ -7,7 +7,7 @@ from ..axes import Axes, AxesLike
 from ..streams import Stream, truncated_moments
 from ._base import AbstractInitializer, Array, Moments
 from ._registry import register
-from ._validate import check_finite, check_std, is_real
+from ._validate import SMALLEST, check_finite, check_scale, check_std, is_real
 
 INF = float("inf")
 FARTHEST = 1e8  # sigma: beyond it the width of the tail is lost in the rounding of the bound
@@ -28,7 +28,7 @@ class Normal(AbstractInitializer):
     Raises
     ------
     ValueError
-        If a parameter is not finite or `std` is not positive; a std of 0 is `Constant`.
+        If a parameter is not finite, or `std` is not positive or lost in float32; a std of 0 is `Constant`.
 
     References
     ----------
@@ -70,7 +70,7 @@ class Uniform(AbstractInitializer):
     Raises
     ------
     ValueError
-        If a bound is not finite or they are not in order.
+        If a bound is not finite, they are not in order, or their distance is lost in float32.
 
     Examples
     --------
@@ -88,6 +88,7 @@ class Uniform(AbstractInitializer):
             raise ValueError(f"Uniform: low is below high; got low={self.low!r}, high={self.high!r}")
         if self.high - self.low > 2.0**127:
             raise ValueError(f"Uniform: high - low is within float32; got low={self.low!r}, high={self.high!r}")
+        check_scale(self, "high - low", self.high - self.low, SMALLEST * 2.0**24)  # it is cut into 2**24 steps
 
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw uniforms."""

@@ -23,7 +23,7 @@ from ..axes import Axes, AxesLike, as_shape
 from ..streams import PIECE, Stream, Window
 from ._base import AbstractInitializer, Array, Moments
 from ._registry import register
-from ._validate import check_finite
+from ._validate import SMALLEST, check_finite, check_scale
 
 CHUNK = 1 << 18  # elements of a product that is subtracted while it is still in cache
 
@@ -44,7 +44,7 @@ class Orthogonal(AbstractInitializer):
     Raises
     ------
     ValueError
-        If `gain` is zero or not finite.
+        If `gain` is zero, lost in float32, or not finite.
 
     Notes
     -----
@@ -73,6 +73,7 @@ class Orthogonal(AbstractInitializer):
         check_finite(self, "gain")
         if self.gain == 0:
             raise ValueError("Orthogonal: gain is 0, which makes every weight zero; for that use `Zeros()`")
+        check_scale(self, "gain", self.gain, SMALLEST)
 
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Multiply random reflections together, one matrix a copy, group and part."""

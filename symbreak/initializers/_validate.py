@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 LARGEST = float(np.finfo(np.float32).max)  # values are computed in float32
+SMALLEST = float(np.finfo(np.float32).tiny)  # below it float32 keeps few bits of a factor, and at last none
 
 
 def check_finite(instance: Any, *names: str) -> None:
@@ -27,6 +28,16 @@ def check_std(instance: Any) -> None:
         )
     if instance.std < 0:
         raise ValueError(f"{type(instance).__name__}: std is positive; got {instance.std!r}")
+    check_scale(instance, "std", instance.std, SMALLEST)
+
+
+def check_scale(instance: Any, name: str, value: float, smallest: float) -> None:
+    """Refuse a factor so small that float32 would lose it."""
+    if abs(value) < smallest:
+        raise ValueError(
+            f"{type(instance).__name__}: {name} is at least {smallest:.2g}, where float32 begins to lose it; "
+            f"got {value!r}"
+        )
 
 
 def is_real(value: Any) -> bool:

@@ -42,6 +42,11 @@ REFUSED = [
     (lambda: sb.VarianceScaling(1, "in", "cauchy"), "distribution is one of 'normal', 'uniform', 'truncated_normal'"),
     (lambda: sb.Orthogonal(gain=0), r"Orthogonal: gain is 0, which makes every weight zero; for that use `Zeros\(\)`"),
     (lambda: sb.Orthogonal(gain=INF), "Orthogonal: gain is a finite number"),
+    (lambda: sb.Normal(1e-46), "Normal: std is at least 1.2e-38, where float32 begins to lose it; got 1e-46"),
+    (lambda: sb.TruncatedNormal(1e-45), "TruncatedNormal: std is at least 1.2e-38"),
+    (lambda: sb.Uniform(-1e-38, 1e-38), "Uniform: high - low is at least 2e-31, where float32 .*; got 2e-38"),
+    (lambda: sb.Orthogonal(gain=-1e-46), "Orthogonal: gain is at least 1.2e-38, where float32 .*; got -1e-46"),
+    (lambda: sb.VarianceScaling(1e-300), "VarianceScaling: scale is at least 1e-30, where float32 .*; got 1e-300"),
 ]
 
 
@@ -97,3 +102,21 @@ def test_extreme_fans_neither_overflow_nor_vanish_in_half_precision():
     wide = sb.LecunNormal().region((4, 2**25), np.s_[:, :1000], rng=0, dtype="float16")
     assert wide.std(dtype=np.float64) == pytest.approx(2**-12.5, rel=0.1)
     assert np.isfinite(sb.LecunNormal()((1000, 1), rng=0, dtype="float16")).all()
+
+
+@pytest.mark.parametrize(
+    "init",
+    [
+        sb.Normal(1.2e-38),
+        sb.TruncatedNormal(1.2e-38),
+        sb.Uniform(-1.02e-31, 1.02e-31),
+        sb.Orthogonal(gain=1.2e-38),
+        sb.VarianceScaling(1e-30, "in", "uniform"),
+    ],
+)
+def test_the_smallest_scales_that_are_taken_are_kept(init):
+    made = init((200, 150), rng=0).astype(np.float64)
+    stated = init.expected((200, 150))
+    assert made.std() == pytest.approx(stated.std, rel=0.03)
+    assert made.max() <= stated.high * (1 + 1e-6)
+    assert len(np.unique(made, axis=0)) == 200
