@@ -11,6 +11,7 @@ from ._validate import SMALLEST, check_finite, check_scale, check_std, is_real
 
 INF = float("inf")
 FARTHEST = 1e8  # sigma: beyond it the width of the tail is lost in the rounding of the bound
+NARROWEST = 1e-20  # sigma: below it the probability of the interval is lost in the digits that it is computed with
 
 
 @register("normal", "random_normal", "gaussian")
@@ -122,7 +123,8 @@ class TruncatedNormal(AbstractInitializer):
     Raises
     ------
     ValueError
-        If a parameter is not finite, the bounds are not in order, or both lie more than 1e8 sigma from the mean.
+        If a parameter is not finite, the bounds are not in order, both lie more than 1e8 sigma from the mean, or they
+        are less than 1e-20 sigma apart.
 
     References
     ----------
@@ -160,6 +162,11 @@ class TruncatedNormal(AbstractInitializer):
             raise ValueError(
                 f"TruncatedNormal: the interval from {low!r} to {high!r} sigma lies more than 1e8 sigma from the mean; "
                 f"give bounds nearer to it"
+            )
+        if high - low < NARROWEST:
+            raise ValueError(
+                f"TruncatedNormal: the interval from {low!r} to {high!r} sigma is narrower than 1e-20 sigma; give "
+                f"bounds farther apart, or use `Uniform`"
             )
 
     def _sigma(self) -> tuple[float, float]:

@@ -35,6 +35,8 @@ REFUSED = [
     (lambda: sb.TruncatedNormal(bounds="units"), "TruncatedNormal: bounds is 'sigma' or 'absolute'; got 'units'"),
     (lambda: sb.TruncatedNormal(low=1e9, high=INF), "lies more than 1e8 sigma from the mean; give bounds nearer"),
     (lambda: sb.TruncatedNormal(1e-9, low=1, high=2, bounds="absolute"), "more than 1e8 sigma"),
+    (lambda: sb.TruncatedNormal(low=0, high=1e-300), "from 0.0 to 1e-300 sigma is narrower than 1e-20 sigma; give"),
+    (lambda: sb.TruncatedNormal(1e30, low=0, high=1e-5, bounds="absolute"), "narrower than 1e-20 sigma"),
     (lambda: sb.VarianceScaling(0), "VarianceScaling: scale is a positive number; got 0"),
     (lambda: sb.VarianceScaling(-1), "VarianceScaling: scale is a positive number; got -1"),
     (lambda: sb.VarianceScaling(NAN), "VarianceScaling: scale is a positive number; got nan"),
@@ -120,3 +122,14 @@ def test_the_smallest_scales_that_are_taken_are_kept(init):
     assert made.std() == pytest.approx(stated.std, rel=0.03)
     assert made.max() <= stated.high * (1 + 1e-6)
     assert len(np.unique(made, axis=0)) == 200
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("low", [0.0, -0.5e-19, 1e-21])
+def test_the_narrowest_interval_is_that_of_a_uniform(dtype, low):
+    init = sb.TruncatedNormal(low=low, high=low + 1e-19)
+    stated = init.expected((100, 90))
+    made = init((100, 90), rng=0, dtype=dtype).astype(np.float64)
+    assert stated.std == pytest.approx(1e-19 / math.sqrt(12), rel=1e-9)
+    assert made.std() == pytest.approx(stated.std, rel=0.02)
+    assert made.mean() == pytest.approx(low + 0.5e-19, abs=6 * stated.std / 94)
