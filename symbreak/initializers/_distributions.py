@@ -7,10 +7,11 @@ from ..axes import Axes, AxesLike
 from ..streams import Stream, truncated_moments
 from ._base import AbstractInitializer, Array, Moments
 from ._registry import register
-from ._validate import SMALLEST, check_finite, check_scale, check_std, is_real
+from ._validate import SMALLEST, check_finite, check_reach, check_scale, check_std, is_real
 
 INF = float("inf")
 FARTHEST = 1e8  # sigma: beyond it the width of the tail is lost in the rounding of the bound
+REACH = 14.0  # sigma: a normal passes through twice its radius, which ends below 7, and must not overflow there
 NARROWEST = 1e-20  # sigma: below it the probability of the interval is lost in the digits that it is computed with
 
 
@@ -29,7 +30,8 @@ class Normal(AbstractInitializer):
     Raises
     ------
     ValueError
-        If a parameter is not finite, or `std` is not positive or lost in float32; a std of 0 is `Constant`.
+        If a parameter is not finite, `std` is not positive or lost in float32, or values would leave float32; a std of
+        0 is `Constant`.
 
     References
     ----------
@@ -46,8 +48,8 @@ class Normal(AbstractInitializer):
     mean: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        check_finite(self, "mean")
         check_std(self)
+        check_reach(self, REACH)
 
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw normals."""
@@ -124,7 +126,7 @@ class TruncatedNormal(AbstractInitializer):
     ------
     ValueError
         If a parameter is not finite, the bounds are not in order, both lie more than 1e8 sigma from the mean, or they
-        are less than 1e-20 sigma apart.
+        are less than 1e-20 sigma apart; as for :class:`Normal`.
 
     References
     ----------
@@ -146,7 +148,6 @@ class TruncatedNormal(AbstractInitializer):
     bounds: str = field(default="sigma", kw_only=True)
 
     def __post_init__(self) -> None:
-        check_finite(self, "mean")
         check_std(self)
         for name in ("low", "high"):
             value = getattr(self, name)
@@ -168,6 +169,7 @@ class TruncatedNormal(AbstractInitializer):
                 f"TruncatedNormal: the interval from {low!r} to {high!r} sigma is narrower than 1e-20 sigma; give "
                 f"bounds farther apart, or use `Uniform`"
             )
+        check_reach(self, max(0.0, low, -high) + REACH)
 
     def _sigma(self) -> tuple[float, float]:
         if self.bounds == "sigma":

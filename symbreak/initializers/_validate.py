@@ -29,6 +29,16 @@ def check_std(instance: Any) -> None:
     if instance.std < 0:
         raise ValueError(f"{type(instance).__name__}: std is positive; got {instance.std!r}")
     check_scale(instance, "std", instance.std, SMALLEST)
+    check_finite(instance, "mean")
+
+
+def check_reach(instance: Any, sigma: float) -> None:
+    """Refuse a normal whose values `sigma` from the mean are not finite in float32."""
+    if abs(instance.mean) + sigma * instance.std > LARGEST:
+        raise ValueError(
+            f"{type(instance).__name__}: values up to {sigma:.3g} sigma from the mean are within float32; got "
+            f"std={instance.std!r}, mean={instance.mean!r}"
+        )
 
 
 def check_scale(instance: Any, name: str, value: float, smallest: float) -> None:

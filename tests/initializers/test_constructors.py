@@ -44,6 +44,11 @@ REFUSED = [
     (lambda: sb.VarianceScaling(1, "in", "cauchy"), "distribution is one of 'normal', 'uniform', 'truncated_normal'"),
     (lambda: sb.Orthogonal(gain=0), r"Orthogonal: gain is 0, which makes every weight zero; for that use `Zeros\(\)`"),
     (lambda: sb.Orthogonal(gain=INF), "Orthogonal: gain is a finite number"),
+    (
+        lambda: sb.Normal(1e38),
+        r"Normal: values up to 14 sigma from the mean are within float32; got std=1e\+38, mean=0",
+    ),
+    (lambda: sb.TruncatedNormal(1e37, low=30, high=INF), "TruncatedNormal: values up to 44 sigma from the mean"),
     (lambda: sb.Normal(1e-46), "Normal: std is at least 1.2e-38, where float32 begins to lose it; got 1e-46"),
     (lambda: sb.TruncatedNormal(1e-45), "TruncatedNormal: std is at least 1.2e-38"),
     (lambda: sb.Uniform(-1e-38, 1e-38), "Uniform: high - low is at least 2e-31, where float32 .*; got 2e-38"),
@@ -133,3 +138,10 @@ def test_the_narrowest_interval_is_that_of_a_uniform(dtype, low):
     assert stated.std == pytest.approx(1e-19 / math.sqrt(12), rel=1e-9)
     assert made.std() == pytest.approx(stated.std, rel=0.02)
     assert made.mean() == pytest.approx(low + 0.5e-19, abs=6 * stated.std / 94)
+
+
+@pytest.mark.parametrize("init", [sb.Normal(2.4e37), sb.TruncatedNormal(2.4e37, low=-INF, high=INF)])
+def test_the_largest_std_that_is_taken_gives_finite_values(init):
+    made = init((1000, 1000), rng=0)
+    assert np.isfinite(made).all()
+    assert made.std(dtype=np.float64) == pytest.approx(2.4e37, rel=0.01)
