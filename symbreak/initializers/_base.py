@@ -304,8 +304,7 @@ class AbstractInitializer(abc.ABC):
         if not self.elementwise:
             values = self.sample(shape, Stream(key, dtype=computed), axes)
             self._check(values, shape, shape)
-            with np.errstate(over="ignore"):
-                out[...] = values
+            _round(values, computed, out)
             return out
         flat = out.reshape(-1)
 
@@ -315,9 +314,8 @@ class AbstractInitializer(abc.ABC):
             buffer = target if target.dtype == computed else None
             values = self.sample(shape, Stream(key, dtype=computed, window=part, out=buffer), axes)
             self._check(values, (part.size,), shape)
-            if not np.may_share_memory(values, target):
-                with np.errstate(over="ignore"):
-                    target[...] = values
+            if values.ctypes.data != target.ctypes.data or values.strides != target.strides:  # else it is in place
+                _round(values, computed, target)
 
         _run(write, window.pieces(computed.itemsize, threads), threads)
         return out
@@ -332,6 +330,12 @@ class AbstractInitializer(abc.ABC):
                 f"or float64 of shape {wanted} was due for a weight of shape {shape}; draw `shape` whole from the "
                 f"stream and compute entry by entry{hint}"
             )
+
+
+def _round(values: Array, computed: np.dtype[Any], out: Array) -> None:
+    """Write values of a `sample` that computed in float64 as those that it would have given in `computed`."""
+    with np.errstate(all="ignore"):
+        out[...] = values.astype(computed, copy=False)
 
 
 def _run(write: Callable[[Any], None], pieces: Iterator[Any], threads: int) -> None:

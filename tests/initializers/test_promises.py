@@ -249,3 +249,13 @@ def test_fill_refuses_before_it_writes(init):
         init.fill([[1.0]], rng=0)
     with pytest.raises(TypeError, match="weights can't be made as dtype"):
         init.fill(np.zeros((4, 3), np.int64), rng=0)
+
+
+@each
+@pytest.mark.parametrize("dtype", ["float16", "float8_e5m2"])
+def test_rounding_raises_nothing_whatever_numpy_is_told_to_raise(init, dtype):
+    made = init((60, 500), rng=0, dtype=dtype)
+    with np.errstate(all="raise"):
+        assert init((60, 500), rng=0, dtype=dtype, workers=1).tobytes() == made.tobytes()
+        turned = init.fill(np.zeros((500, 60), made.dtype).T, rng=0)
+    assert np.array_equal(turned, made)

@@ -131,3 +131,33 @@ def test_entry_points_are_checked(monkeypatch):
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [Point()])
     with pytest.raises(TypeError, match=r"the entry point 'not_one' of a package.*not a subclass"):
         sb.names()
+
+
+class InFloat64(sb.AbstractInitializer):
+    """A NumPy scalar widens what it multiplies."""
+
+    def sample(self, shape, stream, axes):
+        return stream.normal(shape) * np.float64(1 / 3)
+
+
+class InFloat64Whole(InFloat64):
+    elementwise = False
+
+
+@pytest.mark.parametrize("init", [InFloat64(), InFloat64Whole()])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn"])
+def test_a_sample_in_float64_is_rounded_to_float32_before_it_is_rounded_to_less(init, dtype):
+    made = init((500, 1000), rng=0, dtype=dtype)
+    assert made.tobytes() == init((500, 1000), rng=0).astype(made.dtype).tobytes()
+
+
+class Turned(sb.AbstractInitializer):
+    """Gives a view of the memory that the stream wrote into."""
+
+    def sample(self, shape, stream, axes):
+        return stream.normal(shape)[::-1]
+
+
+def test_a_sample_may_give_a_view_of_what_it_drew():
+    made = Turned()((40,), rng=0)
+    assert (made == sb.Normal()((40,), rng=0)[::-1]).all()
