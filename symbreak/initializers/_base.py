@@ -272,7 +272,7 @@ class AbstractInitializer(abc.ABC):
 
     def to_config(self) -> dict[str, Any]:
         """Give a dict of plain values, for JSON, from which :func:`symbreak.from_config` makes an equal instance."""
-        if self.name is None:
+        if "name" not in vars(type(self)):  # the name of a class it inherits from makes another class
             raise TypeError(f"{type(self).__name__} is not registered; decorate it with @symbreak.register('a_name')")
         values = {field.name: getattr(self, field.name) for field in self._fields()}
         return {"name": self.name, **values}

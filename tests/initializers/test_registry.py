@@ -161,3 +161,11 @@ class Turned(sb.AbstractInitializer):
 def test_a_sample_may_give_a_view_of_what_it_drew():
     made = Turned()((40,), rng=0)
     assert (made == sb.Normal()((40,), rng=0)[::-1]).all()
+
+
+def test_a_subclass_of_a_registered_class_does_not_pass_for_it():
+    class Isosceles(make()):
+        pass
+
+    with pytest.raises(TypeError, match="Isosceles is not registered; decorate it"):
+        Isosceles(2.0).to_config()
