@@ -274,13 +274,14 @@ class AbstractInitializer(abc.ABC):
         """Give a dict of plain values, for JSON, from which :func:`symbreak.from_config` makes an equal instance."""
         if "name" not in vars(type(self)):  # the name of a class it inherits from makes another class
             raise TypeError(f"{type(self).__name__} is not registered; decorate it with @symbreak.register('a_name')")
-        values = {field.name: getattr(self, field.name) for field in self._fields()}
+        values = {field.name: getattr(self, field.name) for field in self._fields() if field.init}
         return {"name": self.name, **values}
 
     def __repr__(self) -> str:
         changed = [
             f"{field.name}={getattr(self, field.name)!r}"
             for field in self._fields()
+            if field.init
             if field.default is MISSING or getattr(self, field.name) != field.default
         ]
         return f"{type(self).__name__}({', '.join(changed)})"

@@ -1,5 +1,7 @@
 """The registry, and classes of somebody else's."""
 
+from dataclasses import field
+
 import numpy as np
 import pytest
 
@@ -169,3 +171,20 @@ def test_a_subclass_of_a_registered_class_does_not_pass_for_it():
 
     with pytest.raises(TypeError, match="Isosceles is not registered; decorate it"):
         Isosceles(2.0).to_config()
+
+
+def test_a_field_that_the_constructor_does_not_take_is_in_no_configuration():
+    @sb.register("squared")
+    class Squared(sb.AbstractInitializer):
+        root: float
+        value: float = field(init=False)
+
+        def __post_init__(self):
+            object.__setattr__(self, "value", self.root**2)
+
+        def sample(self, shape, stream, axes):
+            return stream.full(shape, self.value)
+
+    assert Squared(3.0).to_config() == {"name": "squared", "root": 3.0}
+    assert sb.from_config(Squared(3.0).to_config()) == Squared(3.0)
+    assert repr(Squared(3.0)).endswith("Squared(root=3.0)")
