@@ -98,9 +98,10 @@ def _second_moment(function: Callable[[Any], Any]) -> float:
     z = (middle[:, None] + half[:, None] * nodes).ravel()
     with np.errstate(all="ignore"):
         values = np.asarray(function(z), dtype=np.float64)
+        squares = values**2
     if values.shape != z.shape:
         raise ValueError(
             f"{function!r} gave shape {values.shape} for an array of shape {z.shape}; pass an entry-by-entry function"
         )
     density = np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-    return float(np.sum(values**2 * density * (half[:, None] * weights).ravel()))
+    return float(np.sum(squares * density * (half[:, None] * weights).ravel()))

@@ -74,6 +74,7 @@ def test_a_layer_with_the_gain_keeps_its_second_moment():
         (3, TypeError, "gain takes a name or a function; got 3"),
         (lambda z: 0 * z, ValueError, r"E f\(z\)\*\*2 of .* is 0.0; a gain needs it positive and finite"),
         (lambda z: z / 0, ValueError, "a gain needs it positive and finite"),
+        (lambda z: np.exp(50 * np.abs(z)), ValueError, "is inf; a gain needs it positive and finite"),
         (lambda z: z[:3], ValueError, r"gave shape \(3,\) for an array of shape .* pass an entry-by-entry function"),
     ],
 )
