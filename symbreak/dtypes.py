@@ -52,7 +52,7 @@ def as_float_dtype(dtype: DTypeLike | type[Any]) -> np.dtype[Any]:
     found: np.dtype[Any] | None
     try:
         found = None if dtype is None else np.dtype(dtype)  # NumPy reads None as float64
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # NumPy parses a text with commas as Python
         found = None
     if found is None or found.name not in NUMPY_FLOATS + EXTENSION_FLOATS:
         allowed = ", ".join(NUMPY_FLOATS + EXTENSION_FLOATS)

@@ -223,6 +223,7 @@ def test_the_policy_is_what_the_units_show(init):
         ({"shape": (3, -1)}, ValueError, r"`shape` has a negative size: \(3, -1\)"),
         ({"shape": "big"}, TypeError, "`shape` is an integer or a sequence of integers; got 'big'"),
         ({"dtype": "float31"}, TypeError, "weights can't be made as 'float31'; choose one of float16"),
+        ({"dtype": "float32,,"}, TypeError, "weights can't be made as 'float32,,'; choose one of float16"),
         ({"dtype": "int32"}, TypeError, "weights can't be made as 'int32'"),
         ({"dtype": "complex64"}, TypeError, "weights can't be made as 'complex64'"),
         ({"dtype": None}, TypeError, "weights can't be made as None"),
