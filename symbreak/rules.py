@@ -271,15 +271,20 @@ def _row(name: str, shape: Any, pattern: str, rule: Rule) -> Row:
     sizes = as_shape(shape.shape if hasattr(shape, "shape") else shape)
     axes = _fitting(rule.axes, sizes)
     try:
-        expected = rule.initializer.expected(sizes, axes)
-    except NotImplementedError:
-        expected = None
+        found = fans(sizes, axes) if axes is not None or 2 <= len(sizes) <= 5 else None
+        expected = _expected(rule.initializer, sizes, axes)
     except ValueError as error:
         raise RuleError(
             f"the rule {pattern!r} gives {rule.initializer!r} to {name!r}, which it can't make: {error}"
         ) from None
-    found = fans(sizes, axes) if axes is not None or 2 <= len(sizes) <= 5 else None
     return Row(name, sizes, pattern, rule, found, expected)
+
+
+def _expected(initializer: AbstractInitializer, shape: tuple[int, ...], axes: AxesLike) -> Moments | None:
+    try:
+        return initializer.expected(shape, axes)
+    except NotImplementedError:
+        return None
 
 
 def _axes_of(row: Row) -> AxesLike:

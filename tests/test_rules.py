@@ -99,6 +99,7 @@ def test_the_plan_prints_as_a_table_within_80_columns():
         ([(3, 3)], {"*": "ones"}, TypeError, "`shapes` maps parameter names to shapes; got list"),
         ({"a": (3, 3)}, ["ones"], TypeError, "`rules` maps globs to initializers; got list"),
         ({"a": (3, 3)}, {"*": sb.Rule("he_normal", axes="oihw")}, RuleError, "names 4 axes"),
+        ({"a": (3, 3)}, {"*": sb.Rule("zeros", axes="oihw")}, RuleError, r"'\*' gives Zeros\(\) to 'a'.* names 4 axes"),
     ],
 )
 def test_rules_and_parameters_that_do_not_meet_are_refused(shapes, rules, error, message):
