@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._table import table
-from .axes import Axes, AxesLike, Fans, as_shape, fans
+from .axes import DEFAULTS, Axes, AxesLike, Fans, as_shape, fans
 from .dtypes import DTypeLike, as_float_dtype
 from .errors import RuleError
 from .initializers import AbstractInitializer, Moments, get
@@ -271,7 +271,7 @@ def _row(name: str, shape: Any, pattern: str, rule: Rule) -> Row:
     sizes = as_shape(shape.shape if hasattr(shape, "shape") else shape)
     axes = _fitting(rule.axes, sizes)
     try:
-        found = fans(sizes, axes) if axes is not None or 2 <= len(sizes) <= 5 else None
+        found = fans(sizes, axes) if axes is not None or len(sizes) in DEFAULTS else None
         expected = _expected(rule.initializer, sizes, axes)
     except ValueError as error:
         raise RuleError(
@@ -298,4 +298,6 @@ def _fitting(axes: AxesLike, shape: tuple[int, ...]) -> AxesLike:
 
 def units_first(array: Array, axes: AxesLike) -> Array:
     """Show a weight as (maps, units, incoming): one map a stacked copy and group."""
+    if axes is None and array.ndim not in DEFAULTS:  # no order is usual: units along the first axis
+        return np.asarray(array).reshape(1, len(array), -1)
     return Axes.of(axes, array.shape).matrices(np.asarray(array))

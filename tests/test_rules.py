@@ -239,3 +239,11 @@ def test_healthy_parameters_of_every_kind_pass_over_many_seeds():
             audit = plan.audit(plan.initialize(seed))
             assert not audit.off, (name, seed, str(audit))
             assert not audit.tied
+
+
+def test_a_weight_of_more_axes_than_have_a_usual_order_is_audited():
+    plan = sb.plan({"w": (8, 2, 2, 2, 2, 2)}, {"*": "normal"})
+    params = plan.initialize(0)
+    assert plan.audit(params).ok
+    params["w"][3] = params["w"][5]
+    assert plan.audit(params).tied["w"].startswith("1 units equal others")
