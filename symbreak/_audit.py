@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .diagnosis import find_ties
+from .dtypes import EXTENSION_FLOATS
 from .initializers import Moments
 from .rules import Plan, Row, units_first
 
@@ -35,7 +36,7 @@ class Audit:
     missing
         Parameters of the plan that were not given.
     unexpected
-        Parameters that the plan does not know, or whose shape is another.
+        Parameters that the plan does not know, whose shape is another, or that hold no real numbers.
     not_finite
         Parameters with NaN or infinite values.
     off
@@ -88,9 +89,16 @@ def audit(plan: Plan, params: Mapping[str, Array]) -> Audit:
         if array.shape != row.shape:
             found["unexpected"][row.name] = f"has shape {array.shape} where the plan has {row.shape}"
             continue
+        if not _is_real(array.dtype):
+            found["unexpected"][row.name] = f"has dtype {array.dtype}, which holds no real numbers"
+            continue
         for kind, sentence in _judge(row, array):
             found[kind][row.name] = sentence
     return Audit(**found)
+
+
+def _is_real(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "biuf" or dtype.name in EXTENSION_FLOATS
 
 
 def _judge(row: Row, array: Array) -> list[tuple[str, str]]:

@@ -247,3 +247,12 @@ def test_a_weight_of_more_axes_than_have_a_usual_order_is_audited():
     assert plan.audit(params).ok
     params["w"][3] = params["w"][5]
     assert plan.audit(params).tied["w"].startswith("1 units equal others")
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "object", "U3", "M8[s]", "V4"])
+def test_an_array_without_real_numbers_is_unexpected_and_the_rest_is_judged(dtype):
+    params = {**healthy(), "enc.0.weight": np.zeros((64, 32), dtype), "extra": np.zeros(3)}
+    audit = PLAN.audit(params)
+    assert list(audit.unexpected) == ["extra", "enc.0.weight"]
+    assert audit.unexpected["enc.0.weight"] == f"has dtype {np.dtype(dtype)}, which holds no real numbers"
+    assert not audit.off
