@@ -146,8 +146,21 @@ def _compare(values: Array, expected: Moments, dtype: np.dtype[Any]) -> str | No
 
 def _chance(row: Row, array: Array) -> float:
     maps, units, incoming = units_first(array, row.rule.axes).shape
-    one = max(0.2 * 2.0 ** -MANTISSA_BITS.get(array.dtype.name, 2), 2.0**-24 if array.dtype != np.float64 else 0.0)
+    step = 2.0 ** -MANTISSA_BITS.get(array.dtype.name, 2)
+    one = max(0.2 * step, 2.0**-24 if array.dtype != np.float64 else 0.0)
+    if row.expected and row.expected.std > 0:  # around a mean, and near zero, floats are equally spaced
+        spacing = max(step * abs(row.expected.mean), _smallest(array.dtype))
+        one = min(1.0, max(one, 0.29 * spacing / row.expected.std))  # 1 / sqrt(12) uniforms, 1 / sqrt(4 pi) normals
     return float(maps * units * (units - 1) / 2 * one**incoming)
+
+
+def _smallest(dtype: np.dtype[Any]) -> float:
+    """Give the smallest positive number of a dtype."""
+    if dtype.kind in "biu":
+        return 1.0
+    import ml_dtypes
+
+    return float(ml_dtypes.finfo(dtype).smallest_subnormal)
 
 
 def _count_ties(maps: Array) -> int:

@@ -256,3 +256,25 @@ def test_an_array_without_real_numbers_is_unexpected_and_the_rest_is_judged(dtyp
     assert list(audit.unexpected) == ["extra", "enc.0.weight"]
     assert audit.unexpected["enc.0.weight"] == f"has dtype {np.dtype(dtype)}, which holds no real numbers"
     assert not audit.off
+
+
+@pytest.mark.parametrize(
+    ("init", "dtype"),
+    [
+        (sb.Normal(0.02, mean=1.0), "bfloat16"),
+        (sb.Uniform(0.9, 1.1), "bfloat16"),
+        (sb.Normal(0.001, mean=-1.0), "float16"),
+        (sb.Normal(1e-5, mean=1.0), "float32"),
+        (sb.Normal(1e-6), "float16"),
+        (sb.Normal(0.02), "float8_e3m4"),
+    ],
+)
+def test_chance_ties_are_foreseen_where_floats_are_equally_spaced(init, dtype):
+    plan = sb.plan({"w": (512, 1)}, {"*": init})
+    params = plan.initialize(0, dtype=dtype)
+    audit = plan.audit(params)
+    _, counts = np.unique(params["w"].astype(np.float64), return_counts=True)
+    pairs = float(np.sum(counts * (counts - 1.0) / 2))
+    said = float(audit.chance["w"].split("about ")[1].split()[0])
+    assert pairs / 6 <= said <= 6 * pairs + 10
+    assert not audit.tied
