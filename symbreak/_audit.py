@@ -1,16 +1,17 @@
 """The audit: parameters compared with the plan that they should come from."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
+from .axes import Axes
 from .diagnosis import find_ties
 from .dtypes import EXTENSION_FLOATS
-from .initializers import Moments
+from .initializers import AbstractVarianceScaling, Moments
 from .rules import Plan, Row, units_first
 
 Array = npt.NDArray[Any]
@@ -109,9 +110,9 @@ def _judge(row: Row, array: Array) -> list[tuple[str, str]]:
     if wrong:
         return [("not_finite", f"{wrong} of {array.size} values are not finite")]
     found = []
-    sentence = row.expected and _compare(values, row.expected, array.dtype)
-    if sentence:
-        found.append(("off", sentence))
+    wrongs = [_compare(part, expected, array.dtype) for part, expected in _parts(row, values)]
+    if any(wrongs):
+        found.append(("off", next(sentence for sentence in wrongs if sentence)))
     if row.rule.initializer.ties == "breaks" and array.ndim >= 2:
         chance = _chance(row, array)
         ties = _count_ties(units_first(array, row.rule.axes))
@@ -122,6 +123,20 @@ def _judge(row: Row, array: Array) -> list[tuple[str, str]]:
         elif ties:
             found.append(("tied", f"{ties} units equal others, although {row.rule.initializer!r} breaks ties"))
     return found
+
+
+def _parts(row: Row, values: Array) -> Iterator[tuple[Array, Moments]]:
+    """Give what has one distribution, with its moments: the parts that axes split a weight into are scaled apart."""
+    axes, initializer = row.rule.axes, row.rule.initializer
+    if row.expected is None:
+        return
+    if values.ndim < 2 or not isinstance(axes, Axes) or not isinstance(initializer, AbstractVarianceScaling):
+        yield values, row.expected
+        return
+    dim = axes.dims("o")[0]
+    for part in axes.parts(row.shape) if axes.splits != 1 else (slice(None),):
+        piece = values[(slice(None),) * dim + (part,)]
+        yield piece, initializer.expected(piece.shape, replace(axes, splits=1))
 
 
 def _compare(values: Array, expected: Moments, dtype: np.dtype[Any]) -> str | None:

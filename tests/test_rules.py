@@ -278,3 +278,13 @@ def test_chance_ties_are_foreseen_where_floats_are_equally_spaced(init, dtype):
     said = float(audit.chance["w"].split("about ")[1].split()[0])
     assert pairs / 6 <= said <= 6 * pairs + 10
     assert not audit.tied
+
+
+def test_parts_that_are_scaled_apart_are_judged_apart():
+    axes = sb.Axes("io", splits=(1, 400))
+    plan = sb.plan({"w": (20, 401)}, {"*": sb.Rule(sb.VarianceScaling(1, "out"), axes=axes)})
+    for seed in range(20):
+        assert plan.audit(plan.initialize(seed)).ok
+    params = plan.initialize(0)
+    params["w"] = np.roll(params["w"], 7, axis=1)  # the moments of the whole are the same
+    assert "standard deviation" in plan.audit(params).off["w"]
