@@ -1,6 +1,5 @@
 """How a gradient changes a parameter, one class an optimizer."""
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, final
@@ -8,6 +7,8 @@ from typing import Any, final
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+LARGEST = float(np.finfo(np.float64).max)
 
 
 class AbstractOptimizer(ABC):
@@ -57,7 +58,8 @@ class SGD(AbstractOptimizer):
 
     def __post_init__(self) -> None:
         rate = self.learning_rate
-        if isinstance(rate, bool) or not isinstance(rate, int | float | np.number) or not 0 < rate < math.inf:
+        real = isinstance(rate, int | float | np.integer | np.floating) and not isinstance(rate, bool)
+        if not real or not 0 < rate <= LARGEST:
             raise ValueError(f"a learning rate must be a positive number; got {rate!r}")
         object.__setattr__(self, "learning_rate", float(rate))  # a NumPy float64 would widen float32 weights
 

@@ -195,7 +195,7 @@ def test_weights_that_the_last_step_breaks_are_found():
     assert caught.value.history.losses.tolist() == [1e20]
 
 
-@pytest.mark.parametrize("rate", [0, -0.1, math.nan, math.inf, "0.1", None, True, [0.1]])
+@pytest.mark.parametrize("rate", [0, -0.1, math.nan, math.inf, "0.1", None, True, [0.1], 10**400, np.complex128(1)])
 def test_a_learning_rate_must_be_positive(rate):
     with pytest.raises(ValueError, match="a learning rate must be a positive number; got"):
         engine.SGD(rate)
