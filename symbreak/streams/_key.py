@@ -100,7 +100,7 @@ class Key:
         kind, numbers = self._seed
         parts = [
             kind.encode(),
-            *(str(n).encode() for n in numbers),
+            *(_digits(n).encode() for n in numbers),
             b"",
             *(_encode(name) for name in self._path),
             lane.encode(),
@@ -127,7 +127,11 @@ class Key:
         return hash((self._seed, self._path))
 
     def __repr__(self) -> str:
-        return f"Key({self.seed!r})" + "".join(f"[{name!r}]" for name in self._path)
+        kind, numbers = self._seed
+        inner = ", ".join(map(_digits, numbers)) + ("," if len(numbers) == 1 else "")
+        return f"Key({_digits(numbers[0]) if kind == 'int' else f'({inner})'})" + "".join(
+            f"[{name!r}]" for name in self._path
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _remake, (self.seed, self._path)
@@ -204,6 +208,15 @@ def _read_int(number: object) -> int:
     if value < 0:
         raise ValueError(f"a seed is a non-negative integer; got {value}")
     return value
+
+
+def _digits(number: int) -> str:
+    """Write any integer in decimal: Python's own conversion stops at some 4,300 digits."""
+    if number < 1 << 4096:
+        return str(number)
+    from decimal import Decimal
+
+    return format(Decimal(number), "f")
 
 
 def _encode(name: str) -> bytes:

@@ -142,3 +142,14 @@ def test_anything_else_is_refused(rng, error, message):
 def test_a_name_is_a_string():
     with pytest.raises(TypeError, match=r"a key is named with a string, such as key\['fc1.weight'\]; got 3"):
         sb.Key(0)[3]
+
+
+def test_a_seed_may_have_any_size():
+    huge = sb.Key(7 * 10**5000 + 3)
+    parts = [b"int", b"7" + b"0" * 4999 + b"3", b"", b"normal32"]
+    text = b"1,0;" + b"".join(len(part).to_bytes(8, "little") + part for part in parts)
+    digest = hashlib.blake2b(text, digest_size=32, person=b"symbreak-v1").digest()
+    assert state(huge)["state"] == int.from_bytes(digest[:16], "little")
+    assert repr(huge) == f"Key(7{'0' * 4999}3)"
+    assert repr(sb.Key([10**5000])) == f"Key((1{'0' * 5000},))"
+    assert repr(sb.Key([1, 2])) == "Key((1, 2))"
