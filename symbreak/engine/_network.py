@@ -127,7 +127,8 @@ class Network:
 
     def __call__(self, x: Any) -> Array:
         """Compute the outputs, (batch, out), of the inputs x, (batch, in)."""
-        return self.forward(self.read_inputs(x))[0][self._last]
+        with np.errstate(under="ignore"):  # a product or an exponential may well vanish
+            return self.forward(self.read_inputs(x))[0][self._last]
 
     def read_inputs(self, x: Any) -> Array:
         """Return x in the network's dtype, or raise if it is no batch of finite inputs."""
@@ -224,4 +225,5 @@ def gradients(net: Network, x: Any, y: Any, *, loss: str = "mse") -> Gradients:
     (3, 2)
     """
     row = look_up(LOSSES, loss, "loss")
-    return net.gradients(*read_batch(net, x, y, row), row)
+    with np.errstate(under="ignore"):
+        return net.gradients(*read_batch(net, x, y, row), row)

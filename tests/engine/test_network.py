@@ -240,3 +240,10 @@ def test_layers_that_make_no_network_are_refused(case):
     layers, options, error, message = NO_NETWORKS[case]
     with pytest.raises(error, match=message):
         engine.Network(layers, **options)
+
+
+def test_what_vanishes_raises_nothing_whatever_numpy_is_told_to_raise():
+    net = engine.Network([engine.Dense(np.array([[1e-200], [2000.0]]))])
+    with np.errstate(all="raise"):
+        assert net([[1e-200]])[0, 0] == 0
+        assert engine.gradients(net, [[1.0]], [1], loss="cross_entropy").loss == 0
