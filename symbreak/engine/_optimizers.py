@@ -1,5 +1,7 @@
 """How a gradient changes a parameter, one class an optimizer."""
 
+import math
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, final
@@ -7,8 +9,6 @@ from typing import Any, final
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-LARGEST = float(np.finfo(np.float64).max)
 
 
 class AbstractOptimizer(ABC):
@@ -59,7 +59,7 @@ class SGD(AbstractOptimizer):
     def __post_init__(self) -> None:
         rate = self.learning_rate
         real = isinstance(rate, int | float | np.integer | np.floating) and not isinstance(rate, bool)
-        if not real or not 0 < rate <= LARGEST:
+        if not real or not 0 < rate < math.inf or (isinstance(rate, int) and rate > sys.float_info.max):
             raise ValueError(f"a learning rate must be a positive number; got {rate!r}")
         object.__setattr__(self, "learning_rate", float(rate))  # a NumPy float64 would widen float32 weights
 
