@@ -178,7 +178,7 @@ def _smallest(dtype: np.dtype[Any]) -> float:
         return 1.0
     import ml_dtypes
 
-    return float(ml_dtypes.finfo(dtype).smallest_subnormal)
+    return float(ml_dtypes.finfo(dtype).smallest_subnormal)  # type: ignore[no-untyped-call]
 
 
 def _count_ties(maps: Array) -> int:
