@@ -7,7 +7,7 @@ from ..axes import Axes, AxesLike
 from ..streams import Stream, truncated_moments
 from ._base import AbstractInitializer, Array, Moments
 from ._registry import register
-from ._validate import SMALLEST, check_finite, check_reach, check_scale, check_std, is_real
+from ._validate import SMALLEST, as_float, check_finite, check_reach, check_scale, check_std, is_real
 
 INF = float("inf")
 FARTHEST = 1e8  # sigma: beyond it the width of the tail is lost in the rounding of the bound
@@ -153,7 +153,7 @@ class TruncatedNormal(AbstractInitializer):
             value = getattr(self, name)
             if not is_real(value):
                 raise ValueError(f"TruncatedNormal: {name} is a number or an infinity; got {value!r}")
-            object.__setattr__(self, name, float(value))
+            object.__setattr__(self, name, as_float(value))
         if self.bounds not in ("sigma", "absolute"):
             raise ValueError(f"TruncatedNormal: bounds is 'sigma' or 'absolute'; got {self.bounds!r}")
         low, high = self._sigma()

@@ -1,5 +1,6 @@
 """Checks that constructors share: what came, and what is allowed."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ def check_finite(instance: Any, *names: str) -> None:
     """Make the named fields plain floats; a number that is not finite in float32 is an error."""
     for name in names:
         value = getattr(instance, name)
-        if not is_real(value) or not abs(value) <= LARGEST:
+        if not is_real(value) or not abs(as_float(value)) <= LARGEST:
             raise ValueError(f"{type(instance).__name__}: {name} is a finite number within float32; got {value!r}")
         object.__setattr__(instance, name, float(value))
 
@@ -48,6 +49,14 @@ def check_scale(instance: Any, name: str, value: float, smallest: float) -> None
             f"{type(instance).__name__}: {name} is at least {smallest:.2g}, where float32 begins to lose it; "
             f"got {value!r}"
         )
+
+
+def as_float(value: Any) -> float:
+    """Make a real number a float: infinite where an integer is too large."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def is_real(value: Any) -> bool:

@@ -9,7 +9,7 @@ from ..axes import Axes, AxesLike, Fans, as_shape
 from ..streams import Stream, truncated_moments
 from ._base import AbstractInitializer, Array, Moments
 from ._registry import register
-from ._validate import check_scale, is_real
+from ._validate import as_float, check_scale, is_real
 
 INF = float("inf")
 NORMAL, UNIFORM, TRUNCATED = "normal", "uniform", "truncated_normal"
@@ -131,7 +131,7 @@ class VarianceScaling(AbstractVarianceScaling):
     distribution: str = NORMAL
 
     def __post_init__(self) -> None:
-        if not is_real(self.scale) or not 0 < float(self.scale) < 1e30:
+        if not is_real(self.scale) or not 0 < as_float(self.scale) < 1e30:
             raise ValueError(f"VarianceScaling: scale is a positive number; got {self.scale!r}")
         object.__setattr__(self, "scale", float(self.scale))
         check_scale(self, "scale", self.scale, 1e-30)  # over a fan of 1e40 it is still a normal number of float32

@@ -14,6 +14,8 @@ REFUSED = [
     (lambda: sb.Constant("x"), "Constant: value is a finite number within float32; got 'x'"),
     (lambda: sb.Constant(True), "Constant: value is a finite number"),
     (lambda: sb.Constant(10**400), "Constant: value is a finite number within float32"),
+    (lambda: sb.Constant(np.float16("inf")), "Constant: value is a finite number within float32; got np.float16.inf"),
+    (lambda: sb.VarianceScaling(10**400), "VarianceScaling: scale is a positive number; got 1000"),
     (lambda: sb.Constant(1e39), "within float32; got 1e\\+39"),
     (
         lambda: sb.Normal(0),
@@ -145,3 +147,10 @@ def test_the_largest_std_that_is_taken_gives_finite_values(init):
     made = init((1000, 1000), rng=0)
     assert np.isfinite(made).all()
     assert made.std(dtype=np.float64) == pytest.approx(2.4e37, rel=0.01)
+
+
+def test_numbers_of_a_coarse_type_are_compared_as_what_they_are():
+    """In NumPy the largest float32 is an infinite float16, and a warning."""
+    with np.errstate(all="raise"):
+        assert sb.Normal(np.float16(0.5), mean=np.float16(2)) == sb.Normal(0.5, mean=2.0)
+    assert sb.TruncatedNormal(low=-(10**400)) == sb.TruncatedNormal(low=-INF)
