@@ -297,3 +297,12 @@ def test_the_tail_of_a_normal_passes_over_many_seeds(init):
     params = plan.initialize(0)
     params["w"] = params["w"] * 1.25 - 0.25 * params["w"].mean()
     assert plan.audit(params).off
+
+
+@pytest.mark.parametrize(("size", "sentence"), [(1e200, "standard deviation inf"), (1e-200, "standard deviation")])
+def test_moments_that_overflow_or_vanish_are_off_and_nothing_else(size, sentence):
+    values = np.where(np.arange(600) % 2, 1, -1).reshape(30, 20) * sb.Uniform(0.9, 1.1)((30, 1), 0) * np.float64(size)
+    with np.errstate(all="raise"):
+        audit = sb.plan({"w": (30, 20)}, {"*": "normal"}).audit({"w": values})
+    assert sentence in audit.off["w"]
+    assert list(audit.to_dict()["off"]) == ["w"]
