@@ -51,7 +51,7 @@ class Rule:
 
     def __init__(self, initializer: Any, axes: AxesLike = None, dtype: DTypeLike | None = None) -> None:
         object.__setattr__(self, "initializer", get(initializer))
-        object.__setattr__(self, "axes", Axes(axes).layout if isinstance(axes, str) else axes)
+        object.__setattr__(self, "axes", axes if axes is None or isinstance(axes, Axes) else Axes(axes).layout)
         object.__setattr__(self, "dtype", dtype)
         if dtype is not None:
             as_float_dtype(dtype)
