@@ -115,7 +115,7 @@ def test_many_untouched_parameters_are_counted():
 def test_a_rule_validates_at_once():
     with pytest.raises(ValueError, match="the layout 'xx'"):
         sb.Rule("ones", axes="xx")
-    with pytest.raises(TypeError, match="a layout is a string with one letter an axis.*got 3"):
+    with pytest.raises(TypeError, match=r"a layout is a string with one letter an axis.*got 3"):
         sb.Rule("ones", axes=3)
     with pytest.raises(TypeError, match="weights can't be made as 'int8'"):
         sb.Rule("ones", dtype="int8")
