@@ -27,7 +27,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """The medians of a row, in seconds (or in bytes, for memory), and their ratio."""
+    """The medians of a row, in seconds (or MiB, for memory), and their ratio."""
 
     name: str
     peer: str

@@ -18,7 +18,7 @@ CASES = [
 
 
 def rows() -> Iterator[Row]:
-    """Yield the rows against torch, jax, keras and NumPy, as far as they are installed."""
+    """Yield the rows against torch, jax and NumPy, as far as they are installed."""
     out = np.zeros(SHAPE, np.float32)
     key = sb.Key(0)["w"]
 
