@@ -58,6 +58,8 @@ def register(name: str, *aliases: str) -> Callable[[C], C]:
             raise TypeError(f"register decorates a subclass of AbstractInitializer; got {cls!r}")
         with _lock:
             for each in (name, *aliases):
+                _check(each, cls)  # all of them before any is added
+            for each in (name, *aliases):
                 _add(each, cls)
             cls.name = name
         return cls
@@ -65,13 +67,17 @@ def register(name: str, *aliases: str) -> Callable[[C], C]:
     return decorate
 
 
-def _add(name: str, cls: type[AbstractInitializer]) -> None:
+def _check(name: str, cls: type[AbstractInitializer]) -> None:
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"an initializer's name is lower case with underscores, such as 'he_normal'; got {name!r}")
     owner = _classes.get(name)
     # A module that is loaded anew defines its classes again, under the same qualified name.
     if owner is not None and (owner.__module__, owner.__qualname__) != (cls.__module__, cls.__qualname__):
         raise ValueError(f"the name {name!r} is taken by {owner.__module__}.{owner.__qualname__}; choose another")
+
+
+def _add(name: str, cls: type[AbstractInitializer]) -> None:
+    _check(name, cls)
     _classes[name] = cls
 
 

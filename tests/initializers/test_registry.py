@@ -188,3 +188,14 @@ def test_a_field_that_the_constructor_does_not_take_is_in_no_configuration():
     assert Squared(3.0).to_config() == {"name": "squared", "root": 3.0}
     assert sb.from_config(Squared(3.0).to_config()) == Squared(3.0)
     assert repr(Squared(3.0)).endswith("Squared(root=3.0)")
+
+
+def test_a_class_with_one_name_that_is_taken_gets_none():
+    with pytest.raises(ValueError, match="the name 'normal' is taken"):
+
+        @sb.register("brand_new", "normal")
+        class Late(sb.AbstractInitializer):
+            def sample(self, shape, stream, axes):
+                return stream.sign(shape)
+
+    assert "brand_new" not in sb.names()
