@@ -83,7 +83,9 @@ class AbstractInitializer(abc.ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if inspect.get_annotations(cls):  # a class without fields is frozen by what follows, at no cost
+        if inspect.get_annotations(cls) or "__post_init__" in vars(
+            cls
+        ):  # a class without fields is frozen by what follows, at no cost
             dataclass(frozen=True, repr=False)(cls)
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -199,3 +199,16 @@ def test_a_class_with_one_name_that_is_taken_gets_none():
                 return stream.sign(shape)
 
     assert "brand_new" not in sb.names()
+
+
+@pytest.mark.parametrize("base", [sb.AbstractInitializer, InFloat64, Wrong])
+def test_a_post_init_runs_in_a_class_that_adds_no_field(base):
+    class Checked(base):
+        def __post_init__(self):
+            raise ValueError("checked")
+
+        def sample(self, shape, stream, axes):
+            return stream.sign(shape)
+
+    with pytest.raises(ValueError, match="checked"):
+        Checked(*(["list"] if base is Wrong else []))
