@@ -16,7 +16,7 @@ def status(name):
     lines = pathlib.Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
 
-init = eval(sys.argv[1], vars(sb))
+init = eval(sys.argv[1], {name: getattr(sb, name) for name in dir(sb)})
 init((4096, 64), 0)  # what is loaded and made once
 out = np.zeros((8192, 4096), np.float32)
 out.fill(1)

@@ -68,11 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _text(digits: "Digits", outcomes: "tuple[Outcome, ...]", seed: int, written: list[Path]) -> str:
     from symbreak import demo
 
-    steps = outcomes[0].run.steps[-1]
+    steps = int(outcomes[0].run.steps[-1])
     train, test = len(digits.train[1]), len(digits.test[1])
     setting = (
         f"{train + test:,} handwritten digits, 8 x 8 pixels: {train:,} to train on, {test} to test on. 64 inputs, "
-        f"{demo.HIDDEN} tanh units, 10 outputs, {steps:,} steps of SGD, seed {seed}: only the start differs."
+        f"{demo.HIDDEN} tanh units, 10 outputs, {steps:,} step{'s' * (steps != 1)} of SGD, "
+        f"seed {seed}: only the start differs."
     )
     rows = [
         [

@@ -26,7 +26,7 @@ SIDE = 8  # pixels of an image
 COLUMNS = 8  # units in a row
 GAP = 1  # pixels between units
 INCHES, DPI = (10.8, 6.0), 150
-LINE = 11.0  # percent of the curves' height that a text of two lines takes
+LINE = 13.0  # percent of the curves' height that a text of two lines takes
 SETTING = (
     f"8 x 8 pixels → {HIDDEN} tanh units → 10 digits, trained by SGD. Weights after training. "
     "Data: optdigits, Alpaydin and Kaynak 1998"
@@ -75,6 +75,8 @@ def draw(outcomes: tuple[Outcome, ...]) -> "Figure":
 
 
 def _draw_curves(axes: "Axes", outcomes: tuple[Outcome, ...]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     steps = max(int(outcome.run.steps[-1]) for outcome in outcomes)
     ends = [(10.0, "guessing", GREY, "normal")]
     for outcome, colour in zip(outcomes, COLOURS, strict=True):
@@ -87,6 +89,7 @@ def _draw_curves(axes: "Axes", outcomes: tuple[Outcome, ...]) -> None:
         axes.text(steps * 1.03, height, text, color=colour, weight=weight, size=12, va="center", linespacing=1.3)
     axes.set_xlim(0, steps)
     axes.set_ylim(0, 100)
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     axes.set_xlabel("training steps", size=12)
     axes.set_title("test images told right (%)", loc="left", size=12, pad=12)
     axes.tick_params(labelsize=11)

@@ -164,6 +164,11 @@ def _repeated(units: Indices, keys: Words) -> tuple[Indices, Indices]:
     shared = ordered[1:][ordered[1:] == ordered[:-1]]
     if not len(shared):
         return units[:0], units[:0]
+    # A look at the top bits leaves few units to search for.
+    marked = np.zeros(1 << 16, np.bool_)
+    marked[shared >> np.uint64(48)] = True
+    near = np.flatnonzero(marked[keys >> np.uint64(48)])
+    units, keys = units[near], keys[near]
     places = np.minimum(np.searchsorted(shared, keys), len(shared) - 1)
     members = shared[places] == keys
     units, places = units[members], places[members]

@@ -20,7 +20,7 @@ Words = npt.NDArray[np.uint64]
 Units = slice | npt.NDArray[np.intp]
 Block = tuple[int | slice, ...]
 
-TILE = 1 << 20  # bytes. With two threads, shorter NumPy calls lose their gain to the hand-over of the interpreter lock.
+TILE = 1 << 21  # bytes. With two threads, shorter NumPy calls lose their gain to the hand-over of the interpreter lock.
 ROW = 1 << 16  # bytes of one unit in a tile, at most, where the values of a unit lie together
 ACROSS = 1 << 11  # units in a tile, at most, where those of a feature do
 

@@ -317,7 +317,7 @@ class AbstractInitializer(abc.ABC):
                 with np.errstate(over="ignore"):
                     target[...] = values
 
-        _run(write, window.pieces(threads), threads)
+        _run(write, window.pieces(computed.itemsize, threads), threads)
         return out
 
     def _check(self, values: Any, wanted: tuple[int, ...], shape: tuple[int, ...]) -> None:
@@ -368,14 +368,14 @@ def _boxes(shape: tuple[int, ...]) -> Iterator[tuple[tuple[Any, ...], int, int]]
     if size == 0:
         return
     axis, inner = 0, size
-    while axis < len(shape) and inner // shape[axis] > 16 * PIECE:
+    while axis < len(shape) and inner // shape[axis] > PIECE:
         inner //= shape[axis]
         axis += 1
     if axis == len(shape):
         yield (), 0, size
         return
     inner //= shape[axis]
-    step = max(1, 16 * PIECE // inner)
+    step = max(1, PIECE // inner)
     for place, outer in enumerate(np.ndindex(shape[:axis])):
         for first in range(0, shape[axis], step):
             last = min(first + step, shape[axis])

@@ -214,7 +214,7 @@ class Stream:
                     draw(generator, p, window, transform, flat)
                 else:
                     start = generator.state
-                    for piece, begin, end in window.pieces():
+                    for piece, begin, end in window.pieces(out.itemsize):
                         generator.state = start
                         draw(generator, p, piece, transform, flat[begin:end])
         return out

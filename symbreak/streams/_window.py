@@ -40,17 +40,21 @@ class Window:
         """Number of positions."""
         return len(self.starts) * self.length
 
-    def pieces(self, shares: int = 1) -> Iterator[tuple["Window", int, int]]:
-        """Cut into windows of at most PIECE positions, each with its place [begin, end) in the flat result.
+    def pieces(self, itemsize: int, shares: int = 1) -> Iterator[tuple["Window", int, int]]:
+        """Cut into windows small enough to be drawn at once, each with its place [begin, end) in the flat result.
 
         Parameters
         ----------
+        itemsize
+            Bytes of a value as it is computed, 4 or 8: memory is what limits a piece.
         shares
-            The number of windows is a multiple of it where that is possible, and they are about equally large.
+            Threads that draw at a time. The number of windows is a multiple of it where that is possible, and they are
+            about equally large.
         """
+        largest = max(BLOCK, PIECE * 4 * 2 // (itemsize * max(2, shares)) // BLOCK * BLOCK)
         if self.size == 0:
             return
-        count = -(-self.size // (shares * PIECE)) * shares
+        count = -(-self.size // (shares * largest)) * shares
         most = -(-self.size // count // BLOCK) * BLOCK if self.size > count * BLOCK else BLOCK
         if self.length > most:
             for run, start in enumerate(self.starts.tolist()):

@@ -134,7 +134,7 @@ def test_instances_are_values(init):
     twin = pickle.loads(pickle.dumps(init))
     assert twin == init
     assert hash(twin) == hash(init)
-    assert eval(repr(init), vars(sb)) == init
+    assert eval(repr(init), {name: getattr(sb, name) for name in dir(sb)}) == init
     assert sb.from_config(json.loads(json.dumps(init.to_config()))) == init
     assert sb.get(init.to_config()) == init
     assert sb.get(init) is init

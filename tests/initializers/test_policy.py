@@ -1,0 +1,87 @@
+"""The tie policy that each class states, against the diagnostic, on every shape and dtype; and the memory of a fill."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import symbreak as sb
+from symbreak._audit import RARE
+from symbreak.diagnosis import find_ties
+
+from .test_promises import FLOATS, IDS, INSTANCES
+
+PLAIN = [(f"{name}", init) for name, init in zip(IDS, INSTANCES, strict=True)]
+
+
+@st.composite
+def shapes_and_axes(draw):
+    layout = "".join(draw(st.permutations(draw(st.sampled_from(["oi", "oi", "boi", "oihw", "oiw"])))))
+    return tuple(draw(st.integers(1, 24)) for _ in layout), layout
+
+
+@pytest.mark.parametrize("init", [init for _, init in PLAIN], ids=[name for name, _ in PLAIN])
+@given(case=shapes_and_axes(), dtype=st.sampled_from(FLOATS), seed=st.integers(0, 2**32))
+def test_the_diagnostic_agrees_with_the_policy(init, case, dtype, seed):
+    shape, layout = case
+    plan = sb.plan({"w": shape}, {"w": sb.Rule(init, axes=layout)})
+    params = plan.initialize(seed, dtype=dtype)
+    audit = plan.audit(params)
+    if init.ties == "breaks":
+        assert not audit.tied
+    assume(not audit.chance)
+    codes = {finding.code for finding in sb.diagnose(params["w"], axes=layout).findings}
+    units = sb.Axes.of(layout, shape).units(shape)
+    if init.ties == "breaks":
+        assert not codes & {"SB101", "SB102", "SB106"}
+    elif units > 1:
+        assert "SB101" in codes
+
+
+def test_the_audit_warns_where_chance_ties_units():
+    """The law's exception: one bfloat16 input a unit, and a thousand units."""
+    plan = sb.plan({"w": (1024, 1)}, {"w": sb.HeNormal()})
+    params = plan.initialize(0, dtype="bfloat16")
+    ties = find_ties(params["w"])
+    assert len(np.unique(ties.labels)) < 1024
+    assert plan.audit(params).chance
+    assert float(plan.audit(params).chance["w"].split("about ")[1].split()[0]) > RARE
+
+
+ELEMENTWISE = [init for init in INSTANCES if init.elementwise]
+
+
+@pytest.mark.parametrize(
+    "init", [*ELEMENTWISE, sb.TruncatedNormal(low=-3.0), sb.TruncatedNormal(low=40, high=41)], ids=repr
+)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_fill_needs_at_most_sixteen_megabytes_beyond_its_output(init, dtype, order):
+    out = init((8, 8), rng=0, dtype=dtype)  # what is loaded and made once
+    out = np.empty((3000, 2048), out.dtype, order=order)
+    tracemalloc.start()
+    try:
+        init.fill(out, rng=0, workers=2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * 2**20
+
+
+def test_a_fill_that_copies_its_output_is_caught():
+    class Whole(sb.AbstractInitializer):
+        elementwise = False
+
+        def sample(self, shape, stream, axes):
+            return stream.normal(shape) * 2.0
+
+    out = np.empty((3000, 2048), np.float32)
+    tracemalloc.start()
+    try:
+        Whole().fill(out, rng=0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak > 16 * 2**20
