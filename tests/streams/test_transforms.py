@@ -46,7 +46,7 @@ def test_single_uniforms_are_each_half_plus_one_half_rounded_to_float32():
     values = Stream(KEY).uniform(700, -1.0, 1.0)
     for value, half in zip(values.tolist(), slow_halves(KEY, "uniform32", 700), strict=True):
         k = signed(half, 32)
-        assert abs(Fraction(value) - Fraction(2 * k + 1, 2**32)) <= Fraction(abs(k), 2**56) + Fraction(1, 2**32)
+        assert abs(Fraction(value) - Fraction(2 * k + 1, 2**32)) <= Fraction(abs(k), 2**55) + Fraction(1, 2**32)
         assert value == float(np.float32(np.float32(k) + np.float32(0.5))) / 2**31
 
 
