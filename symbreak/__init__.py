@@ -36,6 +36,7 @@ from .streams import Stream as Stream
 
 if _typing.TYPE_CHECKING:
     from ._api import diagnose as diagnose
+    from ._audit import Audit as Audit
     from .findings import Code as Code
     from .findings import Finding as Finding
     from .graph import LayerGraph as LayerGraph
@@ -51,6 +52,7 @@ __version__ = "0.0.1"
 # Loaded when they are first used: somebody who imports an initializer should not wait for the diagnostic.
 _LATER = {
     "diagnose": "_api",
+    "Audit": "_audit",
     "Code": "findings",
     "Finding": "findings",
     "chain": "graph",

@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 SIGMAS = 6.0  # a healthy parameter is called off its moments once in 1e9
 RARE = 1e-6  # expected chance ties below which a tie is no accident of rounding
 COMPUTED = 2.0**-19  # relative: a value computed in float32, through BLAS for some, before it is rounded
-# Two draws of one value: about 0.2 of the spacing of floats near 1; float32 values come from 24 bits or more.
+# Two draws of one value: about 0.2 of the spacing of floats near 1; float32 values have 24 bits.
 MANTISSA_BITS = {"float64": 52, "float32": 23, "float16": 10, "bfloat16": 7}
 
 

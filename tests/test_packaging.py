@@ -21,6 +21,7 @@ PACKAGE = Path(symbreak.__file__).parent
 # Public names without an Examples section, and why.
 WITHOUT_EXAMPLES = {
     "Code": "a row of the table of findings, which `symbreak explain` prints",
+    "Audit": "`Plan.audit` gives it; the how-to shows it",
     "Plan": "`plan` gives it; the example is there",
     "Fans": "a pair that `fans` gives; the example is there",
     "Moments": "a record that `expected` gives; the example is there",

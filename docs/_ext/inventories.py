@@ -1,5 +1,7 @@
 """Links to the documentation of Python and NumPy, from short lists instead of downloaded inventories."""
 
+import atexit
+import shutil
 import tempfile
 import zlib
 from pathlib import Path
@@ -58,6 +60,7 @@ NUMPY = {
 def mapping() -> dict[str, tuple[str, str]]:
     """Write the inventories to a temporary folder and give what `intersphinx_mapping` takes."""
     folder = Path(tempfile.mkdtemp(prefix="symbreak-docs-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return {
         "python": ("https://docs.python.org/3", write(folder / "python.inv", "Python", PYTHON)),
         "numpy": ("https://numpy.org/doc/stable", write(folder / "numpy.inv", "NumPy", NUMPY)),

@@ -100,7 +100,7 @@ class Stream:
         Returns
         -------
         numpy.ndarray
-            Of `shape`; through a window, flat. 24 random bits in float32, 53 in float64.
+            Of `shape`; through a window, flat. 32 random bits in float32, 53 in float64.
         """
         p = self._precision
         return self._draw("uniform", shape, lambda items, out: transforms.uniform(items, out, p, low, high))

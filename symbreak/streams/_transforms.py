@@ -35,8 +35,7 @@ class Precision:
     signed: Any
     unsigned: Any
     bits: int  # of a word, as this lane reads it
-    drop: int  # low bits dropped so that a signed integer plus one half is exact
-    drop_normal: int  # low bits of a radius or an angle that are dropped; bit 0 of a radius is the sign of the pair
+    drop: int  # low bits of an item that are dropped before it is cast
     mantissa: int  # bits of the float's mantissa field
     sqrt_half: int  # the bit pattern of sqrt(1/2)
     log: Sequence[float]  # 2 atanh(s) / s in s**2, for |s| <= (sqrt(2) - 1) / (sqrt(2) + 1)
@@ -51,7 +50,7 @@ class Precision:
 # Relative errors of log 1.2e-7, sin 3.2e-9, cos 2.8e-8.
 SINGLE = Precision(
     name="32", real=np.float32, signed=np.int32, unsigned=np.uint32,
-    bits=32, drop=8, drop_normal=0, mantissa=23, sqrt_half=0x3F3504F3,
+    bits=32, drop=0, mantissa=23, sqrt_half=0x3F3504F3,
     log=(2.0000002373714074, 0.6665222371828269, 0.4129637285570854),
     sin=(0.785398160854182, -0.08074543252905782, 0.0024900010236146436, -3.595045193546348e-05),
     cos=(0.9999999724234473, -0.3084242535607553, 0.015849915251986188, -0.0003188805046833658),
@@ -60,7 +59,7 @@ SINGLE = Precision(
 # Relative errors of log 1.2e-18, sin 3.4e-18, cos 3.1e-20.
 DOUBLE = Precision(
     name="64", real=np.float64, signed=np.int64, unsigned=np.uint64,
-    bits=64, drop=11, drop_normal=11, mantissa=52, sqrt_half=0x3FE6A09E667F3BCD,
+    bits=64, drop=11, mantissa=52, sqrt_half=0x3FE6A09E667F3BCD,
     log=(2.0, 0.6666666666666765, 0.3999999999929889, 0.28571428761344986, 0.22222196988403517, 0.18183635086617797,
          0.15312443945650436, 0.14810527973337131),
     sin=(0.7853981633974483, -0.08074551218828054, 0.0024903945701887364, -3.657620415845665e-05,
@@ -87,9 +86,10 @@ def scratch(*shapes: tuple[int, ...], p: Precision) -> list[Array]:
 
 
 def centred(items: Array, out: Array, p: Precision) -> None:
-    """Write k + 1/2 for the top bits k of each item, taken as signed: exact, symmetric about zero, never zero."""
-    (signed,) = (buffer.view(p.signed) for buffer in scratch(items.shape, p=p))
-    np.right_shift(items.view(p.signed), p.signed(p.drop), out=signed)
+    """Write k + 1/2 for each item k, taken as signed and rounded: symmetric about zero, never zero."""
+    signed = items.view(p.signed)
+    if p.drop:
+        signed = np.right_shift(signed, p.signed(p.drop))
     np.copyto(out, signed, casting="unsafe")
     out += p.real(0.5)
 
@@ -115,16 +115,16 @@ def normal(items: Array, out: Array, p: Precision, mean: float, std: float) -> N
 
     The radius is sqrt(-2 ln u), u = (k + 1/2) / 2**bits, which reaches 6.76 in single and 8.65 in double precision.
     The angle is taken in (-pi/2, pi/2) as twice a phi in (-pi/4, pi/4), through cos 2phi = 1 - 2 sin**2 phi and
-    sin 2phi = 2 sin phi cos phi; a sign for the pair makes the circle full.
+    sin 2phi = 2 sin phi cos phi; a sign for the pair, the lowest bit of its radius, makes the circle full.
     """
     shape = (len(items), PAIRS)
     both, a, b, c = scratch((2, *shape), shape, shape, shape, p=p)
     radius_items, angle_items = items[:, :PAIRS], items[:, PAIRS:]
-    kept = p.bits - p.drop_normal
+    kept = p.bits - p.drop
 
     flip, integers = c.view(p.unsigned), radius_items
-    if p.drop_normal:
-        integers = np.right_shift(radius_items, p.unsigned(p.drop_normal), out=a.view(p.unsigned))
+    if p.drop:
+        integers = np.right_shift(radius_items, p.unsigned(p.drop), out=a.view(p.unsigned))
     np.copyto(b, integers, casting="unsafe")
     b += p.real(0.5)
     negative_log(b, a, c, both[0], p, scale=8.0, shift=kept)  # (2 r)**2
@@ -135,8 +135,8 @@ def normal(items: Array, out: Array, p: Precision, mean: float, std: float) -> N
         a *= p.real(std)
 
     signed = angle_items.view(p.signed)
-    if p.drop_normal:
-        signed = np.right_shift(signed, p.signed(p.drop_normal), out=c.view(p.signed))
+    if p.drop:
+        signed = np.right_shift(signed, p.signed(p.drop), out=c.view(p.signed))
     np.copyto(b, signed, casting="unsafe")
     b *= p.real(2.0 ** -(kept - 1))
     np.multiply(b, b, out=c)

@@ -201,7 +201,7 @@ def _general(items: Array, p: Precision, low: float, high: float) -> Array:
     """Give the quantiles in float64, from 32 or 53 bits a position."""
     if low + high < 0:  # the quantile is odd: draw from the mirrored interval, whose upper tail is the nearer one
         return -_general(~items, p, -high, -low)
-    kept = p.bits if p is SINGLE else p.bits - p.drop
+    kept = p.bits - p.drop
     u = (items.view(p.signed) >> p.signed(p.bits - kept)).astype(np.float64)
     u += 0.5
     u *= 2.0**-kept  # on (-1/2, 1/2)

@@ -54,7 +54,7 @@ def test_quantiles_agree_with_mpmath(low, high, p, tolerance):
     out = np.empty((1, 512), p.real)
     with np.errstate(all="ignore"):
         truncated_normal(items, out, p, 0.0, 1.0, low, high)
-    kept = 24 if p is SINGLE and max(abs(low), abs(high)) <= 2 else 32 if p is SINGLE else 53
+    kept = p.bits - p.drop
     k = items[0, : len(grid)].view(p.signed).astype(object) >> (p.bits - kept)
     for position, got in zip(k, out[0].tolist(), strict=False):
         with mpmath.workdps(60):
