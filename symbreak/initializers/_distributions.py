@@ -91,7 +91,7 @@ class Uniform(AbstractInitializer):
             raise ValueError(f"Uniform: low is below high; got low={self.low!r}, high={self.high!r}")
         if self.high - self.low > 2.0**127:
             raise ValueError(f"Uniform: high - low is within float32; got low={self.low!r}, high={self.high!r}")
-        check_scale(self, "high - low", self.high - self.low, SMALLEST * 2.0**24)  # it is cut into 2**24 steps
+        check_scale(self, "high - low", self.high - self.low, SMALLEST * 2.0**32)  # it is cut into 2**32 steps
 
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw uniforms."""

@@ -134,7 +134,7 @@ class VarianceScaling(AbstractVarianceScaling):
         if not is_real(self.scale) or not 0 < as_float(self.scale) < 1e30:
             raise ValueError(f"VarianceScaling: scale is a positive number; got {self.scale!r}")
         object.__setattr__(self, "scale", float(self.scale))
-        check_scale(self, "scale", self.scale, 1e-30)  # over a fan of 1e40 it is still a normal number of float32
+        check_scale(self, "scale", self.scale, 1e-30)  # over a fan of 1e20 it is still a normal number of float32
         if self.fan not in FANS:
             raise ValueError(f"VarianceScaling: fan is one of {', '.join(map(repr, FANS))}; got {self.fan!r}")
         if self.distribution not in DISTRIBUTIONS:

@@ -53,7 +53,7 @@ REFUSED = [
     (lambda: sb.TruncatedNormal(1e37, low=30, high=INF), "TruncatedNormal: values up to 44 sigma from the mean"),
     (lambda: sb.Normal(1e-46), "Normal: std is at least 1.2e-38, where float32 begins to lose it; got 1e-46"),
     (lambda: sb.TruncatedNormal(1e-45), "TruncatedNormal: std is at least 1.2e-38"),
-    (lambda: sb.Uniform(-1e-38, 1e-38), "Uniform: high - low is at least 2e-31, where float32 .*; got 2e-38"),
+    (lambda: sb.Uniform(-1e-38, 1e-38), "Uniform: high - low is at least 5e-29, where float32 .*; got 2e-38"),
     (lambda: sb.Orthogonal(gain=-1e-46), "Orthogonal: gain is at least 1.2e-38, where float32 .*; got -1e-46"),
     (lambda: sb.VarianceScaling(1e-300), "VarianceScaling: scale is at least 1e-30, where float32 .*; got 1e-300"),
 ]
@@ -118,7 +118,7 @@ def test_extreme_fans_neither_overflow_nor_vanish_in_half_precision():
     [
         sb.Normal(1.2e-38),
         sb.TruncatedNormal(1.2e-38),
-        sb.Uniform(-1.02e-31, 1.02e-31),
+        sb.Uniform(-2.6e-29, 2.6e-29),
         sb.Orthogonal(gain=1.2e-38),
         sb.VarianceScaling(1e-30, "in", "uniform"),
     ],
