@@ -115,9 +115,10 @@ def diagnose_path(
     if not files:
         return _unread(os.fspath(path), "there is no checkpoint in this folder")
     layouts, names = axes or {}, set[str]()
-    reports = [_judge_file(file, layouts, names, workers, progress) for file in files]
-    _refuse_strangers(layouts, names)
-    return Report.merged(reports)
+    report = Report.merged(_judge_file(file, layouts, names, workers, progress) for file in files)
+    if not report.skipped:  # what was not read may hold any name
+        _refuse_strangers(layouts, names)
+    return report
 
 
 def _judge_file(file: Path, axes: Layouts, names: set[str], workers: int | None, progress: Progress | None) -> Report:

@@ -6,6 +6,7 @@ because nothing is ever looked up or called; they decide what is said about the 
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeGuard
 
@@ -169,7 +170,7 @@ def _parameter(source: Source, args: tuple[object, ...]) -> object:
     """Return the tensor of a parameter: (data, requires_grad, hooks[, state])."""
     if not 2 <= len(args) <= 4 or not isinstance(args[0], Tensor | Unread):
         raise source.bad("its pickle describes a parameter that makes no sense")
-    return args[0]
+    return _with_attributes(args[0], *args[3:])
 
 
 def _subclass(source: Source, args: tuple[object, ...]) -> object:
@@ -178,7 +179,15 @@ def _subclass(source: Source, args: tuple[object, ...]) -> object:
         raise source.bad("its pickle describes a tensor that makes no sense")
     if args[0] in SUBCLASS:
         raise source.bad("its pickle nests one tensor subclass in another")
-    return call(source, args[0], args[2])
+    made = call(source, args[0], args[2])
+    return _with_attributes(made, args[3]) if isinstance(made, Tensor | Unread) else made
+
+
+def _with_attributes(made: Tensor | Unread, *state: object) -> Tensor | Unread:
+    """Keep what was set on a tensor in Python; a parameter of a subclass has two lots of it."""
+    before = () if made.attributes is None else (made.attributes,)
+    parts = tuple(part for one in state for part in (one if isinstance(one, tuple) else (one,)) if part is not None)
+    return replace(made, attributes=Opaque(TENSOR, before, known=True, state=(*parts,))) if parts else made
 
 
 def _size(source: Source, args: tuple[object, ...]) -> object:
@@ -206,6 +215,7 @@ def _naturals(value: object) -> TypeGuard[tuple[int, ...]]:
     return isinstance(value, tuple) and len(value) <= MOST_AXES and all(_natural(item) for item in value)
 
 
+TENSOR = Global("torch", "Tensor")
 SUBCLASS = {Global("torch._tensor", "_rebuild_from_type"), Global("torch._tensor", "_rebuild_from_type_v2")}
 REBUILD: Mapping[Global, Callable[[Source, tuple[object, ...]], object]] = MappingProxyType(
     {

@@ -74,11 +74,10 @@ class _Walk:
         self.visits += 1
         if self.visits > self.most_visits:
             raise self.source.bad("its pickle refers to its own parts over and over", RESAVE)
-        if isinstance(value, Tensor):
-            yield self.name(path), value
-        elif isinstance(value, Unread):
-            yield self.name(path), value.reason
-        elif isinstance(value, Storage):
+        if isinstance(value, Tensor | Unread):
+            yield self.name(path), value if isinstance(value, Tensor) else value.reason
+            value = value.attributes
+        if isinstance(value, Storage):
             yield self.name(path), "a bare storage: it has no shape"
         elif isinstance(value, Pairs | Opaque | list | tuple) and id(value) not in self.barren:
             if id(value) in self.active:

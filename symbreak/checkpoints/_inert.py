@@ -50,6 +50,7 @@ class Unread:
     """Something that holds values, and that is not read, for a reason."""
 
     reason: str
+    attributes: Opaque | None = None  # what was set on it in Python, in which more tensors can lie
 
 
 @final
@@ -72,6 +73,7 @@ class Tensor:
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
+    attributes: Opaque | None = None  # what was set on it in Python, in which more tensors can lie
 
 
 def kind_of(value: object) -> str:

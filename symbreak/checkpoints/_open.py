@@ -111,19 +111,21 @@ def find_checkpoints(path: str | os.PathLike[str]) -> list[Path]:
         return [path]
     found: list[Path] = []
     shards: set[Path] = set()
+    indexes: set[Path] = set()  # one that names another, or itself, must not take it off the list
     for file in _files(path):
         try:
             with Source(file, follow=False) as source:
                 if not is_checkpoint(source):
                     continue
                 if looks_like_index(source):
+                    indexes.add(file)
                     shards |= _shards(source, file.parent)
         except PermissionError:
             pass  # it is listed: opening it says why it can't be read
         except BadCheckpoint:
             continue  # a pipe, a socket, a link
         found.append(file)
-    return sorted(set(found) - shards)
+    return sorted(set(found) - (shards - indexes))
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -97,7 +97,9 @@ class TorchZip(Checkpoint):
         itemsize = info.dtype.itemsize
         if self._order == ">" and info.dtype.isbuiltin == 2 and itemsize == 2:
             data = np.frombuffer(data, ">u2", len(data) // 2).astype(np.uint16).tobytes()
-        strides = tuple(stride * itemsize for stride in tensor.strides)
+        # The stride of an axis of one is never taken: it can be any number, also one that NumPy can't hold in bytes.
+        steps = zip(tensor.shape, tensor.strides, strict=True)
+        strides = tuple(stride * itemsize if length > 1 else itemsize for length, stride in steps)
         array: np.ndarray = np.ndarray(info.shape, info.dtype, data, tensor.offset * itemsize, strides)
         return check_bool(self._source, array, quoted(info.name))
 

@@ -338,3 +338,22 @@ def test_of_two_tensors_with_one_path_the_second_is_reported(tmp_path):
         assert [(item.name, item.reason) for item in ckpt.skipped] == [
             ("a.b", "another tensor of the file has this name too")
         ]
+
+
+def tensor_with(**attributes):
+    """A plain tensor on which tensors were set as attributes."""
+    rebuild = name("torch._utils._rebuild_tensor_v2")
+    arguments = tensor().removeprefix(rebuild).removesuffix(b"R")
+    parts = (rebuild, name("torch.Tensor"), arguments, dict_of(**attributes))
+    return called(name("torch._tensor._rebuild_from_type_v2"), *parts)
+
+
+def test_tensors_set_on_tensors_are_read_too(tmp_path):
+    hooks, outer = called(name("collections.OrderedDict")), dict_of(outer=tensor())
+    rebuild = name("torch._utils._rebuild_parameter_with_state")
+    parameter = called(rebuild, tensor_with(inner=tensor()), b"\x88", hooks, outer)
+    state = dict_of(p=parameter, t=tensor_with(first=tensor_with(second=tensor())))
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(state), {"0": bytes(16)}))
+    with open_checkpoint(tmp_path / "a.pt") as ckpt:
+        assert set(ckpt) == {"p", "p.outer", "p.0.inner", "t", "t.first", "t.first.second"}
+        assert not ckpt.skipped

@@ -185,3 +185,15 @@ def test_a_folder_of_two_models_is_not_guessed(tmp_path):
         (tmp_path / f"{name}.safetensors.index.json").write_text('{"weight_map": {}}')
     with pytest.raises(BadCheckpoint, match=r"holds 2 sharded models; open one by its index: 'a\.safetensors"):
         open_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("a", "a"), ("a", "b"), ("b", "a")])
+def test_an_index_that_names_an_index_hides_neither(tmp_path, names):
+    for index, other in zip("ab", names, strict=True):
+        content = {"weight_map": {"w": "hidden.safetensors", "v": f"{other}.index.json"}}
+        (tmp_path / f"{index}.index.json").write_text(json.dumps(content))
+    save_safetensors(tmp_path / "hidden.safetensors", {"w": np.ones((2, 2))})
+    assert find_checkpoints(tmp_path) == [tmp_path / "a.index.json", tmp_path / "b.index.json"]
+    with open_checkpoint(tmp_path / "a.index.json") as ckpt:
+        assert list(ckpt) == ["w"]
+        assert [item.name for item in ckpt.skipped] == ["v"]

@@ -61,6 +61,13 @@ def test_offsets_and_strides_select_elements(tmp_path, shape, strides, offset, e
     assert (array.shape, array.tolist()) == (shape, expected)
 
 
+@pytest.mark.parametrize("stride", [2**60, 2**61, 2**63 - 1])
+def test_a_stride_that_is_never_taken_may_be_any_number(tmp_path, stride):
+    content = torch_zip(pickled(dict_of(w=tensor((1, 2), (stride, 1)))), {"0": np.arange(4, dtype="<f4").tobytes()})
+    (tmp_path / "a.pt").write_bytes(content)
+    np.testing.assert_array_equal(read_all(tmp_path / "a.pt")["w"], [[0, 1]])
+
+
 def test_a_view_that_repeats_a_small_storage_without_measure_is_skipped(tmp_path):
     """It costs nothing until someone copies it: a file of a kilobyte would then ask for 4 TiB."""
     program = pickled(dict_of(bomb=tensor((2**20, 2**20), (0, 0)), expanded=tensor((1000, 4), (0, 1))))

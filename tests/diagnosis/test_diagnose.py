@@ -169,3 +169,10 @@ def test_faults_of_the_program_are_not_taken_for_faults_of_a_file(models, monkey
     monkeypatch.setattr("symbreak._api.judge_array", broken)
     with pytest.raises(TypeError, match="a bug"):
         diagnose(models / "a.npz")
+
+
+def test_a_layout_for_what_could_not_be_read_does_not_hide_the_reason(tmp_path):
+    (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY\1\0")
+    assert codes(diagnose(tmp_path / "cut.npy", axes={"array": "io"})) == [("SB301", str(tmp_path / "cut.npy"))]
+    np.savez(tmp_path / "m.npz", sound=random(3, 2), text=np.array(["a"]))
+    assert codes(diagnose(tmp_path / "m.npz", axes={"text": "io"})) == [("SB301", f"{tmp_path / 'm.npz'}: text")]
