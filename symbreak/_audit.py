@@ -75,8 +75,10 @@ class Audit:
         return "\n".join([*lines, "as planned" if self.ok else f"{len(lines)} not as planned"])
 
 
-def audit(plan: Plan, params: Mapping[str, Array]) -> Audit:
+def audit(plan: Plan, params: Any) -> Audit:
     """Compare `params` with `plan`; see :meth:`symbreak.Plan.audit`."""
+    if not isinstance(params, Mapping) and not hasattr(params, "tensors"):
+        raise TypeError(f"the audit takes arrays by name, a dict or an open checkpoint; got {type(params).__name__}")
     found: dict[str, dict[str, str]] = {field.name: {} for field in fields(Audit)}
     found["unused"] = dict.fromkeys(plan.unused, "this rule hits no parameter")
     found["untouched"] = dict.fromkeys(plan.untouched, "no rule hits this parameter")
@@ -119,10 +121,10 @@ def _judge(row: Row, array: Array) -> list[tuple[str, str]]:
         ties = _count_ties(units_first(array, row.rule.axes))
         if chance > RARE:
             found.append(
-                ("chance", f"in {array.dtype} about {chance:.2g} pairs of units are equal by chance; {ties} units are")
+                ("chance", f"in {array.dtype} about {chance:.2g} pairs of units are equal by chance; {_count(ties)}")
             )
         elif ties:
-            found.append(("tied", f"{ties} units equal others, although {row.rule.initializer!r} breaks ties"))
+            found.append(("tied", f"{_count(ties)}, although {row.rule.initializer!r} breaks ties"))
     return found
 
 
@@ -180,6 +182,10 @@ def _smallest(dtype: np.dtype[Any]) -> float:
     import ml_dtypes
 
     return float(ml_dtypes.finfo(dtype).smallest_subnormal)  # type: ignore[no-untyped-call]
+
+
+def _count(units: int) -> str:
+    return "1 unit equals another" if units == 1 else f"{units} units equal others"
 
 
 def _count_ties(maps: Array) -> int:

@@ -155,7 +155,7 @@ class Plan:
                 row.name,
                 "x".join(map(str, row.shape)) or "scalar",
                 row.pattern,
-                repr(row.rule.initializer),
+                _describe(row.rule),
                 *((str(row.fans.fan_in), str(row.fans.fan_out)) if row.fans else ("-", "-")),
                 "-" if row.expected is None else f"{row.expected.std:.4g}",
             )
@@ -268,7 +268,7 @@ def _read_rule(pattern: Any, rule: Any) -> Rule:
 
 
 def _row(name: str, shape: Any, pattern: str, rule: Rule) -> Row:
-    sizes = as_shape(shape.shape if hasattr(shape, "shape") else shape)
+    sizes = _read_shape(name, shape)
     axes = _fitting(rule.axes, sizes)
     try:
         found = fans(sizes, axes) if axes is not None or len(sizes) in DEFAULTS else None
@@ -280,11 +280,28 @@ def _row(name: str, shape: Any, pattern: str, rule: Rule) -> Row:
     return Row(name, sizes, pattern, rule, found, expected)
 
 
+def _read_shape(name: str, shape: Any) -> tuple[int, ...]:
+    if isinstance(shape, Mapping):
+        inner = next(iter(shape), "weight")
+        raise TypeError(f"{name!r} holds names itself; flatten them: {f'{name}.{inner}'!r}")
+    try:
+        return as_shape(shape.shape if hasattr(shape, "shape") else shape)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name!r}: {error}") from None
+
+
 def _expected(initializer: AbstractInitializer, shape: tuple[int, ...], axes: AxesLike) -> Moments | None:
     try:
         return initializer.expected(shape, axes)
     except NotImplementedError:
         return None
+
+
+def _describe(rule: Rule) -> str:
+    """Give the initializer, and what the rule says of layout and dtype."""
+    axes = rule.axes.layout if isinstance(rule.axes, Axes) else rule.axes
+    dtype = None if rule.dtype is None else as_float_dtype(rule.dtype).name
+    return " ".join([repr(rule.initializer), *filter(None, (axes, dtype))])
 
 
 def _axes_of(row: Row) -> AxesLike:

@@ -7,6 +7,7 @@ import pytest
 
 import symbreak as sb
 from symbreak._audit import RARE
+from symbreak.checkpoints import open_checkpoint, save_safetensors
 from symbreak.errors import RuleError
 
 SHAPES = {
@@ -90,8 +91,9 @@ def test_the_plan_prints_as_a_table_within_80_columns():
             r"the rule 'b\.\*' hits no parameter; correct or remove",
         ),
         ({"a": (3,)}, {"*": "he_normal"}, RuleError, r"the rule '\*' gives HeNormal\(\) to 'a', which it can't make"),
-        ({"a": (3, -3)}, {"*": "ones"}, ValueError, "negative size"),
-        ({"a": "big"}, {"*": "ones"}, TypeError, "`shape` is an integer or a sequence"),
+        ({"a": (3, -3)}, {"*": "ones"}, ValueError, "'a': `shape` has a negative size"),
+        ({"a": "big"}, {"*": "ones"}, TypeError, "'a': `shape` is an integer or a sequence"),
+        ({"a": {"kernel": (3, 3)}}, {"*": "ones"}, TypeError, "'a' holds names itself; flatten them: 'a.kernel'"),
         ({3: (3, 3)}, {"*": "ones"}, TypeError, "a parameter's name is a string; got 3"),
         ({"a": (3, 3)}, {3: "ones"}, TypeError, "a rule's pattern is a string; got 3"),
         ({"a": (3, 3)}, {"*": "onez"}, ValueError, "no initializer is called 'onez'; did you mean"),
@@ -181,7 +183,7 @@ def reshape(params):
 @pytest.mark.parametrize(
     ("change", "kind", "name", "sentence"),
     [
-        (tie, "tied", "enc.0.weight", "1 units equal others, although HeNormal() breaks ties"),
+        (tie, "tied", "enc.0.weight", "1 unit equals another, although HeNormal() breaks ties"),
         (scale, "off", "enc.0.weight", "standard deviation 0.29"),
         (shift, "off", "enc.0.weight", "where 0 is expected"),
         (reach, "off", "enc.1.weight", "beyond the bounds -0.231455 and 0.231455"),
@@ -201,6 +203,18 @@ def test_the_audit_names_what_is_wrong_and_nothing_else(change, kind, name, sent
     assert not audit.ok
     assert name in str(audit)
     assert str(audit).endswith("1 not as planned")
+
+
+@pytest.mark.parametrize("params", ["model.npz", 5, [np.zeros(3)], np.zeros((3, 3)), None])
+def test_the_audit_takes_arrays_by_name_only(params):
+    with pytest.raises(TypeError, match="the audit takes arrays by name, a dict or an open checkpoint; got"):
+        PLAN.audit(params)
+
+
+def test_the_audit_takes_an_open_checkpoint(tmp_path):
+    save_safetensors(tmp_path / "healthy.safetensors", healthy())
+    with open_checkpoint(tmp_path / "healthy.safetensors") as checkpoint:
+        assert PLAN.audit(checkpoint).ok
 
 
 def test_the_audit_lists_unused_and_untouched():
@@ -248,7 +262,7 @@ def test_a_weight_of_more_axes_than_have_a_usual_order_is_audited():
     params = plan.initialize(0)
     assert plan.audit(params).ok
     params["w"][3] = params["w"][5]
-    assert plan.audit(params).tied["w"].startswith("1 units equal others")
+    assert plan.audit(params).tied["w"].startswith("1 unit equals another")
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "object", "U3", "M8[s]", "V4"])

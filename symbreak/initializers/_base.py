@@ -8,7 +8,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, fields, is_dataclass
-from typing import Any, ClassVar, Literal, dataclass_transform
+from typing import Any, ClassVar, Literal, dataclass_transform, get_origin
 
 import numpy as np
 import numpy.typing as npt
@@ -83,10 +83,12 @@ class AbstractInitializer(abc.ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if inspect.get_annotations(cls) or "__post_init__" in vars(
-            cls
-        ):  # a class without fields is frozen by what follows, at no cost
+        kinds: list[Any] = [get_origin(kind) for kind in inspect.get_annotations(cls).values()]
+        # A class without fields of its own is frozen by what follows, and spares the time.
+        if any(kind is not ClassVar for kind in kinds) or "__post_init__" in vars(cls):
             dataclass(frozen=True, repr=False)(cls)
+            for name in ("__setattr__", "__delattr__"):  # this class's do the same, and let @dataclass be written too
+                delattr(cls, name)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise FrozenInstanceError(f"cannot assign to field {name!r}: make another {type(self).__name__}")

@@ -25,6 +25,7 @@ GAINS: dict[str, float] = {
     "gelu": 1.5335304411955353,
     "gelu_tanh": 1.533580521666147,
     "silu": 1.676532470331091,
+    "swish": 1.676532470331091,
     "elu": 1.2451983007007066,
     "selu": 1.0,
     "mish": 1.486847581273208,
@@ -81,7 +82,7 @@ def gain(activation: str | Callable[[Any], Any]) -> float:
             hint = (
                 f"did you mean {' or '.join(map(repr, near))}?" if near else f"known names: {', '.join(sorted(GAINS))}"
             )
-            raise UnknownName(f"no gain is known for {activation!r}; {hint} A function is taken too.")
+            raise UnknownName(f"no gain is known for {activation!r}; {hint}; a function is taken too")
         return GAINS[activation]
     if not callable(activation):
         raise TypeError(f"gain takes a name or a function; got {activation!r}")

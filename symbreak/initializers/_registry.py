@@ -3,15 +3,20 @@
 import difflib
 import re
 import threading
+import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import UnknownName
 from ._base import AbstractInitializer
 
+if TYPE_CHECKING:
+    from importlib import metadata
+
 GROUP = "symbreak.initializers"  # of the entry points
 
 _classes: dict[str, type[AbstractInitializer]] = {}
+_broken: dict[str, str] = {}  # entry points that could not be loaded, and why
 _loaded_entry_points = False
 _lock = threading.RLock()
 
@@ -52,6 +57,8 @@ def register(name: str, *aliases: str) -> Callable[[C], C]:
     >>> sb.get("coin")
     Coin()
     """
+    if not isinstance(name, str):
+        raise TypeError(f"register takes a name: @register('a_name'); got {name!r}")
 
     def decorate(cls: C) -> C:
         if not (isinstance(cls, type) and issubclass(cls, AbstractInitializer)):
@@ -182,6 +189,8 @@ def _find(name: str) -> type[AbstractInitializer]:
         _load_entry_points()
     if snake in _classes:
         return _classes[snake]
+    if snake in _broken:
+        raise UnknownName(_broken[snake])
     near = difflib.get_close_matches(snake, _classes, n=3)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known names: {', '.join(sorted(_classes))}"
     raise UnknownName(f"no initializer is called {name!r}; {hint}")
@@ -196,12 +205,21 @@ def _load_entry_points() -> None:
         from importlib import metadata  # takes as long to import as all of symbreak
 
         for point in metadata.entry_points(group=GROUP):
-            cls = point.load()
-            if not (isinstance(cls, type) and issubclass(cls, AbstractInitializer)):
-                raise TypeError(
-                    f"the entry point {point.name!r} of {point.dist.name if point.dist else 'a package'} in the group "
-                    f"{GROUP!r} gives {cls!r}, which is not a subclass of AbstractInitializer"
+            try:
+                _add_entry_point(point)
+            except Exception as error:
+                package = point.dist.name if point.dist else "a package"
+                _broken[point.name] = (
+                    f"the entry point {point.name!r} of {package}, in the group {GROUP!r}, can't be used: "
+                    f"{type(error).__name__}: {error}"
                 )
-            _add(point.name, cls)
-            if cls.name is None:
-                cls.name = point.name
+                warnings.warn(_broken[point.name], RuntimeWarning, stacklevel=3)
+
+
+def _add_entry_point(point: "metadata.EntryPoint") -> None:
+    cls = point.load()
+    if not (isinstance(cls, type) and issubclass(cls, AbstractInitializer)):
+        raise TypeError(f"it gives {cls!r}, which is not a subclass of AbstractInitializer")
+    _add(point.name, cls)
+    if cls.name is None:
+        cls.name = point.name

@@ -23,6 +23,7 @@ FUNCTIONS = {
     "gelu": lambda z: z * special.ndtr(z),
     "gelu_tanh": lambda z: z / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))),
     "silu": lambda z: z * special.expit(z),
+    "swish": lambda z: z * special.expit(z),
     "elu": lambda z: np.where(z > 0, z, np.expm1(z)),
     "selu": lambda z: SELU[0] * np.where(z > 0, z, SELU[1] * np.expm1(z)),
     "mish": lambda z: z * np.tanh(np.logaddexp(0, z)),

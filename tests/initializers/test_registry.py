@@ -1,6 +1,6 @@
 """The registry, and classes of somebody else's."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -69,6 +69,29 @@ def test_a_class_of_fifteen_lines_gets_everything():
     assert cls()((3, 4), rng=0, dtype="float64").dtype == np.float64
 
 
+@pytest.mark.parametrize("decorate", [dataclass, dataclass(frozen=True), dataclass(frozen=True, repr=False)])
+def test_a_class_may_be_decorated_as_a_dataclass_too(decorate):
+    @decorate
+    class Decorated(sb.AbstractInitializer):
+        size: float = 2.0
+
+        def sample(self, shape, stream, axes):
+            return stream.sign(shape) * self.size
+
+    assert Decorated(3.0) == Decorated(3.0) != Decorated()
+    assert hash(Decorated(3.0)) == hash(Decorated(3.0))
+    assert np.abs(Decorated(3.0)((2, 2), rng=0)).tolist() == [[3.0, 3.0], [3.0, 3.0]]
+    with pytest.raises(AttributeError):
+        Decorated().size = 1.0
+    with pytest.raises(AttributeError):
+        del Decorated().size
+
+
+def test_a_class_without_parameters_says_so():
+    with pytest.raises(TypeError, match=r"HeNormal\(\) takes no arguments"):
+        sb.HeNormal(mode="fan_out")
+
+
 def test_a_class_may_be_defined_again_but_a_name_is_not_taken_over():
     make()
     make()
@@ -81,6 +104,8 @@ def test_a_class_may_be_defined_again_but_a_name_is_not_taken_over():
 def test_what_can_not_be_registered():
     with pytest.raises(ValueError, match=r"an initializer's name is lower case with underscores.*got 'He Normal'"):
         make("He Normal")
+    with pytest.raises(TypeError, match="register takes a name: @register"):
+        sb.register(sb.Normal)
     with pytest.raises(TypeError, match="register decorates a subclass of AbstractInitializer"):
         sb.register("x")(int)
 
@@ -122,17 +147,33 @@ def test_a_sample_that_keeps_no_promise_is_named(how, message):
         Wrong(how)((4, 5), rng=0)
 
 
-def test_entry_points_are_checked(monkeypatch):
+def test_a_broken_entry_point_is_named_each_time_and_takes_no_other_name_away(monkeypatch):
     class Point:
-        name, dist = "not_one", None
+        def __init__(self, name, load):
+            self.name, self.load, self.dist = name, load, None
 
-        def load(self):
-            return int
+    def missing():
+        raise ModuleNotFoundError("No module named 'nowhere'")
 
+    class Fine(sb.AbstractInitializer):
+        def sample(self, shape, stream, axes):
+            return stream.sign(shape)
+
+    points = [Point("not_one", lambda: int), Point("absent", missing), Point("fine_one", lambda: Fine)]
+    monkeypatch.setattr(_registry, "_broken", {})
     monkeypatch.setattr(_registry, "_loaded_entry_points", False)
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [Point()])
-    with pytest.raises(TypeError, match=r"the entry point 'not_one' of a package.*not a subclass"):
-        sb.names()
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
+    with pytest.warns(RuntimeWarning) as told:
+        assert "fine_one" in sb.names()
+    assert len(told) == 2
+    assert sb.get("fine_one") == Fine()
+    for _ in range(2):
+        with pytest.raises(UnknownName, match=r"the entry point 'not_one' of a package.*can't be used.*not a subclass"):
+            sb.get("not_one")
+        with pytest.raises(
+            UnknownName, match=r"the entry point 'absent'.*ModuleNotFoundError: No module named 'nowhere'"
+        ):
+            sb.get("absent")
 
 
 class InFloat64(sb.AbstractInitializer):
