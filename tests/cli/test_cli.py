@@ -334,6 +334,23 @@ def test_without_rich_a_terminal_gets_the_same_text(models):
     assert printed.replace(b"\r\n", b"\n").decode() == CONSTANT
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("arguments", "code"), [("check tied.npy", 1), ("check cut.npz", 2), ("list", 0)])
+def test_a_closed_stream_changes_no_code(models, closed, arguments, code):
+    command = f"{sys.executable} -W error -m symbreak {arguments} {closed}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == code
+    assert b"Traceback" not in done.stderr
+    assert b"ignored" not in done.stderr
+
+
 def test_a_reader_that_leaves_is_no_error(models):
     reader, writer = os.pipe()
     os.close(reader)
