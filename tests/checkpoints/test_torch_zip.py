@@ -12,6 +12,7 @@ from tests.checkpoints._make import (
     DATA,
     Zip,
     called,
+    deflate,
     dict_of,
     integer,
     integers,
@@ -176,6 +177,16 @@ def test_a_record_that_tensors_share_is_summed_once(tmp_path, monkeypatch):
         "w3": [3],
     }
     assert summed.count(VALUES.nbytes) == 1
+
+
+def test_a_pickle_that_unpacks_out_of_proportion_is_refused(tmp_path):
+    """Ten kilobytes would become ten million objects."""
+    raw = deflate(pickled(b"(" + b"}" * 100_000 + b"t"))
+    size = 100_000 + len(pickled(b"(t"))
+    archive = Zip().add("a/data.pkl", pickled(b"(" + b"}" * 100_000 + b"t"), method=8, packed=raw)
+    (tmp_path / "a.pt").write_bytes(archive.bytes())
+    with pytest.raises(BadCheckpoint, match=rf"its pickle would unpack from {len(raw):,} to {size:,} bytes; store it"):
+        open_checkpoint(tmp_path / "a.pt")
 
 
 def test_records_that_were_deflated_are_read(tmp_path):
