@@ -1,6 +1,7 @@
 """Opening what a path leads to, and finding what a folder holds."""
 
 import errno
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,7 +121,7 @@ def find_checkpoints(path: str | os.PathLike[str]) -> list[Path]:
                 if looks_like_index(source):
                     indexes.add(file)
                     shards |= _shards(source, file.parent)
-        except PermissionError:
+        except OSError:
             pass  # it is listed: opening it says why it can't be read
         except BadCheckpoint:
             continue  # a pipe, a socket, a link
@@ -134,9 +135,12 @@ def _files(folder: Path) -> Iterator[Path]:
     def fail(error: OSError) -> None:
         raise error
 
-    for parent, folders, names in os.walk(folder, onerror=fail, followlinks=False):
-        folders[:] = sorted(name for name in folders if name != ".git")
-        yield from (Path(parent, name) for name in sorted(names))
+    waiting = [folder]
+    while waiting:  # os.walk runs out of stack in folders a thousand deep, so it is asked for one level at a time
+        for parent, folders, names in itertools.islice(os.walk(waiting.pop(), onerror=fail), 1):
+            inner = (Path(parent, name) for name in folders if name != ".git")
+            waiting += [path for path in inner if not path.is_symlink()]
+            yield from (Path(parent, name) for name in names)
 
 
 def _shards(source: Source, folder: Path) -> set[Path]:

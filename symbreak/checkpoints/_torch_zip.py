@@ -18,7 +18,7 @@ from symbreak.checkpoints._opcodes import MOST_BYTES, Machine
 from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
 from symbreak.checkpoints._source import Source
 from symbreak.checkpoints._visible import number, quoted
-from symbreak.checkpoints._zip import Archive, Member
+from symbreak.checkpoints._zip import USUAL_EXPANSION, Archive, Member
 
 PICKLE = "data.pkl"
 NOTES = {"byteorder", "version", ".format_version", ".storage_alignment", ".data/serialization_id"}
@@ -53,6 +53,8 @@ class TorchZip(Checkpoint):
         member = self._archive.members[pickle]
         if member.size > MOST_BYTES:
             raise source.bad(f"its pickle has {member.size:,} bytes", "save tensors, not text or lists")
+        if member.size > USUAL_EXPANSION * member.packed:  # each byte of it is an object here, of 100 bytes and more
+            raise source.bad(f"its pickle would unpack from {member.packed:,} to {member.size:,} bytes", "store it")
         machine = Machine(source, self._archive.data(member, crc_optional=True))
         tensors: dict[str, TensorInfo] = {}
         skipped: list[Skipped] = []

@@ -60,6 +60,7 @@ class Archive:
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self._sound: set[str] = set()  # stored members whose checksum was compared: many tensors can share one
         start, directory, count = self._directory()
         members = sorted(self._central(directory, count), key=lambda member: member.header)
         self.members: dict[str, Member] = {}
@@ -83,9 +84,13 @@ class Archive:
             A checksum of 0 means that there is none, as PyTorch writes on request.
         """
         packed = self.source.view(member.begin, member.packed, quoted(member.name))
+        if member.name in self._sound:
+            return packed
         data = packed if member.method == STORED else self._inflate(member, packed, member.size)
         if not (crc_optional and member.crc == 0) and zlib.crc32(data) != member.crc:
             raise self.source.bad(f"{quoted(member.name)} is damaged: its checksum does not match", "fetch it again")
+        if member.method == STORED:
+            self._sound.add(member.name)
         return data
 
     def opening(self, member: Member, length: int) -> bytes:

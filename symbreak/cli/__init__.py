@@ -5,11 +5,12 @@ found, 1 if something was found, and 2 for a wrong call or something that could 
 """
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import symbreak
 
@@ -53,6 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
+    with _closed_streams_replaced():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name may hold what the terminal's encoding has not
@@ -70,6 +76,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"symbreak: cannot write to stdout: {error.strerror or error}", file=sys.stderr)
         return 2
     return code
+
+
+@contextlib.contextmanager
+def _closed_streams_replaced() -> Iterator[None]:
+    """Give what is written to a stream that the caller closed, as in ``symbreak check PATH >&-``, a place to go."""
+    closed = [name for name in ("stdout", "stderr") if getattr(sys, name) is None]
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
+        for name in closed:
+            setattr(sys, name, nowhere)
+        try:
+            yield
+        finally:
+            for name in closed:
+                setattr(sys, name, None)
 
 
 def _abandon_stdout() -> None:

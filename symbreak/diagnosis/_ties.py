@@ -45,8 +45,8 @@ def find_ties(array: npt.ArrayLike, axis: int = 0, workers: int | None = None) -
     """Find the units of one weight that are exactly equal.
 
     Values are compared as they are stored: 0.0 and -0.0 are equal, infinities are equal to themselves, and a unit that
-    holds a NaN is equal to none. The time is that of reading the array once or twice; beside it a few megabytes are
-    used, whatever its axis, strides or dtype.
+    holds a NaN is equal to none. The time is that of reading the array once or twice; beside it a few megabytes, and
+    about 60 bytes a unit where few are tied, are used, whatever its axis, strides or dtype.
 
     Parameters
     ----------

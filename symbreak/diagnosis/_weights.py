@@ -131,21 +131,21 @@ def _found_not_finite(where: str, units: list[int], of: int) -> Finding:
 def _judge_units(where: str, parts: list[Array], found: list[Ties], weights: str) -> list[Finding]:
     """Judge the units of one space, which lie in parts that are compared apart."""
     whole = _join(found)
-    every, zero = tuple(range(len(whole.labels))), set(whole.zero.tolist())
+    count, zero = len(whole.labels), set(whole.zero.tolist())
     findings = []
     if len(whole.not_finite):
-        findings.append(_found_not_finite(where, whole.not_finite.tolist(), len(every)))
+        findings.append(_found_not_finite(where, whole.not_finite.tolist(), count))
     several = [(part, ties) for part, ties in zip(parts, found, strict=True) if len(part) > 1]
     if several and all(_is_one_class(ties) for _, ties in several):
-        alike = f"all {len(every)} units" if len(parts) == 1 else f"all units of each of {len(parts)} parts"
+        alike = f"all {count} units" if len(parts) == 1 else f"all units of each of {len(parts)} parts"
         content = _content(*(part[:1] for part in parts))
-        return [*findings, Finding.of("SB101", where, f"{alike} are equal: {content}", (every,))]
+        return [*findings, Finding.of("SB101", where, f"{alike} are equal: {content}", (tuple(range(count)),))]
     groups = tuple(group for group in whole.groups if group[0] not in zero)
     if groups:
         findings.append(Finding.of("SB102", where, _say_groups(groups, weights), groups))
     if zero:
         units = sorted(zero)
-        text = f"all {weights} of {len(units)} of {len(every)} units are zero: {fold_units(units)}"
+        text = f"all {weights} of {len(units)} of {count} units are zero: {fold_units(units)}"
         findings.append(Finding.of("SB106", where, text, (tuple(units),)))
     return findings
 

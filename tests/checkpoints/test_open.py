@@ -2,6 +2,7 @@
 
 import os
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,15 +84,16 @@ def test_a_file_that_may_not_be_read_says_so_and_is_listed(tmp_path):
     assert find_checkpoints(tmp_path) == [tmp_path / "a.npy"]
 
 
-def test_a_permission_error_comes_through_and_the_file_is_listed(tmp_path, monkeypatch):
-    """The super-user meets no such error, so it is raised by hand."""
+@pytest.mark.parametrize("error", [PermissionError(13, "denied"), FileNotFoundError(2, "gone"), OSError(5, "broken")])
+def test_an_error_of_the_system_comes_through_and_the_file_is_listed(tmp_path, monkeypatch, error):
+    """The super-user may read everything, and a file that vanishes in between is rare: so it is raised by hand."""
     np.save(tmp_path / "a.npy", np.ones(1))
 
     def refuse(path, flags):
-        raise PermissionError(13, "Permission denied", path)
+        raise error
 
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(PermissionError):
+    with pytest.raises(type(error)):
         open_checkpoint(tmp_path / "a.npy")
     assert find_checkpoints(tmp_path) == [tmp_path / "a.npy"]
 
@@ -132,6 +134,22 @@ def test_a_folder_lists_checkpoints_by_content_sorted_and_below(tmp_path):
         "b/model",
         "z.npy",
     ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has shorter paths")
+def test_folders_a_thousand_deep_are_walked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1200):
+        Path("a").mkdir()
+        os.chdir("a")
+    np.save("w.npy", np.ones(1))
+    os.chdir(tmp_path)
+    try:
+        assert find_checkpoints(".") == [Path(*"a" * 1200, "w.npy")]
+    finally:  # shutil.rmtree runs out of stack too
+        Path(*"a" * 1200, "w.npy").unlink()
+        for depth in range(1200, 0, -1):
+            Path(*"a" * depth).rmdir()
 
 
 def test_a_file_is_itself_whatever_it_is(tmp_path):

@@ -1,5 +1,7 @@
 """What surrounds the pickle in a PyTorch file: records, byte order, and views that repeat their storage."""
 
+import zlib
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from tests.checkpoints._make import (
     DATA,
     Zip,
     called,
+    deflate,
     dict_of,
     integer,
     integers,
@@ -159,6 +162,31 @@ def test_a_damaged_storage_is_found_by_its_checksum_where_there_is_one(tmp_path,
             read_all(tmp_path / "a.pt")
     else:
         assert read_all(tmp_path / "a.pt")["w"][0, 0] != 0
+
+
+def test_a_record_that_tensors_share_is_summed_once(tmp_path, monkeypatch):
+    """Of a flat storage with a view for each parameter, the time was the number of views times its size."""
+    state = dict_of(**{f"w{i}": tensor((1,), (1,), offset=i) for i in range(4)})
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(state), {"0": VALUES.tobytes()}))
+    summed = []
+    monkeypatch.setattr(zlib, "crc32", lambda data, crc32=zlib.crc32: summed.append(len(data)) or crc32(data))
+    assert {name: array.tolist() for name, array in read_all(tmp_path / "a.pt").items()} == {
+        "w0": [0],
+        "w1": [1],
+        "w2": [2],
+        "w3": [3],
+    }
+    assert summed.count(VALUES.nbytes) == 1
+
+
+def test_a_pickle_that_unpacks_out_of_proportion_is_refused(tmp_path):
+    """Ten kilobytes would become ten million objects."""
+    raw = deflate(pickled(b"(" + b"}" * 100_000 + b"t"))
+    size = 100_000 + len(pickled(b"(t"))
+    archive = Zip().add("a/data.pkl", pickled(b"(" + b"}" * 100_000 + b"t"), method=8, packed=raw)
+    (tmp_path / "a.pt").write_bytes(archive.bytes())
+    with pytest.raises(BadCheckpoint, match=rf"its pickle would unpack from {len(raw):,} to {size:,} bytes; store it"):
+        open_checkpoint(tmp_path / "a.pt")
 
 
 def test_records_that_were_deflated_are_read(tmp_path):

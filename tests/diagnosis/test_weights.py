@@ -1,5 +1,7 @@
 """What is said of one weight: each code with weights that must fire it and weights that must not."""
 
+import tracemalloc
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -289,3 +291,16 @@ def test_values_of_a_long_vector_are_looked_at_to_the_end():
 def test_what_is_no_number_is_refused_whatever_its_shape(judge, shape):
     with pytest.raises(TypeError, match="weights are numbers; got an array of dtype <U1"):
         judge(np.zeros(shape, "U1"))
+
+
+def test_units_that_are_sound_are_not_listed():
+    """A list of all units would take more memory than the search itself."""
+    units = 200_000
+    weight = np.arange(2 * units, dtype=np.float32).reshape(units, 2)
+    judge_weight(weight[:10])
+    tracemalloc.start()
+    try:
+        assert not judge_weight(weight, workers=1).findings
+        assert tracemalloc.get_traced_memory()[1] < 70 * units
+    finally:
+        tracemalloc.stop()
