@@ -1,5 +1,6 @@
 """Filling an existing 4096 x 4096 float32 array: normal, uniform, truncated normal; and parts of it."""
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -54,6 +55,20 @@ def rows() -> Iterator[Row]:
                 ours(init),
                 lambda f=jitted: f(seed, SHAPE).block_until_ready(),
             )
+    if have("keras", "jax"):
+        os.environ.setdefault("KERAS_BACKEND", "jax")
+        import keras
+
+        layers = {
+            "normal": keras.initializers.RandomNormal(0.0, 0.02, seed=0),
+            "uniform": keras.initializers.RandomUniform(-0.05, 0.05, seed=0),
+            "truncated normal": keras.initializers.TruncatedNormal(0.0, 0.02, seed=0),
+        }
+        for name, init, _ in CASES:
+            yield Row(
+                f"fill {name}", f"keras.initializers, {keras.backend.backend()}", ours(init),
+                lambda layer=layers[name]: np.asarray(layer(SHAPE)),
+            )  # fmt: skip
     generator = np.random.default_rng(0)
     yield Row(
         "fill normal", "numpy Generator, one thread", ours(sb.Normal()),

@@ -65,12 +65,16 @@ _LATER = {
 }
 
 
+_MODULES = ("checkpoints", "diagnosis", "engine", "testing")
+
+
 def _load(name: str) -> object:
-    if name not in _LATER:
+    if name not in _LATER and name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    value: object = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    module = importlib.import_module(f"{__name__}.{_LATER.get(name, name)}")
+    value: object = getattr(module, name) if name in _LATER else module
     globals()[name] = value
     return value
 
@@ -80,4 +84,4 @@ if not _typing.TYPE_CHECKING:  # so that type checkers still see a name that doe
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *_LATER, *_MODULES})

@@ -204,3 +204,13 @@ def test_no_module_bears_the_name_of_a_public_function(name):
     modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
     functions = {each for each, value in vars(package).items() if inspect.isfunction(value)}
     assert modules & functions == set()
+
+
+def test_parts_are_there_by_attribute_and_are_loaded_when_they_are_asked_for():
+    program = (
+        "import sys, symbreak as sb; print('symbreak.engine' in sys.modules, sb.engine.__name__, sb.testing.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "symbreak.engine", "symbreak.testing"]
+    with pytest.raises(AttributeError, match="module 'symbreak' has no attribute 'engin'"):
+        symbreak.engin  # noqa: B018 - to ask for it is the point

@@ -95,7 +95,7 @@ class Stream:
         shape
             Of the whole array.
         low, high
-            Bounds. Both can occur, through rounding; with ``low == -high`` zero can't.
+            Bounds. They can occur through rounding, but for -1 and 1: the default is open, and never zero.
 
         Returns
         -------

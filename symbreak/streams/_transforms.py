@@ -37,6 +37,7 @@ class Precision:
     bits: int  # of a word, as this lane reads it
     drop: int  # low bits of an item that are dropped before it is cast
     mantissa: int  # bits of the float's mantissa field
+    inside: float  # factor that keeps uniforms off their bounds, where items have more bits than values
     sqrt_half: int  # the bit pattern of sqrt(1/2)
     log: Sequence[float]  # 2 atanh(s) / s in s**2, for |s| <= (sqrt(2) - 1) / (sqrt(2) + 1)
     sin: Sequence[float]  # sin(pi/4 x) / x in x**2, for |x| <= 1
@@ -50,7 +51,7 @@ class Precision:
 # Relative errors of log 1.2e-7, sin 3.2e-9, cos 2.8e-8.
 SINGLE = Precision(
     name="32", real=np.float32, signed=np.int32, unsigned=np.uint32,
-    bits=32, drop=0, mantissa=23, sqrt_half=0x3F3504F3,
+    bits=32, drop=0, inside=1 - 2.0**-24, mantissa=23, sqrt_half=0x3F3504F3,
     log=(2.0000002373714074, 0.6665222371828269, 0.4129637285570854),
     sin=(0.785398160854182, -0.08074543252905782, 0.0024900010236146436, -3.595045193546348e-05),
     cos=(0.9999999724234473, -0.3084242535607553, 0.015849915251986188, -0.0003188805046833658),
@@ -59,7 +60,7 @@ SINGLE = Precision(
 # Relative errors of log 1.2e-18, sin 3.4e-18, cos 3.1e-20.
 DOUBLE = Precision(
     name="64", real=np.float64, signed=np.int64, unsigned=np.uint64,
-    bits=64, drop=11, mantissa=52, sqrt_half=0x3FE6A09E667F3BCD,
+    bits=64, drop=11, inside=1.0, mantissa=52, sqrt_half=0x3FE6A09E667F3BCD,
     log=(2.0, 0.6666666666666765, 0.3999999999929889, 0.28571428761344986, 0.22222196988403517, 0.18183635086617797,
          0.15312443945650436, 0.14810527973337131),
     sin=(0.7853981633974483, -0.08074551218828054, 0.0024903945701887364, -3.657620415845665e-05,
@@ -95,9 +96,9 @@ def centred(items: Array, out: Array, p: Precision) -> None:
 
 
 def uniform(items: Array, out: Array, p: Precision, low: float, high: float) -> None:
-    """Write uniforms on [low, high]: (low + high)/2 + (k + 1/2) (high - low) / 2**bits."""
+    """Write uniforms on [low, high]: (low + high)/2 + (k + 1/2) (high - low) / 2**bits inside."""
     centred(items, out, p)
-    out *= p.real((high - low) * 2.0 ** -(p.bits - p.drop))
+    out *= p.real((high - low) * 2.0 ** -(p.bits - p.drop) * p.inside)
     middle = p.real((low + high) / 2)
     if middle != 0:
         out += middle  # rounds, perhaps to one step beyond a bound
