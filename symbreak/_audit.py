@@ -8,6 +8,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from ._visible import visible
 from .axes import Axes
 from .diagnosis import find_ties
 from .dtypes import EXTENSION_FLOATS
@@ -68,7 +69,7 @@ class Audit:
 
     def __str__(self) -> str:
         lines = [
-            f"{field.name.replace('_', ' ')}: {name}: {sentence}"
+            f"{field.name.replace('_', ' ')}: {visible(name)}: {sentence}"
             for field in fields(self)
             for name, sentence in getattr(self, field.name).items()
         ]

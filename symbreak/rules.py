@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._table import table
+from ._visible import visible
 from .axes import DEFAULTS, Axes, AxesLike, Fans, as_shape, fans
 from .dtypes import DTypeLike, as_float_dtype
 from .errors import RuleError
@@ -152,9 +153,9 @@ class Plan:
     def __str__(self) -> str:
         rows = [
             (
-                row.name,
+                visible(row.name),
                 "x".join(map(str, row.shape)) or "scalar",
-                row.pattern,
+                visible(row.pattern),
                 _describe(row.rule),
                 *((str(row.fans.fan_in), str(row.fans.fan_out)) if row.fans else ("-", "-")),
                 "-" if row.expected is None else f"{row.expected.std:.4g}",
@@ -166,8 +167,8 @@ class Plan:
         ]
         count = sum(math.prod(row.shape) for row in self.rows)
         lines.append(f"{len(self.rows)} parameters, {count:,} values")
-        lines += [f"no rule hits: {name}" for name in self.untouched]
-        lines += [f"hits nothing: {pattern}" for pattern in self.unused]
+        lines += [f"no rule hits: {visible(name)}" for name in self.untouched]
+        lines += [f"hits nothing: {visible(pattern)}" for pattern in self.unused]
         return "\n".join(lines)
 
 

@@ -322,3 +322,10 @@ def test_moments_that_overflow_or_vanish_are_off_and_nothing_else(size, sentence
         audit = sb.plan({"w": (30, 20)}, {"*": "normal"}).audit({"w": values})
     assert sentence in audit.off["w"]
     assert list(audit.to_dict()["off"]) == ["w"]
+
+
+def test_names_that_act_on_a_terminal_are_shown_as_escapes():
+    plan = sb.plan({"a\x1b[31m": (2, 2), "b\u202e": (2,)}, {"a*": "he_normal", "c\n": "ones"})
+    shown = str(plan) + str(plan.audit({"a\x1b[31m": np.ones((2, 2))}))
+    assert "a\\x1b[31m" in shown
+    assert shown.replace("\n", "").isprintable()

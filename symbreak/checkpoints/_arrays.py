@@ -4,8 +4,8 @@ from math import prod
 
 import numpy as np
 
+from symbreak._visible import number
 from symbreak.checkpoints._source import Source
-from symbreak.checkpoints._visible import number
 
 MOST_AXES = 64  # NumPy's own limit since 2.0
 LARGEST = 2**63 - 1  # elements or bytes that an index of NumPy's can count

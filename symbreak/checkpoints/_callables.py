@@ -10,11 +10,11 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeGuard
 
+from symbreak._visible import number, visible
 from symbreak.checkpoints._arrays import MOST_AXES
 from symbreak.checkpoints._dtypes import TORCH, TORCH_STORAGES, element_type
 from symbreak.checkpoints._inert import Global, Opaque, Pairs, Storage, Tensor, Unread
 from symbreak.checkpoints._source import Source
-from symbreak.checkpoints._visible import number, visible
 
 UNTYPED = {Global("torch.storage", "UntypedStorage"), Global("torch", "UntypedStorage")}
 LARGEST = 2**63  # one more than any length, stride or offset

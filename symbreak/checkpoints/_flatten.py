@@ -7,10 +7,10 @@ the depth, the steps and the names are counted, and a part in which nothing was 
 
 from collections.abc import Iterator
 
+from symbreak._visible import number, quoted, visible
 from symbreak.checkpoints._callables import RESAVE
 from symbreak.checkpoints._inert import Global, Opaque, Pairs, Storage, Tensor, Unread
 from symbreak.checkpoints._source import Source
-from symbreak.checkpoints._visible import number, quoted, visible
 
 DEEPEST = 500
 # A pickle of n opcodes has about n values and names; shared parts, such as one state dict under two keys, add some.

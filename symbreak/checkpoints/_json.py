@@ -3,8 +3,8 @@
 import json
 from typing import NoReturn
 
+from symbreak._visible import quoted, visible
 from symbreak.checkpoints._source import Source
-from symbreak.checkpoints._visible import quoted, visible
 
 LARGEST = 100_000_000  # bytes; the limit that the safetensors format sets for its header
 

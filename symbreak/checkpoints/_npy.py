@@ -10,10 +10,10 @@ from typing import NoReturn, final
 
 import numpy as np
 
+from symbreak._visible import number, quoted
 from symbreak.checkpoints._arrays import Buffer, as_array, check_bool, check_shape
 from symbreak.checkpoints._reader import Checkpoint, TensorInfo
 from symbreak.checkpoints._source import Source
-from symbreak.checkpoints._visible import number, quoted
 
 MAGIC = b"\x93NUMPY"
 LENGTH_BYTES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}  # bytes of the header's length, by version

@@ -4,11 +4,11 @@ from typing import final
 
 import numpy as np
 
+from symbreak._visible import quoted
 from symbreak.checkpoints._arrays import check_bool
 from symbreak.checkpoints._npy import MAGIC, OPENING, Header, Unsupported, array_at, parse_npy
 from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
 from symbreak.checkpoints._source import Source
-from symbreak.checkpoints._visible import quoted
 from symbreak.checkpoints._zip import Archive, Member
 
 

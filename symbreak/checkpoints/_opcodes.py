@@ -11,10 +11,10 @@ import struct
 from collections.abc import Callable
 from typing import final
 
+from symbreak._visible import visible
 from symbreak.checkpoints._callables import RESAVE, call, is_dangerous, is_harmless, storage, would_call
 from symbreak.checkpoints._inert import Global, Opaque, Pairs, Unread, kind_of
 from symbreak.checkpoints._source import Source
-from symbreak.checkpoints._visible import visible
 
 MOST_BYTES = 256 << 20  # of program; the tensors are not in it
 MOST_STEPS = 10_000_000  # about 400,000 tensors

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from symbreak._visible import quoted, visible
 from symbreak.checkpoints._formats import Format, find_format, is_checkpoint
 from symbreak.checkpoints._reader import Checkpoint
 from symbreak.checkpoints._sharded import looks_like_index, read_shard_names
 from symbreak.checkpoints._source import Source
-from symbreak.checkpoints._visible import quoted, visible
 from symbreak.errors import BadCheckpoint
 
 INDEX = ".index.json"

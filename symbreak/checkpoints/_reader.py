@@ -12,8 +12,8 @@ from typing import Self, final
 
 import numpy as np
 
+from symbreak._visible import quoted, visible
 from symbreak.checkpoints._source import Source
-from symbreak.checkpoints._visible import quoted, visible
 from symbreak.errors import BadCheckpoint
 
 

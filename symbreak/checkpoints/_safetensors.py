@@ -11,12 +11,12 @@ from typing import TypeGuard, final
 
 import numpy as np
 
+from symbreak._visible import number, quoted
 from symbreak.checkpoints._arrays import as_array, check_bool, check_shape
 from symbreak.checkpoints._dtypes import SAFETENSORS, SUB_BYTE, element_type
 from symbreak.checkpoints._json import LARGEST, parse_object, type_name
 from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
 from symbreak.checkpoints._source import Source
-from symbreak.checkpoints._visible import number, quoted
 
 PREFIX = 8  # bytes of the header's length, little-endian
 FIELDS = {"dtype", "shape", "data_offsets"}

@@ -11,12 +11,12 @@ from typing import final
 
 import numpy as np
 
+from symbreak._visible import quoted, visible
 from symbreak.checkpoints._json import parse_object
 from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
 from symbreak.checkpoints._safetensors import Safetensors, looks_like_safetensors
 from symbreak.checkpoints._source import Source
 from symbreak.checkpoints._torch_zip import TorchZip
-from symbreak.checkpoints._visible import quoted, visible
 from symbreak.checkpoints._zip import looks_like_zip
 from symbreak.errors import BadCheckpoint
 

@@ -10,7 +10,7 @@ import os
 import stat
 from typing import Self, final
 
-from symbreak.checkpoints._visible import visible
+from symbreak._visible import visible
 from symbreak.errors import BadCheckpoint
 
 KINDS = {

@@ -9,6 +9,7 @@ from typing import final
 
 import numpy as np
 
+from symbreak._visible import number, quoted
 from symbreak.checkpoints._arrays import as_array, check_bool, check_shape
 from symbreak.checkpoints._callables import UNTYPED
 from symbreak.checkpoints._dtypes import in_order
@@ -17,7 +18,6 @@ from symbreak.checkpoints._inert import Tensor
 from symbreak.checkpoints._opcodes import MOST_BYTES, Machine
 from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
 from symbreak.checkpoints._source import Source
-from symbreak.checkpoints._visible import number, quoted
 from symbreak.checkpoints._zip import USUAL_EXPANSION, Archive, Member
 
 PICKLE = "data.pkl"

@@ -10,10 +10,10 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import ArrayLike
 
+from symbreak._visible import quoted, visible
 from symbreak.checkpoints._dtypes import SAFETENSORS
 from symbreak.checkpoints._json import LARGEST
 from symbreak.checkpoints._safetensors import METADATA
-from symbreak.checkpoints._visible import quoted, visible
 
 CODES = {dtype: code for code, dtype in SAFETENSORS.items()}
 ALIGNMENT = 8  # bytes; the header is padded with spaces so that the first tensor starts at a multiple

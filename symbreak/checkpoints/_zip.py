@@ -13,8 +13,8 @@ import zlib
 from dataclasses import dataclass
 from typing import final
 
+from symbreak._visible import quoted
 from symbreak.checkpoints._source import Source
-from symbreak.checkpoints._visible import quoted
 
 LOCAL = struct.Struct("<4s5H3I2H")
 CENTRAL = struct.Struct("<4s6H3I5H2I")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from symbreak._visible import number, visible
 from symbreak.checkpoints import find_checkpoints, open_checkpoint
-from symbreak.checkpoints._visible import number, visible
 from symbreak.errors import BadCheckpoint
 from tests.checkpoints._make import DATA, Zip, npy_of, read_all, safetensors
 

@@ -24,7 +24,7 @@ def visible(text: object, limit: int = LONGEST) -> str:
 
     Examples
     --------
-    >>> from symbreak.checkpoints._visible import visible
+    >>> from symbreak._visible import visible
     >>> print(visible("fc1\x1b[31m.weight\u202e"))
     fc1\x1b[31m.weight\u202e
     """
