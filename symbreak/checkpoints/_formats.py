@@ -3,6 +3,7 @@
 A newcomer adds a reader in a file of its own and a row here.
 """
 
+import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -144,5 +145,7 @@ def is_checkpoint(source: Source) -> bool:
     row = find_format(source)
     if isinstance(row, Format):
         return True
-    named = PurePath(source.path).suffix.lower() in SUFFIXES - {".bin"}
+    name = PurePath(source.path).name.lower()
+    # Many things are called .bin; these are what the libraries of Hugging Face call weights.
+    named = PurePath(name).suffix in SUFFIXES - {".bin"} or fnmatch.fnmatch(name, "*_model*.bin")
     return named or (row is not None and row.weights)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from symbreak._visible import quoted, visible
-from symbreak.checkpoints._formats import Format, find_format, is_checkpoint
+from symbreak.checkpoints._formats import SUFFIXES, Format, find_format, is_checkpoint
 from symbreak.checkpoints._reader import Checkpoint
 from symbreak.checkpoints._sharded import looks_like_index, read_shard_names
 from symbreak.checkpoints._source import Source
@@ -87,13 +87,14 @@ def find_checkpoints(path: str | os.PathLike[str]) -> list[Path]:
     list of Path
         For a folder, sorted: every file below it that its content says is a checkpoint. A sharded model is listed once,
         as its index. Files that certainly hold weights of a kind that can't be read, or are named so and can't be
-        recognised, are listed too, so that opening them says so: nothing is passed over in silence. Symbolic links
-        are not followed.
+        recognised, are listed too, and so are folders below that can't be looked into: opening them says so, and
+        nothing is passed over in silence. Symbolic links to files outside the folder are listed by the same rules;
+        those to folders are not followed.
 
     Raises
     ------
     OSError
-        `path` is missing, or a folder below it can't be read.
+        `path` is missing.
 
     Examples
     --------
@@ -113,9 +114,13 @@ def find_checkpoints(path: str | os.PathLike[str]) -> list[Path]:
     found: list[Path] = []
     shards: set[Path] = set()
     indexes: set[Path] = set()  # one that names another, or itself, must not take it off the list
+    root = path.resolve()
     for file in _files(path):
+        linked = file.is_symlink()
+        if linked and file.resolve().is_relative_to(root):
+            continue  # what it leads to is listed itself
         try:
-            with Source(file, follow=False) as source:
+            with Source(file, follow=linked) as source:
                 if not is_checkpoint(source):
                     continue
                 if looks_like_index(source):
@@ -123,17 +128,19 @@ def find_checkpoints(path: str | os.PathLike[str]) -> list[Path]:
                     shards |= _shards(source, file.parent)
         except OSError:
             pass  # it is listed: opening it says why it can't be read
-        except BadCheckpoint:
-            continue  # a pipe, a socket, a link
+        except BadCheckpoint:  # a pipe or a socket
+            if file.suffix.lower() not in SUFFIXES:
+                continue
         found.append(file)
     return sorted(set(found) - (shards - indexes))
 
 
 def _files(folder: Path) -> Iterator[Path]:
     """Yield everything below a folder that is no folder; git's own store is left out."""
+    unread: list[Path] = []
 
     def fail(error: OSError) -> None:
-        raise error
+        unread.append(Path(error.filename))
 
     waiting = [folder]
     while waiting:  # os.walk runs out of stack in folders a thousand deep, so it is asked for one level at a time
@@ -141,6 +148,7 @@ def _files(folder: Path) -> Iterator[Path]:
             inner = (Path(parent, name) for name in folders if name != ".git")
             waiting += [path for path in inner if not path.is_symlink()]
             yield from (Path(parent, name) for name in names)
+    yield from unread
 
 
 def _shards(source: Source, folder: Path) -> set[Path]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Bars: TypeAlias = "Callable[[Start], Tell | None]"
 
 PICTURE = "demo.png"
+MOST_STEPS = 10**8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", metavar="N", type=_count(0), default=0, help="what is drawn (default: 0)")
     parser.add_argument(
-        "--steps", metavar="N", type=_count(1), default=3000, help="how long each network is trained (default: 3000)"
+        "--steps",
+        metavar="N",
+        type=_count(1, MOST_STEPS),
+        default=3000,
+        help="how long each network is trained (default: 3000)",
     )
 
 
@@ -117,7 +122,7 @@ def _say(text: str) -> None:
     print(f"symbreak: {text}", file=sys.stderr)
 
 
-def _count(least: int) -> Callable[[str], int]:
+def _count(least: int, most: int | None = None) -> Callable[[str], int]:
     def count(text: str) -> int:
         try:
             number = int(text)
@@ -125,6 +130,8 @@ def _count(least: int) -> Callable[[str], int]:
             number = least - 1
         if number < least:
             raise argparse.ArgumentTypeError(f"{visible(repr(text))} is no whole number of {least} or more")
+        if most is not None and number > most:
+            raise argparse.ArgumentTypeError(f"{visible(text)} is more than {most:,}, which is days of training")
         return number
 
     return count

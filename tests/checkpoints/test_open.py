@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import symbreak as sb
 from symbreak._visible import number, visible
 from symbreak.checkpoints import find_checkpoints, open_checkpoint
 from symbreak.errors import BadCheckpoint
@@ -202,3 +203,58 @@ def test_what_does_not_print_becomes_visible(text, shown):
 def test_vast_integers_are_shown_by_their_bits():
     assert (number(-5), number(10**20)) == ("-5", "an integer of 67 bits")
     assert number(1 << 100_000) == "an integer of 100001 bits"
+
+
+def test_a_link_to_a_file_outside_is_listed_and_one_to_a_file_inside_is_not(tmp_path):
+    """The folders of a model hub's cache hold links to files beside them."""
+    outside, folder = tmp_path / "blobs", tmp_path / "snapshot"
+    outside.mkdir()
+    folder.mkdir()
+    np.save(outside / "blob.npy", np.eye(2))
+    np.save(folder / "own.npy", np.eye(3))
+    (folder / "linked.npy").symlink_to(outside / "blob.npy")
+    (folder / "again.npy").symlink_to(folder / "own.npy")
+    (folder / "broken.npy").symlink_to(outside / "gone.npy")
+    (folder / "notes.txt").symlink_to(tmp_path)
+    assert [file.name for file in find_checkpoints(folder)] == ["broken.npy", "linked.npy", "own.npy"]
+    with open_checkpoint(folder / "linked.npy") as checkpoint:
+        assert (checkpoint["array"] == np.eye(2)).all()
+    report = sb.diagnose(folder)
+    assert [skipped.where for skipped in report.skipped] == [str(folder / "broken.npy")]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_that_is_named_like_a_checkpoint_is_listed(tmp_path):
+    os.mkfifo(tmp_path / "model.pt")
+    os.mkfifo(tmp_path / "log")
+    np.save(tmp_path / "fine.npy", np.eye(2))
+    assert [file.name for file in find_checkpoints(tmp_path)] == ["fine.npy", "model.pt"]
+    assert [skipped.where for skipped in sb.diagnose(tmp_path).skipped] == [str(tmp_path / "model.pt")]
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin", "adapter_model.bin"])
+def test_an_empty_file_with_the_name_of_weights_is_listed(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    (tmp_path / "other.bin").write_bytes(b"")
+    assert [file.name for file in find_checkpoints(tmp_path)] == [name]
+
+
+def test_a_folder_that_can_not_be_looked_into_is_listed_and_the_others_are_judged(tmp_path, monkeypatch):
+    np.save(tmp_path / "fine.npy", np.eye(2))
+    (tmp_path / "locked").mkdir()
+    scan, listdir = os.scandir, os.listdir
+
+    def refuse(function):
+        def wrapped(path="."):
+            if os.fspath(path).endswith("locked"):
+                raise PermissionError(13, "Permission denied", os.fspath(path))
+            return function(path)
+
+        return wrapped
+
+    monkeypatch.setattr(os, "scandir", refuse(scan))
+    monkeypatch.setattr(os, "listdir", refuse(listdir))
+    assert [file.name for file in find_checkpoints(tmp_path)] == ["fine.npy", "locked"]
+    report = sb.diagnose(tmp_path)
+    assert [skipped.where for skipped in report.skipped] == [str(tmp_path / "locked")]
+    assert report.arrays == 1

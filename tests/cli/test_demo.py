@@ -203,3 +203,11 @@ def test_without_rich_a_terminal_is_told_of_the_extra_and_gets_the_same_text(her
     assert code == 0
     needs = "symbreak: the progress bar needs rich, which is not installed: pip install 'symbreak[cli]'\n"
     assert printed.replace(b"\r\n", b"\n").decode() == needs + text
+
+
+def test_a_number_of_steps_beyond_reason_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["demo", "--output", str(tmp_path / "out"), "--steps", "9" * 20])
+    assert stopped.value.code == 2
+    assert "is more than 100,000,000, which is days of training" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
