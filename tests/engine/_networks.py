@@ -31,3 +31,17 @@ def with_parameters(net, parameters):
     for name, layer in net.layers.items():
         layers.append(engine.Dense(parameters[f"{name}.weight"], parameters.get(f"{name}.bias"), layer.activation))
     return engine.Network(layers, product=net.product)
+
+
+def in_torch(activation):
+    """The activation of this name as torch has it."""
+    import torch
+
+    functions = {
+        "identity": lambda x: x * 1.0,
+        "leaky_relu": torch.nn.functional.leaky_relu,
+        "softplus": lambda x: torch.nn.functional.softplus(x, threshold=500),  # of exp; beyond it torch gives x itself
+        "silu": torch.nn.functional.silu,
+        "gelu": torch.nn.functional.gelu,
+    }
+    return functions[activation] if activation in functions else getattr(torch, activation)
