@@ -62,7 +62,7 @@ def train(
     steps
         How many updates, at least 1.
     loss
-        ``"mse"`` or ``"cross_entropy"``.
+        ``"mse"``, ``"cross_entropy"`` or ``"logistic"``.
     batch_size
         Rows a step. None takes all of them at every step; a number goes through the rows in an order that is drawn anew
         for each pass, the last batch of a pass holding what is left.
