@@ -58,7 +58,7 @@ def train(
     x, y
         Inputs and targets, as `gradients` takes them.
     optimizer
-        Such as ``SGD(0.1)``. Its state starts anew.
+        Such as ``SGD(0.1)`` or ``Adam(CosineDecay(0.01, steps=500))``. Its state starts anew.
     steps
         How many updates, at least 1.
     loss
@@ -109,8 +109,9 @@ def train(
             losses[number] = found.loss
             if not np.isfinite(found.loss):
                 raise _diverged(f"the loss became {found.loss}", number, losses, loss, optimizer)
+            now = optimizer.at(number)
             for name, parameter in parameters.items():
-                states[name] = optimizer.step(parameter, found.parameters[name], states[name])
+                states[name] = now.step(parameter, found.parameters[name], states[name])
         if callback is not None:
             callback(Step(number, net, found))
     for name, parameter in parameters.items():
