@@ -224,6 +224,12 @@ BAD = {
     ),
     "a rate for an optimizer": ({"optimizer": 0.1}, TypeError, r"must be one such as engine.SGD\(0.1\); got 0.1"),
     "a class for an optimizer": ({"optimizer": engine.SGD}, TypeError, "must be one such as .* got <class"),
+    "a limit for a clip": (
+        {"clip": 1.0},
+        TypeError,
+        r"`clip` must be one such as engine.ClipNorm\(1.0\), or None; got 1.0",
+    ),
+    "a class for a clip": ({"clip": engine.ClipNorm}, TypeError, "`clip` must be one such as .* got <class"),
     "no seed": ({"rng": "a", "batch_size": 2}, TypeError, "'a'"),
 }
 
