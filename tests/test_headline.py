@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,13 +14,14 @@ from hypothesis import strategies as st
 
 import symbreak as sb
 from symbreak import engine
-from symbreak.engine import _activations, _products
+from symbreak.engine import _activations, _losses, _products
 from tests.engine._networks import random_data, random_network
+from tests.engine._optimizers import OPTIMIZERS
 from tests.engine._tied import check_run, differences, hidden_layers, one_class_a_layer, tied_units
 
 AWKWARD = [17, 33, 65, 100]  # widths at which BLAS rounds the units at the edge of its tiles otherwise
 ACTIVATIONS = sorted(_activations.ACTIVATIONS)
-LOSSES = ["mse", "cross_entropy"]
+LOSSES = sorted(_losses.LOSSES)
 BREAKING = [
     sb.HeNormal(), sb.HeUniform(), sb.HeTruncatedNormal(),
     sb.GlorotNormal(), sb.GlorotUniform(), sb.GlorotTruncatedNormal(),
@@ -27,6 +29,19 @@ BREAKING = [
     sb.Normal(), sb.Normal(0.01), sb.Uniform(), sb.TruncatedNormal(0.1), sb.VarianceScaling(), sb.Orthogonal(),
 ]  # fmt: skip
 
+rates = st.sampled_from([0.001, 0.01, 0.1]) | st.builds(
+    engine.LinearWarmup,
+    st.builds(engine.CosineDecay, st.just(0.1), steps=st.integers(1, 40))
+    | st.builds(engine.StepDecay, st.just(0.1), every=st.integers(1, 5)),
+    steps=st.integers(1, 5),
+)
+optimizers = st.one_of(
+    st.builds(engine.SGD, rates | st.sampled_from([1.0, 3.0])),
+    *(st.builds(replace, st.just(optimizer), learning_rate=rates) for optimizer in OPTIMIZERS.values()),
+    *(st.builds(type(optimizer), rates) for optimizer in OPTIMIZERS.values()),
+)
+limits = st.sampled_from([0.01, 0.1, 1.0])
+clips = st.none() | st.builds(engine.ClipNorm, limits) | st.builds(engine.ClipValue, limits)
 widths = st.integers(1, 8) | st.sampled_from(AWKWARD)
 hidden = st.sampled_from([1, 2, 3, 4]).flatmap(lambda depth: st.lists(widths, min_size=depth, max_size=depth))
 keys = st.integers(0, 2**64 - 1)
@@ -36,18 +51,20 @@ keys = st.integers(0, 2**64 - 1)
 def problems(draw):
     """Sizes, data and settings of a run."""
     loss = draw(st.sampled_from(LOSSES))
-    sizes = [draw(st.integers(1, 21)), *draw(hidden), draw(st.integers(2 if loss == "cross_entropy" else 1, 4))]
+    build = {
+        "activation": draw(st.sampled_from(ACTIVATIONS)),
+        "dtype": draw(st.sampled_from(["float32", "float64"])),
+    }
+    depth = 2 if build == {"activation": "square", "dtype": "float32"} else 4  # squares of squares soon overflow
+    sizes = [draw(st.integers(1, 21)), *draw(hidden)[:depth], draw(st.integers(2 if loss == "cross_entropy" else 1, 4))]
     x, y = random_data(draw(st.integers(1, 20) | st.just(64)), sizes[0], sizes[-1], loss, seed=draw(keys))
     settings = {
         "loss": loss,
         "steps": draw(st.integers(1, 30)),
-        "optimizer": engine.SGD(draw(st.sampled_from([0.001, 0.1, 1.0, 3.0]))),
+        "optimizer": draw(optimizers),
+        "clip": draw(clips),
         "batch_size": draw(st.none() | st.integers(1, len(x))),
         "rng": draw(keys),
-    }
-    build = {
-        "activation": draw(st.sampled_from(ACTIVATIONS)),
-        "dtype": draw(st.sampled_from(["float32", "float64"])),
     }
     return sizes, x, y, settings, build
 
@@ -71,6 +88,17 @@ def test_a_constant_start_stays_tied_for_hundreds_of_steps_at_awkward_widths(wid
     net = engine.mlp([20, width, 3], activation=activation, init=sb.Constant(0.01), rng=0, dtype=dtype)
     steps = check_run(net, x, y, one_class_a_layer(net), optimizer=engine.SGD(0.01), steps=200)
     assert steps == 200
+
+
+@pytest.mark.parametrize("width", AWKWARD)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_constant_start_stays_tied_under_every_optimizer_at_awkward_widths(width, dtype, optimizer):
+    x, y = random_data(64, 20, 3, "mse", seed=width)
+    net = engine.mlp([20, width, 5, 3], init=sb.Constant(0.1), rng=0, dtype=dtype)
+    schedule = engine.LinearWarmup(engine.CosineDecay(0.03, steps=60), steps=10)
+    optimizer = replace(OPTIMIZERS[optimizer], learning_rate=schedule)
+    assert check_run(net, x, y, one_class_a_layer(net), optimizer=optimizer, steps=60, clip=engine.ClipNorm(1)) == 60
 
 
 @given(problem=problems(), seed=keys, kinds=st.integers(1, 3))
@@ -245,6 +273,23 @@ def test_blas_breaks_ties_at_some_width_where_the_tie_preserving_product_does_no
     assert check_run(net, x, y, one_class_a_layer(net), optimizer=engine.SGD(0.1), steps=5) == 5
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_muon_through_blas_breaks_ties_that_the_network_keeps(dtype):
+    def steps(width, product):
+        net = engine.mlp([20, width, 3], init=sb.Constant(0.05), rng=0, dtype=dtype)
+        x, y = random_data(64, 20, 3, "mse", seed=0)
+        return check_run(net, x, y, one_class_a_layer(net), optimizer=engine.Muon(0.01, product=product), steps=5)
+
+    for width in range(2, 35):
+        try:
+            steps(width, "blas")
+        except AssertionError as error:
+            assert "units of one class differ in" in str(error)  # noqa: PT017 - the widths before it do not fail
+            assert steps(width, "tie_preserving") == 5
+            return
+    pytest.skip("this machine's BLAS keeps the ties of every width tried: 2 to 34")
+
+
 # Engines that are wrong by a single rounding: the checks above must see each of them.
 
 
@@ -371,7 +416,7 @@ def test_a_run_that_stops_short_of_the_least_loss_is_seen():
         check_least_cross_entropy(x, labels, 3, slow=0.001, init=sb.Constant(0.5))
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 def test_a_loss_whose_gradient_is_not_its_own_is_seen(loss, monkeypatch):
     from symbreak.engine._losses import LOSSES as ROWS
 

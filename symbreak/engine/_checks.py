@@ -1,5 +1,7 @@
-"""What the engine checks of its arguments in more than one place: names in tables, and values that must be finite."""
+"""What the engine checks of its arguments in more than one place: names in tables, numbers and their ranges."""
 
+import math
+import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -36,3 +38,30 @@ def as_count(number: Any, what: str) -> int:
     if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
         raise ValueError(f"{what} must be a whole number, 1 or more; got {number!r}")
     return int(number)
+
+
+def as_positive(number: Any, what: str) -> float:
+    """Return a number above 0 as a Python float, or raise."""
+    if not _is_number(number) or not 0 < number < math.inf:
+        raise ValueError(f"{what} must be a positive number; got {number!r}")
+    return float(number)  # a NumPy float64 would widen float32 weights
+
+
+def as_not_negative(number: Any, what: str) -> float:
+    """Return a number of 0 or more as a Python float, or raise."""
+    if not _is_number(number) or not 0 <= number < math.inf:
+        raise ValueError(f"{what} must be a number, 0 or more; got {number!r}")
+    return float(number)
+
+
+def as_share(number: Any, what: str) -> float:
+    """Return a number of 0 or more and below 1 as a Python float, or raise."""
+    if not _is_number(number) or not 0 <= number < 1:
+        raise ValueError(f"{what} must be a number of 0 or more and below 1; got {number!r}")
+    return float(number)
+
+
+def _is_number(number: Any) -> bool:
+    if isinstance(number, int) and abs(number) > sys.float_info.max:  # a float can't hold it
+        return False
+    return isinstance(number, int | float | np.number) and not isinstance(number, bool | np.complexfloating)

@@ -63,7 +63,9 @@ class Dense(AbstractLayer):
     bias
         (units,), of the weight's dtype, or None for none.
     activation
-        ``"identity"``, ``"relu"`` or ``"tanh"``.
+        ``"identity"``, ``"relu"``, ``"leaky_relu"`` (slope 0.01 below zero), ``"tanh"``, ``"sigmoid"``, ``"softplus"``,
+        ``"silu"``, ``"gelu"`` (the form with erf: x times the normal distribution function of x), ``"erf"``, ``"sin"``
+        or ``"square"``.
 
     Raises
     ------

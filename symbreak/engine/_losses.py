@@ -1,6 +1,6 @@
 """The losses and their gradients, one row a loss: `y` is what the network says, (batch, out), and `t` what it should.
 
-Both are means over the batch, so that a learning rate means the same for every batch size.
+All are means over the batch, so that a learning rate means the same for every batch size.
 """
 
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ._activations import sigmoid, softplus
 from ._checks import as_finite
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -21,15 +22,26 @@ class Loss(NamedTuple):
     gradient: Callable[[Array, Array], Array]  # y, t -> gradient at y, (batch, out)
 
 
-def _read_values(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+def _read_numbers(targets: Any, shape: tuple[int, int], loss: str) -> Array:
     t = np.asarray(targets)
     if t.dtype.kind not in "biuf":
-        raise TypeError(f"the targets of 'mse' must be numbers; their dtype is {t.dtype}")
+        raise TypeError(f"the targets of {loss!r} must be numbers; their dtype is {t.dtype}")
     if t.shape == shape[:1] and shape[1] == 1:
         t = t[:, np.newaxis]  # one output: a plain list of targets has one meaning only
     if t.shape != shape:
-        raise ValueError(f"the targets of 'mse' must have the shape of the outputs, {shape}; theirs is {t.shape}")
-    return as_finite(t, dtype, "targets")
+        raise ValueError(f"the targets of {loss!r} must have the shape of the outputs, {shape}; theirs is {t.shape}")
+    return t
+
+
+def _read_values(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    return as_finite(_read_numbers(targets, shape, "mse"), dtype, "targets")
+
+
+def _read_answers(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    t = _read_numbers(targets, shape, "logistic")
+    if wrong := [value for value in t.ravel().tolist() if value not in (0, 1)]:
+        raise ValueError(f"the targets of 'logistic' are labels, each 0 or 1; got {wrong[0]!r}")
+    return t.astype(dtype)
 
 
 def _read_labels(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:  # noqa: ARG001 - as in its row
@@ -68,9 +80,18 @@ def _cross_entropy_gradient(y: Array, t: Array) -> Array:
     return g / len(t)
 
 
+def _margin(y: Array, t: Array) -> Array:
+    return np.asarray(y * (2 * t - 1))  # how far y is on the side of t; log(1 + exp(y)) - t * y would cancel
+
+
+def _logistic_gradient(y: Array, t: Array) -> Array:
+    return np.asarray(sigmoid(-_margin(y, t)) * (1 - 2 * t) / y.size)
+
+
 # fmt: off
 LOSSES = {
-    "mse":           Loss(_read_values, lambda y, t: np.square(y - t).mean(), lambda y, t: (y - t) * (2 / y.size)),
-    "cross_entropy": Loss(_read_labels, _cross_entropy,                       _cross_entropy_gradient),
+    "mse":           Loss(_read_values,  lambda y, t: np.square(y - t).mean(), lambda y, t: (y - t) * (2 / y.size)),
+    "cross_entropy": Loss(_read_labels,  _cross_entropy,                       _cross_entropy_gradient),
+    "logistic":      Loss(_read_answers, lambda y, t: softplus(-_margin(y, t)).mean(), _logistic_gradient),
 }
 # fmt: on

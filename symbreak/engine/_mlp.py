@@ -35,7 +35,7 @@ def mlp(
     init
         The initializer of the weights, (units, inputs), or anything that `symbreak.get` takes.
     activation
-        That of the hidden units. The outputs are linear.
+        That of the hidden units, as `Dense` takes it. The outputs are linear.
     bias_init
         The initializer of the biases, zero by default. None for no biases.
     rng

@@ -190,11 +190,12 @@ def gradients(net: Network, x: Any, y: Any, *, loss: str = "mse") -> Gradients:
     x
         Inputs, (batch, in).
     y
-        Targets: of ``"mse"`` (batch, out), or (batch,) where there is one output; of ``"cross_entropy"`` integer
-        labels, (batch,).
+        Targets: of ``"mse"`` (batch, out), or (batch,) where there is one output; of ``"logistic"`` the same, each 0 or
+        1; of ``"cross_entropy"`` integer labels, (batch,).
     loss
-        ``"mse"``, the mean over batch and outputs of the squared difference; or ``"cross_entropy"``, the mean over the
-        batch of ``-log(softmax(outputs)[label])``.
+        ``"mse"``, the mean over batch and outputs of the squared difference; ``"cross_entropy"``, the mean over the
+        batch of ``-log(softmax(outputs)[label])``; or ``"logistic"``, binary cross-entropy on logits: the mean over
+        batch and outputs of ``log(1 + exp(-output))`` where the target is 1 and ``log(1 + exp(output))`` where it is 0.
 
     Returns
     -------

@@ -9,6 +9,7 @@ import numpy as np
 from symbreak.streams import Key, RngLike, as_key
 
 from ._checks import as_count, look_up
+from ._clipping import AbstractClip
 from ._history import Diverged, History
 from ._losses import LOSSES
 from ._network import Gradients, Network, read_batch
@@ -29,7 +30,8 @@ class Step:
     network
         The network, after the update. Its parameters are the live arrays: copy what you keep.
     gradients
-        The loss, gradients, error signals and activations of this step's batch, from before the update.
+        The loss, gradients, error signals and activations of this step's batch, from before the update and before
+        clipping.
     """
 
     number: int
@@ -45,6 +47,7 @@ def train(
     optimizer: AbstractOptimizer,
     steps: int,
     loss: str = "mse",
+    clip: AbstractClip | None = None,
     batch_size: int | None = None,
     rng: RngLike = 0,
     callback: Callable[[Step], object] | None = None,
@@ -58,11 +61,13 @@ def train(
     x, y
         Inputs and targets, as `gradients` takes them.
     optimizer
-        Such as ``SGD(0.1)``. Its state starts anew.
+        Such as ``SGD(0.1)`` or ``Adam(CosineDecay(0.01, steps=500))``. Its state starts anew.
     steps
         How many updates, at least 1.
     loss
-        ``"mse"`` or ``"cross_entropy"``.
+        ``"mse"``, ``"cross_entropy"`` or ``"logistic"``.
+    clip
+        What bounds the gradients before the optimizer takes them, such as ``ClipNorm(1.0)``; None leaves them.
     batch_size
         Rows a step. None takes all of them at every step; a number goes through the rows in an order that is drawn anew
         for each pass, the last batch of a pass holding what is left.
@@ -98,6 +103,8 @@ def train(
     steps = as_count(steps, "the number of steps")
     if not isinstance(optimizer, AbstractOptimizer):
         raise TypeError(f"the optimizer must be one such as engine.SGD(0.1); got {optimizer!r}")
+    if clip is not None and not isinstance(clip, AbstractClip):
+        raise TypeError(f"`clip` must be one such as engine.ClipNorm(1.0), or None; got {clip!r}")
     batches = _batches(len(x), batch_size, rng)
     parameters = net.parameters
     states = {name: optimizer.start(parameter) for name, parameter in parameters.items()}
@@ -109,8 +116,10 @@ def train(
             losses[number] = found.loss
             if not np.isfinite(found.loss):
                 raise _diverged(f"the loss became {found.loss}", number, losses, loss, optimizer)
+            wanted = found.parameters if clip is None else clip(found.parameters)
+            now = optimizer.at(number)
             for name, parameter in parameters.items():
-                states[name] = optimizer.step(parameter, found.parameters[name], states[name])
+                states[name] = now.step(parameter, wanted[name], states[name])
         if callback is not None:
             callback(Step(number, net, found))
     for name, parameter in parameters.items():

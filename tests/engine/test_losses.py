@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from symbreak.engine._losses import LOSSES
 from symbreak.errors import UnknownName
 from symbreak.testing import check_gradient
-from tests.engine._networks import random_data, random_network
+from tests.engine._networks import loss_in_torch, random_data, random_network
 
 F64 = np.dtype("float64")
 
@@ -28,7 +28,12 @@ def cross_entropy_by_hand(y, t):
     )
 
 
-BY_HAND = {"mse": mse_by_hand, "cross_entropy": cross_entropy_by_hand}
+def logistic_by_hand(y, t):
+    chances = [1 / (1 + math.exp(-v)) if k else 1 / (1 + math.exp(v)) for v, k in zip(y.flat, t.flat, strict=True)]
+    return math.fsum(-math.log(chance) for chance in chances) / y.size
+
+
+BY_HAND = {"mse": mse_by_hand, "cross_entropy": cross_entropy_by_hand, "logistic": logistic_by_hand}
 
 
 def test_every_loss_is_tested():
@@ -53,7 +58,7 @@ def test_its_gradient_is_the_slope_of_its_value(loss, batch, outputs, seed):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_it_agrees_with_torch(loss):
     torch = pytest.importorskip("torch")
-    theirs = {"mse": torch.nn.functional.mse_loss, "cross_entropy": torch.nn.functional.cross_entropy}[loss]
+    theirs = loss_in_torch(loss)
     y, t = random_data(6, 4, 4, loss)
     tensor = torch.tensor(y, requires_grad=True)
     value = theirs(tensor, torch.tensor(t))
@@ -70,6 +75,23 @@ def test_cross_entropy_neither_overflows_nor_loses_small_losses(dtype):
     np.testing.assert_array_equal(row.gradient(far, t), [[0, 0], [0.5, -0.5]])
     even = np.full((2, 5), 3e30, dtype=dtype)
     assert row.value(even, t) == pytest.approx(math.log(5), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_logistic_neither_overflows_nor_loses_small_losses(dtype):
+    row, t = LOSSES["logistic"], np.array([[0, 1], [1, 0]], dtype)
+    far = np.array([[1e4, 1e4], [1e4, 1e4]], dtype)
+    assert row.value(far, t) == 5e3  # the mean of two losses of 1e4 and two of 0
+    np.testing.assert_array_equal(row.gradient(far, t), [[0.25, 0], [0, 0.25]])
+    right = np.array([[-40, 40], [40, -40]], dtype)
+    assert row.value(right, t) == pytest.approx(math.exp(-40), rel=1e-6, abs=0)
+    np.testing.assert_allclose(row.gradient(right, t), math.exp(-40) / 4 * (1 - 2 * t), rtol=1e-6)
+
+
+@pytest.mark.parametrize("targets", [[True, False, True], [1, 0, 1], [1.0, 0.0, 1.0], np.array([1, 0, 1], np.uint8)])
+def test_labels_of_logistic_may_be_of_any_type(targets):
+    t = LOSSES["logistic"].read(targets, (3, 1), F64)
+    np.testing.assert_array_equal(t, [[1.0], [0.0], [1.0]], strict=True)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -107,6 +129,24 @@ BAD = {
         r"targets must be finite float64 numbers; at \[0, 1\] there is nan",
     ),
     "inf": ("mse", [[np.inf]], (1, 1), ValueError, r"at \[0, 0\] there is inf"),
+    "a label of two classes": (
+        "logistic",
+        [[0, 2]],
+        (1, 2),
+        ValueError,
+        "of 'logistic' are labels, each 0 or 1; got 2",
+    ),
+    "a sign": ("logistic", [1, -1], (2, 1), ValueError, "each 0 or 1; got -1"),
+    "a chance": ("logistic", [[0.5]], (1, 1), ValueError, "each 0 or 1; got 0.5"),
+    "no answer": ("logistic", [[np.nan]], (1, 1), ValueError, "each 0 or 1; got nan"),
+    "answers as text": ("logistic", [["1"]], (1, 1), TypeError, "targets of 'logistic' must be numbers; .* <U1"),
+    "answers that would broadcast": (
+        "logistic",
+        [1, 0],
+        (2, 3),
+        ValueError,
+        r"of 'logistic' .* \(2, 3\); theirs is \(2,\)",
+    ),
     "a label too high": (
         "cross_entropy",
         [0, 3],

@@ -11,16 +11,16 @@ from symbreak.engine._losses import LOSSES
 from symbreak.engine._products import PRODUCTS
 from symbreak.errors import UnknownName
 from symbreak.testing import check_gradient
-from tests.engine._networks import random_data, random_network, with_parameters
+from tests.engine._networks import in_torch, loss_in_torch, random_data, random_network, with_parameters
 
 architectures = st.lists(st.integers(1, 6), min_size=1, max_size=4)
 
 
 def far_from_kinks(net, x):
-    """Whether no relu is near the corner, where there is no slope to compare with."""
+    """Whether no relu, leaky or not, is near the corner, where there is no slope to compare with."""
     for layer in net.layers.values():
         z = x @ layer.parameters["weight"].T + layer.parameters.get("bias", 0)
-        if layer.activation == "relu" and abs(z).min() < 0.005:
+        if "relu" in layer.activation and abs(z).min() < 0.005:
             return False
         x = ACTIVATIONS[layer.activation].forward(z)
     return True
@@ -58,9 +58,9 @@ def test_gradients_are_those_of_torch(loss, activation, dtype, product):
         z = torch.nn.functional.linear(h, tensors[f"{name}.weight"], tensors[f"{name}.bias"])
         z.retain_grad()
         tensors[name] = z
-        h = z if layer.activation == "identity" else getattr(torch, layer.activation)(z)
+        h = in_torch(layer.activation)(z)
     target = torch.tensor(y if loss == "cross_entropy" else y.astype(dtype))
-    value = {"mse": torch.nn.functional.mse_loss, "cross_entropy": torch.nn.functional.cross_entropy}[loss](h, target)
+    value = loss_in_torch(loss)(h, target)
     value.backward()
 
     found = engine.gradients(net, x, y, loss=loss)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from symbreak import engine
+from symbreak.engine._losses import LOSSES
 from symbreak.streams import Key
-from tests.engine._networks import random_data, random_network
+from tests.engine._networks import loss_in_torch, random_data, random_network
 
 
 def run(steps=5, *, seed=0, sizes=(2, 4, 1), loss="mse", batch=8, rate=0.1, dtype="float64", **options):
@@ -17,7 +18,7 @@ def run(steps=5, *, seed=0, sizes=(2, 4, 1), loss="mse", batch=8, rate=0.1, dtyp
     return net, engine.train(net, x, y, optimizer=engine.SGD(rate), steps=steps, loss=loss, **options)
 
 
-@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_each_step_goes_down_the_gradient(loss, dtype):
     net, other = (random_network([3, 5, 2], seed=1, dtype=dtype) for _ in range(2))
@@ -35,7 +36,7 @@ def test_each_step_goes_down_the_gradient(loss, dtype):
         np.testing.assert_array_equal(array, other.parameters[name])
 
 
-@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_a_run_is_that_of_torch(loss):
     torch = pytest.importorskip("torch")
     net = random_network([3, 6, 2], "tanh", seed=2)
@@ -45,7 +46,7 @@ def test_a_run_is_that_of_torch(loss):
         for theirs, ours in zip(model.parameters(), net.parameters.values(), strict=True):
             theirs.copy_(torch.from_numpy(ours))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
-    function = {"mse": torch.nn.functional.mse_loss, "cross_entropy": torch.nn.functional.cross_entropy}[loss]
+    function = loss_in_torch(loss)
     losses = []
     for _ in range(60):
         optimizer.zero_grad()
@@ -223,6 +224,12 @@ BAD = {
     ),
     "a rate for an optimizer": ({"optimizer": 0.1}, TypeError, r"must be one such as engine.SGD\(0.1\); got 0.1"),
     "a class for an optimizer": ({"optimizer": engine.SGD}, TypeError, "must be one such as .* got <class"),
+    "a limit for a clip": (
+        {"clip": 1.0},
+        TypeError,
+        r"`clip` must be one such as engine.ClipNorm\(1.0\), or None; got 1.0",
+    ),
+    "a class for a clip": ({"clip": engine.ClipNorm}, TypeError, "`clip` must be one such as .* got <class"),
     "no seed": ({"rng": "a", "batch_size": 2}, TypeError, "'a'"),
 }
 
