@@ -1,6 +1,7 @@
 """The losses and their gradients, one row a loss: `y` is what the network says, (batch, out), and `t` what it should.
 
-Both are means over the batch, so that a learning rate means the same for every batch size.
+Both are means over the batch, so that a learning rate means the same for every batch size. Axes of `y` after the first
+two are kept: many networks side by side, (batch, out, networks), have one loss each.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ class Loss(NamedTuple):
     """How targets are read, the loss of a batch, and its gradient at the outputs."""
 
     read: Callable[[Any, tuple[int, int], np.dtype[Any]], Array]  # targets, shape and dtype of y -> t
-    value: Callable[[Array, Array], Any]  # y, t -> a number
+    value: Callable[[Array, Array], Any]  # y, t -> a number, or one for each entry of y's further axes
     gradient: Callable[[Array, Array], Array]  # y, t -> gradient at y, (batch, out)
 
 
@@ -53,13 +54,21 @@ def _read_labels(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> 
     return t.astype(np.intp)
 
 
+def _mse(y: Array, t: Array) -> Any:
+    return np.square(y - t).mean(axis=(0, 1))
+
+
+def _mse_gradient(y: Array, t: Array) -> Array:
+    return np.asarray((y - t) * (2 / (y.shape[0] * y.shape[1])))
+
+
 def _log_softmax(y: Array) -> Array:
     shifted = y - y.max(axis=1, keepdims=True)  # the largest becomes 0, so that no exp overflows
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
 def _cross_entropy(y: Array, t: Array) -> Any:
-    return -_log_softmax(y)[np.arange(len(t)), t].mean()
+    return -_log_softmax(y)[np.arange(len(t)), t].mean(axis=0)
 
 
 def _cross_entropy_gradient(y: Array, t: Array) -> Array:
@@ -70,7 +79,7 @@ def _cross_entropy_gradient(y: Array, t: Array) -> Array:
 
 # fmt: off
 LOSSES = {
-    "mse":           Loss(_read_values, lambda y, t: np.square(y - t).mean(), lambda y, t: (y - t) * (2 / y.size)),
-    "cross_entropy": Loss(_read_labels, _cross_entropy,                       _cross_entropy_gradient),
+    "mse":           Loss(_read_values, _mse,           _mse_gradient),
+    "cross_entropy": Loss(_read_labels, _cross_entropy, _cross_entropy_gradient),
 }
 # fmt: on
