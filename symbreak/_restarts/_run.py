@@ -1,6 +1,7 @@
 """The function `restarts`: what it takes, checked; batches sent out; what comes back, put in order."""
 
 import math
+import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed
 from contextlib import closing
@@ -16,6 +17,7 @@ from symbreak.initializers import AbstractInitializer, GlorotNormal, Zeros, get
 from symbreak.streams import RngLike, as_key
 
 from ._batch import Settings, Trained, train_batch
+from ._kept import Kept
 from ._result import Restarts
 from ._stack import LANES
 
@@ -47,6 +49,7 @@ def restarts(
     tolerance: float | None = None,
     batch: int | None = None,
     executor: Executor | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Restarts:
     """Train dense networks from many starts, side by side, and keep the best weights of each.
@@ -89,6 +92,9 @@ def restarts(
         memory, never the result.
     executor
         A `concurrent.futures.Executor` whose workers train the batches. None trains them here.
+    checkpoint
+        A file that holds the batches that are trained, replaced whole after each. Where it is there, and of the same
+        settings and data, only the other starts are trained, and the result is the same to the last bit.
     progress
         Called after each batch with how many starts are trained and how many there are.
 
@@ -102,7 +108,9 @@ def restarts(
     ------
     ValueError, TypeError, UnknownName
         As for `engine.mlp <symbreak.engine.mlp>` and `engine.gradients <symbreak.engine.gradients>`; or a count,
-        tolerance or optimizer that makes no sense here.
+        tolerance or optimizer that makes no sense here; or a checkpoint that was made with other settings.
+    BadCheckpoint
+        A checkpoint that is damaged or something else.
     RuntimeError
         The executor's workers died, or it was shut down.
 
@@ -124,6 +132,8 @@ def restarts(
     Network([Dense(2 -> 4, tanh), Dense(4 -> 1, identity)], float32, product='tie_preserving')
     """
     starts, steps = as_count(starts, "the number of starts"), as_count(steps, "the number of steps")
+    if checkpoint is not None and rng is None:
+        raise ValueError("a run with a checkpoint must draw the same starts when it goes on; give `rng`, such as rng=0")
     key = as_key(rng)
     weights, biases = get(init), None if bias_init is None else get(bias_init)
     first = mlp(sizes, init=weights, activation=activation, bias_init=biases, rng=key["0"], dtype=dtype)
@@ -142,51 +152,18 @@ def restarts(
     )  # fmt: skip
     if batch is None:
         batch = _default_batch(settings, starts if executor is None else -(-starts // SHARES))
-    kept = _Kept(settings, starts)
-    ranges = [(begin, min(batch, starts - begin)) for begin in range(0, starts, as_count(batch, "the batch"))]
-    with closing(_train(settings, ranges, executor)) as batches:
+    batch = as_count(batch, "the batch")
+    kept = Kept(settings, starts, checkpoint)
+    with closing(_train(settings, list(kept.missing(batch)), executor, checkpoint)) as batches:
         for trained in batches:
             kept.put(trained)
             if progress is not None:
-                progress(int(kept.done.sum()), starts)
+                progress(kept.done, starts)
     return kept.result()
 
 
-class _Kept:
-    """The starts that are trained, each in its row."""
-
-    def __init__(self, settings: Settings, starts: int) -> None:
-        self._settings = settings
-        entries = settings.layout[-1].end
-        self.done = np.zeros(starts, bool)
-        self.rows = {
-            "losses": np.zeros(starts),
-            "final_losses": np.zeros(starts),
-            "steps": np.zeros(starts, np.int64),
-            "best": np.zeros((starts, entries), settings.dtype),
-            "final": np.zeros((starts, entries), settings.dtype),
-        }
-
-    def put(self, trained: Trained) -> None:
-        """Take in a batch."""
-        rows = slice(trained.first, trained.first + len(trained.losses))
-        for name, array in self.rows.items():
-            array[rows] = getattr(trained, name)
-        self.done[rows] = True
-
-    def result(self) -> Restarts:
-        """Name the parts of the entries."""
-        layout, starts = self._settings.layout, len(self.done)
-        best, final = (
-            {slot.name: self.rows[name][:, slot.begin : slot.end].reshape(starts, *slot.shape) for slot in layout}
-            for name in ("best", "final")
-        )
-        losses, final_losses, steps = (self.rows[name] for name in ("losses", "final_losses", "steps"))
-        return Restarts(losses, final_losses, steps, best, final, self._settings.activation, self._settings.loss)
-
-
 def _train(
-    settings: Settings, ranges: list[tuple[int, int]], executor: Executor | None
+    settings: Settings, ranges: list[tuple[int, int]], executor: Executor | None, checkpoint: object
 ) -> Generator[Trained, None, None]:
     """Train every range of starts, and yield each as it is ready."""
     if executor is None:
@@ -203,9 +180,10 @@ def _train(
             yield trained
             ready += 1
     except (BrokenExecutor, CancelledError, _Refused) as error:
+        kept = "and give `checkpoint` to keep those" if checkpoint is None else f"those are kept in {checkpoint}"
         raise RuntimeError(
             f"the executor, {type(executor).__name__}, stopped with {ready} of {len(ranges)} batches trained: "
-            f"{str(error.__cause__ or error) or type(error).__name__}; start again with one that lives"
+            f"{str(error.__cause__ or error) or type(error).__name__}; start again with one that lives, {kept}"
         ) from error
     finally:
         for future in waiting:
