@@ -10,6 +10,8 @@ import numpy as np
 from symbreak._table import table
 from symbreak.engine import Dense, Network
 
+from ._minima import Minima, find_minima
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -178,6 +180,60 @@ class Restarts:
         """
         fraction = self.solved(threshold).fraction
         return 1 / fraction if fraction else math.inf
+
+    def minima(self, tolerance: float = 1e-3, *, threshold: float = math.inf) -> Minima:
+        """Count the distinct minima that the starts came to, up to the symmetries of a dense network.
+
+        Starts are taken in the order of their lowest loss, with the weights of that loss. Each joins the first minimum
+        from whose first start it is no further than `tolerance` times the longer of the two weight vectors, and else is
+        a minimum of its own. The distance is measured
+
+        - under an activation with f(cx) = c f(x) for c > 0, such as relu, after each hidden unit's incoming weights and
+          bias are divided by their length, the first layer's first, and its outgoing weights multiplied by it;
+        - under the identity, between the maps from inputs to outputs;
+        - after the hidden units are matched: permuted, and under an odd activation such as tanh given signs, so that
+          the squared distance is least. For one hidden layer that is exact. With more of them a match can be missed,
+          and a minimum be counted twice.
+
+        Weights that give one function in other ways, such as units that nothing reads, count as different. So do the
+        points of a valley: where more weights than data leave a continuum of minima, most starts have one of their own.
+
+        Parameters
+        ----------
+        tolerance
+            A relative distance, above 0. Starts that have not converged need more.
+        threshold
+            Starts whose lowest loss is above it are left out.
+
+        Returns
+        -------
+        Minima
+
+        Raises
+        ------
+        ValueError
+            A tolerance or threshold that makes no sense.
+
+        References
+        ----------
+        Sussmann. "Uniqueness of the weights for minimal feedforward nets with a given input-output map". Neural
+        Networks 5, 1992. Phuong, Lampert. "Functional vs. parametric equivalence of ReLU networks". ICLR 2020.
+
+        Examples
+        --------
+        A line through four points has one best fit, which every start reaches:
+
+        >>> import symbreak as sb
+        >>> from symbreak import engine
+        >>> x, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 1.0, 2.0]
+        >>> result = sb.restarts([1, 1], x, y, starts=8, steps=500, optimizer=engine.SGD(0.1), rng=0)
+        >>> len(result.minima())
+        1
+        """
+        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float | np.number) or not tolerance > 0:
+            raise ValueError(f"the tolerance is a relative distance above 0, such as 1e-3; got {tolerance!r}")
+        self.solved(threshold)  # raises where it is no loss
+        return find_minima(self.parameters, self.losses, self.activation, float(tolerance), float(threshold))
 
     def __repr__(self) -> str:
         return f"Restarts({len(self)} starts, {self.loss} {self.losses.min():.6g} to {self.losses.max():.6g})"
