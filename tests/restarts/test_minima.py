@@ -127,11 +127,10 @@ def test_under_the_identity_one_map_is_one_minimum():
     change = rng.normal(size=(4, 4))
     mixed["layers.0.weight"], mixed["layers.0.bias"] = change @ one["layers.0.weight"], change @ one["layers.0.bias"]
     mixed["layers.1.weight"] = one["layers.1.weight"] @ np.linalg.inv(change)
-    assert result_of([one, mixed, random_parameters([3, 4, 4, 2], rng)], "identity").minima().labels.tolist() == [
-        0,
-        0,
-        1,
-    ]
+    shifted = {name: array.copy() for name, array in one.items()}
+    shifted["layers.1.bias"] += 1
+    networks = [one, mixed, shifted, random_parameters([3, 4, 4, 2], rng)]
+    assert result_of(networks, "identity").minima().labels.tolist() == [0, 0, 1, 2]
 
 
 def test_a_relu_unit_that_reads_nothing_writes_nothing():
