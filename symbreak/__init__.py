@@ -37,6 +37,8 @@ from .streams import Stream as Stream
 if _typing.TYPE_CHECKING:
     from ._api import diagnose as diagnose
     from ._audit import Audit as Audit
+    from ._restarts import Restarts as Restarts
+    from ._restarts import restarts as restarts
     from .findings import Code as Code
     from .findings import Finding as Finding
     from .graph import LayerGraph as LayerGraph
@@ -62,6 +64,8 @@ _LATER = {
     "Plan": "rules",
     "plan": "rules",
     "Rule": "rules",
+    "Restarts": "_restarts",
+    "restarts": "_restarts",
 }
 
 

@@ -23,6 +23,7 @@ WITHOUT_EXAMPLES = {
     "Code": "a row of the table of findings, which `symbreak explain` prints",
     "Audit": "`Plan.audit` gives it; the how-to shows it",
     "Plan": "`plan` gives it; the example is there",
+    "Restarts": "`restarts` gives it; the example is there",
     "Fans": "a pair that `fans` gives; the example is there",
     "Moments": "a record that `expected` gives; the example is there",
     "AbstractVarianceScaling": "its classes have examples",

@@ -1,6 +1,7 @@
 """The losses and their gradients, one row a loss: `y` is what the network says, (batch, out), and `t` what it should.
 
-All are means over the batch, so that a learning rate means the same for every batch size.
+All are means over the batch, so that a learning rate means the same for every batch size. Axes of `y` after the first
+two are kept: many networks side by side, (batch, out, networks), have one loss each.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ class Loss(NamedTuple):
     """How targets are read, the loss of a batch, and its gradient at the outputs."""
 
     read: Callable[[Any, tuple[int, int], np.dtype[Any]], Array]  # targets, shape and dtype of y -> t
-    value: Callable[[Array, Array], Any]  # y, t -> a number
+    value: Callable[[Array, Array], Any]  # y, t -> a number, or one for each entry of y's further axes
     gradient: Callable[[Array, Array], Array]  # y, t -> gradient at y, (batch, out)
 
 
@@ -65,13 +66,21 @@ def _read_labels(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> 
     return t.astype(np.intp)
 
 
+def _mse(y: Array, t: Array) -> Any:
+    return np.square(y - t).mean(axis=(0, 1))
+
+
+def _mse_gradient(y: Array, t: Array) -> Array:
+    return np.asarray((y - t) * (2 / (y.shape[0] * y.shape[1])))
+
+
 def _log_softmax(y: Array) -> Array:
     shifted = y - y.max(axis=1, keepdims=True)  # the largest becomes 0, so that no exp overflows
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
 def _cross_entropy(y: Array, t: Array) -> Any:
-    return -_log_softmax(y)[np.arange(len(t)), t].mean()
+    return -_log_softmax(y)[np.arange(len(t)), t].mean(axis=0)
 
 
 def _cross_entropy_gradient(y: Array, t: Array) -> Array:
@@ -84,14 +93,18 @@ def _margin(y: Array, t: Array) -> Array:
     return np.asarray(y * (2 * t - 1))  # how far y is on the side of t; log(1 + exp(y)) - t * y would cancel
 
 
+def _logistic(y: Array, t: Array) -> Any:
+    return softplus(-_margin(y, t)).mean(axis=(0, 1))
+
+
 def _logistic_gradient(y: Array, t: Array) -> Array:
-    return np.asarray(sigmoid(-_margin(y, t)) * (1 - 2 * t) / y.size)
+    return np.asarray(sigmoid(-_margin(y, t)) * (1 - 2 * t) / (y.shape[0] * y.shape[1]))
 
 
 # fmt: off
 LOSSES = {
-    "mse":           Loss(_read_values,  lambda y, t: np.square(y - t).mean(), lambda y, t: (y - t) * (2 / y.size)),
-    "cross_entropy": Loss(_read_labels,  _cross_entropy,                       _cross_entropy_gradient),
-    "logistic":      Loss(_read_answers, lambda y, t: softplus(-_margin(y, t)).mean(), _logistic_gradient),
+    "mse":           Loss(_read_values,  _mse,           _mse_gradient),
+    "cross_entropy": Loss(_read_labels,  _cross_entropy, _cross_entropy_gradient),
+    "logistic":      Loss(_read_answers, _logistic,      _logistic_gradient),
 }
 # fmt: on
