@@ -4,6 +4,7 @@ All are means over the batch, so that a learning rate means the same for every b
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,9 +23,9 @@ class Loss(NamedTuple):
     gradient: Callable[[Array, Array], Array]  # y, t -> gradient at y, (batch, out)
 
 
-def _read_numbers(targets: Any, shape: tuple[int, int], loss: str) -> Array:
+def _read_numbers(targets: Any, shape: tuple[int, int], loss: str, kinds: str = "biuf") -> Array:
     t = np.asarray(targets)
-    if t.dtype.kind not in "biuf":
+    if t.dtype.kind not in kinds:
         raise TypeError(f"the targets of {loss!r} must be numbers; their dtype is {t.dtype}")
     if t.shape == shape[:1] and shape[1] == 1:
         t = t[:, np.newaxis]  # one output: a plain list of targets has one meaning only
@@ -34,6 +35,8 @@ def _read_numbers(targets: Any, shape: tuple[int, int], loss: str) -> Array:
 
 
 def _read_values(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    if dtype.kind == "O":
+        return _read_numbers(targets, shape, "mse", "biufO")  # the network makes exact numbers of them
     return as_finite(_read_numbers(targets, shape, "mse"), dtype, "targets")
 
 
@@ -80,8 +83,22 @@ def _cross_entropy_gradient(y: Array, t: Array) -> Array:
     return g / len(t)
 
 
+def _mse(y: Array, t: Array) -> Any:
+    if y.dtype == object:
+        return ((y - t) * (y - t)).sum() * Fraction(1, y.size)
+    return np.square(y - t).mean()
+
+
+def _mse_gradient(y: Array, t: Array) -> Array:
+    return (y - t) * (Fraction(2, y.size) if y.dtype == object else 2 / y.size)
+
+
 def _margin(y: Array, t: Array) -> Array:
     return np.asarray(y * (2 * t - 1))  # how far y is on the side of t; log(1 + exp(y)) - t * y would cancel
+
+
+def _logistic(y: Array, t: Array) -> Any:
+    return softplus(-_margin(y, t)).mean()
 
 
 def _logistic_gradient(y: Array, t: Array) -> Array:
@@ -90,8 +107,8 @@ def _logistic_gradient(y: Array, t: Array) -> Array:
 
 # fmt: off
 LOSSES = {
-    "mse":           Loss(_read_values,  lambda y, t: np.square(y - t).mean(), lambda y, t: (y - t) * (2 / y.size)),
-    "cross_entropy": Loss(_read_labels,  _cross_entropy,                       _cross_entropy_gradient),
-    "logistic":      Loss(_read_answers, lambda y, t: softplus(-_margin(y, t)).mean(), _logistic_gradient),
+    "mse":           Loss(_read_values,  _mse,           _mse_gradient),
+    "cross_entropy": Loss(_read_labels,  _cross_entropy, _cross_entropy_gradient),
+    "logistic":      Loss(_read_answers, _logistic,      _logistic_gradient),
 }
 # fmt: on
