@@ -275,3 +275,13 @@ def test_what_is_not_exact_is_refused(case):
     call, message = REFUSED[case]
     with pytest.raises(TypeError, match=message):
         call()
+
+
+def test_numbers_are_taken_as_they_are():
+    third, big = Fraction(1, 3), np.int64(2**62 + 1)
+    net = engine.Network([engine.Dense(np.array([[third, 3]], object))], product="exact")
+    assert net([[1, third]]).tolist() == [[Fraction(4, 3)]]
+    y = net(np.array([[big, big]]))  # in 64 bits three times as much overflows
+    assert y.tolist() == [[(2**62 + 1) * Fraction(10, 3)]]
+    mod = engine.Network([engine.Dense(np.array([[Residue(third), 3]], object))], product="exact")
+    assert mod(np.array([[big, big]])).tolist() == [[Residue((2**62 + 1) * Fraction(10, 3))]]
