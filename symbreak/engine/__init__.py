@@ -6,6 +6,7 @@ from ._adaptive import RMSProp as RMSProp
 from ._clipping import AbstractClip as AbstractClip
 from ._clipping import ClipNorm as ClipNorm
 from ._clipping import ClipValue as ClipValue
+from ._exact import Residue as Residue
 from ._history import Diverged as Diverged
 from ._history import History as History
 from ._layers import AbstractLayer as AbstractLayer

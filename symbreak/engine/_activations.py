@@ -14,6 +14,7 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+POLYNOMIALS = {"identity", "square"}  # what can be computed of fractions and of residues
 LEAK = 0.01  # of leaky relu, below zero. Maas, Hannun, Ng. "Rectifier nonlinearities". ICML workshop 2013.
 
 

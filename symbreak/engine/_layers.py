@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, TypeAlias, final
 
 import numpy as np
 
-from ._activations import ACTIVATIONS
+from ._activations import ACTIVATIONS, POLYNOMIALS
 from ._checks import look_up
+from ._exact import as_exact, kind_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Product: TypeAlias = Callable[[Array, Array], Array]  # (rows, k), (columns, k) -> (rows, columns)
@@ -59,7 +60,8 @@ class Dense(AbstractLayer):
     Parameters
     ----------
     weight
-        (units, inputs), float32 or float64. Copied, as training changes it in place.
+        (units, inputs), float32 or float64. Copied, as training changes it in place. Or an array of objects that are
+        `fractions.Fraction` or `Residue`, for a network whose product is ``"exact"``.
     bias
         (units,), of the weight's dtype, or None for none.
     activation
@@ -70,7 +72,7 @@ class Dense(AbstractLayer):
     Raises
     ------
     TypeError
-        An array that is none, or of another dtype.
+        An array that is none, or of another dtype, or an activation that exact numbers don't have.
     ValueError
         Shapes that don't meet, or values that are not finite.
     UnknownName
@@ -92,6 +94,12 @@ class Dense(AbstractLayer):
                 f"the weight of a dense layer has two axes, (units, inputs), of 1 or more; got {weight.shape}"
             )
         self.units, self.inputs = weight.shape
+        exact = weight.dtype == object
+        if exact and activation not in POLYNOMIALS:
+            raise TypeError(
+                f"a layer of exact numbers needs a polynomial for its activation, {' or '.join(sorted(POLYNOMIALS))}; "
+                f"got {activation!r}"
+            )
         if bias is not None:
             self.parameters["bias"] = _own(bias, "bias")
             if bias.shape != (self.units,):
@@ -101,6 +109,9 @@ class Dense(AbstractLayer):
                 )
             if bias.dtype != weight.dtype:
                 raise TypeError(f"the weight is {weight.dtype} and the bias {bias.dtype}; give both one dtype")
+        if exact:
+            kind = kind_of(weight)
+            self.parameters = {name: as_exact(array, kind, name) for name, array in self.parameters.items()}
 
     def forward(self, x: Array, product: Product) -> tuple[Array, Any]:
         """Compute the outputs; the memory is (input, pre-activation, output)."""
@@ -127,6 +138,8 @@ class Dense(AbstractLayer):
 def _own(array: Array, name: str) -> Array:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"a {name} must be a NumPy array, not a {type(array).__name__}; use np.asarray")
+    if array.dtype == object:
+        return array
     if array.dtype not in (np.float32, np.float64):
         raise TypeError(f"a {name} must be float32 or float64, not {array.dtype}; use .astype(np.float64)")
     if not np.isfinite(array).all():

@@ -5,6 +5,7 @@ two are kept: many networks side by side, (batch, out, networks), have one loss 
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,9 +24,9 @@ class Loss(NamedTuple):
     gradient: Callable[[Array, Array], Array]  # y, t -> gradient at y, (batch, out)
 
 
-def _read_numbers(targets: Any, shape: tuple[int, int], loss: str) -> Array:
+def _read_numbers(targets: Any, shape: tuple[int, int], loss: str, kinds: str = "biuf") -> Array:
     t = np.asarray(targets)
-    if t.dtype.kind not in "biuf":
+    if t.dtype.kind not in kinds:
         raise TypeError(f"the targets of {loss!r} must be numbers; their dtype is {t.dtype}")
     if t.shape == shape[:1] and shape[1] == 1:
         t = t[:, np.newaxis]  # one output: a plain list of targets has one meaning only
@@ -35,6 +36,8 @@ def _read_numbers(targets: Any, shape: tuple[int, int], loss: str) -> Array:
 
 
 def _read_values(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    if dtype.kind == "O":
+        return _read_numbers(targets, shape, "mse", "biufO")  # the network makes exact numbers of them
     return as_finite(_read_numbers(targets, shape, "mse"), dtype, "targets")
 
 
@@ -87,6 +90,16 @@ def _cross_entropy_gradient(y: Array, t: Array) -> Array:
     g = np.exp(_log_softmax(y))
     g[np.arange(len(t)), t] -= 1
     return g / len(t)
+
+
+def _mse(y: Array, t: Array) -> Any:
+    if y.dtype == object:
+        return ((y - t) * (y - t)).sum() * Fraction(1, y.size)
+    return np.square(y - t).mean()
+
+
+def _mse_gradient(y: Array, t: Array) -> Array:
+    return (y - t) * (Fraction(2, y.size) if y.dtype == object else 2 / y.size)
 
 
 def _margin(y: Array, t: Array) -> Array:

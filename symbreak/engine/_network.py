@@ -10,6 +10,7 @@ import numpy as np
 from symbreak.graph import LayerGraph, chain
 
 from ._checks import as_finite, look_up
+from ._exact import as_exact, as_float, kind_of
 from ._layers import AbstractLayer, Dense
 from ._losses import LOSSES, Loss
 from ._products import PRODUCTS
@@ -56,14 +57,15 @@ class Network:
         The layers, first one first; each reads what the one before writes. Layer ``n`` is called ``layers.n``.
     product
         How sums of products are formed. ``"tie_preserving"`` reduces every entry in the same order, so that units with
-        equal weights stay equal to the last bit; ``"blas"`` is faster and does not promise that.
+        equal weights stay equal to the last bit; ``"blas"`` is faster and does not promise that. ``"exact"`` is for
+        layers of fractions or residues: no rounding at all, slowly.
 
     Raises
     ------
     ValueError
         No layers, layers whose sizes don't meet, or one layer given twice.
     TypeError
-        Parameters of more than one dtype.
+        Parameters of more than one dtype, or exact numbers without the exact product.
     UnknownName
         A product that is not in the table.
 
@@ -103,6 +105,17 @@ class Network:
                 f"the parameters of a network must have one dtype, not {' and '.join(sorted(map(str, dtypes)))}"
             )
         self.dtype = dtypes.pop()
+        self._kind = None
+        if (self.dtype == object) != (product == "exact"):
+            raise TypeError(
+                f"the product 'exact' is for parameters that are Fraction or Residue, and they for it; got "
+                f"{self.dtype} parameters and the product {product!r}"
+            )
+        if self.dtype == object:
+            kinds = {kind_of(array) for array in self.parameters.values()}
+            if len(kinds) != 1:
+                raise TypeError("the parameters of an exact network must all be Fraction or all be Residue, not both")
+            self._kind = kinds.pop()
 
     @property
     def parameters(self) -> dict[str, Array]:
@@ -134,13 +147,13 @@ class Network:
         """Return x in the network's dtype, or raise if it is no batch of finite inputs."""
         array = np.asarray(x)
         inputs = next(iter(self.layers.values())).inputs
-        if array.dtype.kind not in "biuf":
+        if array.dtype.kind not in ("biuf" if self._kind is None else "biufO"):
             raise TypeError(f"the inputs must be numbers; their dtype is {array.dtype}")
         if array.ndim != 2 or array.shape[1] != inputs:
             raise ValueError(f"the inputs must have shape (batch, {inputs}); theirs is {array.shape}")
         if not len(array):
             raise ValueError(f"the batch is empty: the inputs have shape {array.shape}")
-        return as_finite(array, self.dtype, "inputs")
+        return as_finite(array, self.dtype, "inputs") if self._kind is None else as_exact(array, self._kind, "inputs")
 
     def forward(self, x: Array) -> tuple[dict[str, Array], dict[str, Any]]:
         """Run the layers on x, as `read_inputs` gives it, for each one's output and what its backward remembers."""
@@ -161,7 +174,7 @@ class Network:
             parameters[name] = back.parameters
             g, errors[name] = back.x, back.error
         return Gradients(
-            loss=float(loss.value(y, t)),
+            loss=as_float(loss.value(y, t)),
             parameters={f"{name}.{part}": g for name in self.layers for part, g in parameters[name].items()},
             error_signals={name: errors[name] for name in self.layers},
             activations=activations,
@@ -177,7 +190,10 @@ def read_batch(net: Network, x: Any, y: Any, loss: Loss) -> tuple[Array, Array]:
     outputs = next(reversed(net.layers.values())).units
     if np.ndim(y) and len(y) != len(inputs):
         raise ValueError(f"inputs and targets must have as many rows; they have {len(inputs)} and {len(y)}")
-    return inputs, loss.read(y, (len(inputs), outputs), net.dtype)
+    if net.dtype == object and loss is not LOSSES["mse"]:
+        raise TypeError("a network of exact numbers has no other loss than 'mse': the others take logarithms")
+    t = loss.read(y, (len(inputs), outputs), net.dtype)
+    return inputs, as_exact(t, kind_of(inputs), "targets") if net.dtype == object else t
 
 
 def gradients(net: Network, x: Any, y: Any, *, loss: str = "mse") -> Gradients:

@@ -4,11 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import copy
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
 from ._checks import as_not_negative, as_share
+from ._exact import exactly
 from ._schedules import Rate, as_rate, rate_at
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -23,7 +24,14 @@ class AbstractOptimizer(ABC):
     The law: a step treats all units alike. Units whose slices of the parameter, its gradient and its state are equal
     have equal slices of what comes out, to the bit, wherever they stand. Permuting the units permutes what comes out,
     and changes nothing else: to the bit where a step goes entry by entry, up to rounding where it sums over units.
+
+    Attributes
+    ----------
+    polynomial
+        Whether a step only adds and multiplies, so that it can be taken in fractions and residues.
     """
+
+    polynomial: ClassVar[bool] = False
 
     @abstractmethod
     def start(self, parameter: Array) -> Any:
@@ -104,6 +112,7 @@ class SGD(AbstractOptimizer):
     array([0., 2.])
     """
 
+    polynomial: ClassVar[bool] = True
     learning_rate: Rate
     weight_decay: float = 0.0
 
@@ -115,7 +124,7 @@ class SGD(AbstractOptimizer):
 
     def step(self, parameter: Array, gradient: Array, state: None) -> None:
         """Go down the gradient."""
-        parameter -= self._rate * decayed(gradient, parameter, self.weight_decay)
+        parameter -= exactly(self._rate, parameter) * decayed(gradient, parameter, self.weight_decay)
 
 
 @final
@@ -152,6 +161,7 @@ class Momentum(AbstractOptimizer):
     (array([-2.5]), array([1.5]))
     """
 
+    polynomial: ClassVar[bool] = True
     learning_rate: Rate
     momentum: float = 0.9
     weight_decay: float = 0.0
@@ -165,8 +175,9 @@ class Momentum(AbstractOptimizer):
 
     def step(self, parameter: Array, gradient: Array, state: Array) -> Array:
         """Go along the velocity."""
-        velocity = self.momentum * state + decayed(gradient, parameter, self.weight_decay)
-        parameter -= self._rate * velocity
+        momentum, rate = exactly(self.momentum, parameter), exactly(self._rate, parameter)
+        velocity: Array = momentum * state + decayed(gradient, parameter, self.weight_decay)
+        parameter -= rate * velocity
         return velocity
 
 
@@ -207,6 +218,7 @@ class Nesterov(AbstractOptimizer):
     (array([-1.5]), array([1.]))
     """
 
+    polynomial: ClassVar[bool] = True
     learning_rate: Rate
     momentum: float = 0.9
     weight_decay: float = 0.0
@@ -221,11 +233,12 @@ class Nesterov(AbstractOptimizer):
     def step(self, parameter: Array, gradient: Array, state: Array) -> Array:
         """Go along the gradient and the velocity that it makes."""
         gradient = decayed(gradient, parameter, self.weight_decay)
-        velocity = self.momentum * state + gradient
-        parameter -= self._rate * (gradient + self.momentum * velocity)
+        momentum, rate = exactly(self.momentum, parameter), exactly(self._rate, parameter)
+        velocity: Array = momentum * state + gradient
+        parameter -= rate * (gradient + momentum * velocity)
         return velocity
 
 
 def decayed(gradient: Array, parameter: Array, weight_decay: float) -> Array:
     """Add the gradient of half the squared parameter, times the weight decay."""
-    return gradient + weight_decay * parameter if weight_decay else gradient
+    return gradient + exactly(weight_decay, parameter) * parameter if weight_decay else gradient

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ._exact import exact
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 LINE = 64  # bytes. The widest vector register: rows that start alike with respect to it are loaded alike.
@@ -47,4 +49,5 @@ def blas(a: Array, b: Array) -> Array:
 PRODUCTS = {
     "tie_preserving": tie_preserving,
     "blas": blas,
+    "exact": exact,
 }

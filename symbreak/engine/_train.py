@@ -105,6 +105,12 @@ def train(
         raise TypeError(f"the optimizer must be one such as engine.SGD(0.1); got {optimizer!r}")
     if clip is not None and not isinstance(clip, AbstractClip):
         raise TypeError(f"`clip` must be one such as engine.ClipNorm(1.0), or None; got {clip!r}")
+    exact = net.dtype == object
+    if exact and not (optimizer.polynomial and clip is None):
+        raise TypeError(
+            f"a network of exact numbers trains with an optimizer that only adds and multiplies, SGD, Momentum or "
+            f"Nesterov, and without clipping; got {optimizer!r} and {clip!r}"
+        )
     batches = _batches(len(x), batch_size, rng)
     parameters = net.parameters
     states = {name: optimizer.start(parameter) for name, parameter in parameters.items()}
@@ -123,7 +129,7 @@ def train(
         if callback is not None:
             callback(Step(number, net, found))
     for name, parameter in parameters.items():
-        if not np.isfinite(parameter).all():
+        if not exact and not np.isfinite(parameter).all():
             raise _diverged(f"{name!r} holds values that are not finite", steps, losses, loss, optimizer)
     return History(losses, loss, optimizer)
 

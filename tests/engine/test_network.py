@@ -47,7 +47,7 @@ def test_gradients_are_the_slopes_of_the_loss(loss, activation, sizes, bias, bat
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("product", PRODUCTS)
+@pytest.mark.parametrize("product", [name for name in PRODUCTS if name != "exact"])
 def test_gradients_are_those_of_torch(loss, activation, dtype, product):
     torch = pytest.importorskip("torch")
     net = random_network([5, 7, 4, 3], activation, seed=3, dtype=dtype, product=product)
