@@ -39,7 +39,7 @@ def diagnose(
     weights
         One of:
 
-        - an array: one weight, its units along axis 0 or as `axes` says;
+        - an array: one weight, its units along axis 0 or as `axes` says, and along no other axis;
         - a mapping from names to arrays. Of an array that `axes` does not name, every axis that units may lie along is
           judged and named: of two dimensions both; of three and more the first two if the others look like a receptive
           field (none longer than 16), the last two if the leading ones do, and every axis if both or neither do;
@@ -73,7 +73,7 @@ def diagnose(
     >>> import numpy as np
     >>> import symbreak as sb
     >>> print(sb.diagnose(np.full((4, 3), 0.5)))
-    error SB101 weight
+    error SB101 weight, axis 0
         all 4 units are equal: every weight is 0.5
         fix: draw the weight from a random initializer, such as HeNormal() or
              GlorotUniform()

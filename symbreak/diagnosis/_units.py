@@ -40,6 +40,22 @@ def unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(axis for axis in long if axis in kept)
 
 
+def name_unit_axes(shape: tuple[int, ...], axes: Axes) -> str:
+    """Name the axes that the units of a weight lie along.
+
+    Where the inputs are grouped, each output index stands for one unit of every group.
+
+    Examples
+    --------
+    >>> name_unit_axes((3, 3, 16, 32), Axes("hwio")), name_unit_axes((4, 2, 3, 3), Axes("iohw", groups=2))
+    ('axis 3', 'axis 1, group by group')
+    """
+    outputs = axes.dims("o")
+    several = "axis" if len(outputs) == 1 else "axes"
+    grouped = "" if axes.units(shape) == math.prod(shape[dim] for dim in outputs) else ", group by group"
+    return f"{several} {' and '.join(map(str, outputs))}{grouped}"
+
+
 def copies(array: Array, axes: Axes) -> Iterator[tuple[str, list[Array]]]:
     """Give each stacked copy of a weight: a name for it, and its units in parts, each (units, ...), in order.
 

@@ -11,7 +11,7 @@ from symbreak.reports import Report, fold_units
 
 from ._bits import Bits
 from ._ties import Ties, find_ties
-from ._units import copies, unit_axes
+from ._units import copies, name_unit_axes, unit_axes
 
 Array = npt.NDArray[Any]
 
@@ -28,7 +28,7 @@ def judge_weight(array: Array, where: str = "weight", axes: AxesLike = None, wor
         Of any shape; one without two dimensions, and a mask of booleans, are only looked at for values that are not
         finite.
     where
-        What to call it in the findings.
+        What to call it; the axis of the units is added to it in the findings.
     axes
         Its layout, such as ``"io"`` or ``"boi"``; by default the units lie along axis 0 and all else is incoming. Units
         are compared within each stacked copy, each group and each split.
@@ -51,18 +51,19 @@ def judge_weight(array: Array, where: str = "weight", axes: AxesLike = None, wor
     --------
     >>> import numpy as np
     >>> report = judge_weight(np.array([[1, 2], [3, 4], [1, 2]]), "fc1.weight")
-    >>> print(report.findings[0].message)
-    2 units have equal incoming weights: 0, 2
+    >>> print(report.findings[0].where, "-", report.findings[0].message)
+    fc1.weight, axis 0 - 2 units have equal incoming weights: 0, 2
     """
     layout = None if axes is None else Axes.of(axes, array.shape)
     if array.ndim < 2 or array.size == 0 or array.dtype == np.bool_:
         return _judge_values(array, where)
     blocks = [("", [array])] if layout is None else list(copies(array, layout))
+    along = "axis 0" if layout is None else name_unit_axes(array.shape, layout)
     findings: list[Finding] = []
     labels = []
     for name, parts in blocks:
         found = [find_ties(part, workers=workers) for part in parts]
-        findings += _judge_units(f"{where}{name}", parts, found, "incoming weights")
+        findings += _judge_units(f"{where}, {along}{name}", parts, found, "incoming weights")
         labels.append(_join(found).labels)
     partition = {where: np.stack(labels) if blocks[0][0] else labels[0]}
     return Report(tuple(findings), partition=partition, arrays=1)

@@ -23,9 +23,19 @@ def codes(report):
 def test_one_weight_has_its_units_along_axis_0_or_as_told():
     weight = np.tile(random(5, 1), (1, 4))
     assert codes(diagnose(weight)) == []
-    assert codes(diagnose(weight, axes="io")) == [("SB101", "weight")]
-    assert codes(diagnose(weight, axes=Axes("io"))) == [("SB101", "weight")]
+    assert codes(diagnose(weight, axes="io")) == [("SB101", "weight, axis 1")]
+    assert codes(diagnose(weight, axes=Axes("io"))) == [("SB101", "weight, axis 1")]
     assert diagnose(weight).partition["weight"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_bare_array_is_judged_along_one_axis_and_a_named_one_along_all_and_both_say_so():
+    weight = random(6, 5)
+    weight[4], weight[:, 3] = weight[1], weight[:, 2]
+    assert codes(diagnose(weight)) == [("SB102", "weight, axis 0")]
+    assert codes(diagnose({"a": weight})) == [("SB102", "a, axis 0"), ("SB102", "a, axis 1")]
+    weight[2, 0] = np.inf
+    assert codes(diagnose(weight.T)) == [("SB108", "weight, axis 0"), ("SB102", "weight, axis 0")]
+    assert list(diagnose(weight).partition) == ["weight"]
 
 
 @pytest.mark.parametrize("workers", [1, 2, None])
@@ -47,13 +57,16 @@ def test_named_arrays_are_judged_and_named_along_both_axes():
 
 def test_a_layout_settles_the_axis_of_a_named_array():
     kernel = np.tile(random(5, 1), (1, 4))
-    assert codes(diagnose({"a": kernel, "b": kernel}, axes={"a": "io"})) == [("SB101", "a"), ("SB101", "b, axis 1")]
+    assert codes(diagnose({"a": kernel, "b": kernel}, axes={"a": "io"})) == [
+        ("SB101", "a, axis 1"),
+        ("SB101", "b, axis 1"),
+    ]
     assert codes(diagnose({"a": kernel}, axes={"a": "oi"})) == []
 
 
 def test_arrays_of_other_libraries_are_taken_by_their_array_method():
     torch = pytest.importorskip("torch")
-    assert codes(diagnose(torch.ones(3, 2))) == [("SB101", "weight")]
+    assert codes(diagnose(torch.ones(3, 2))) == [("SB101", "weight, axis 0")]
     assert codes(diagnose({"a": torch.ones(3, 2)})) == [("SB101", "a")]
 
 
@@ -126,7 +139,7 @@ def test_a_file_that_cannot_be_read_is_reported_and_the_others_are_judged(models
 def test_a_file_is_judged_by_the_layout_of_its_arrays(models):
     np.savez(models / "a.npz", fc1=np.tile(random(5, 1), (1, 4)))
     assert codes(diagnose(models / "a.npz", axes={"fc1": "oi"})) == []
-    assert codes(diagnose(models / "a.npz", axes={"fc1": "io"})) == [("SB101", f"{models / 'a.npz'}: fc1")]
+    assert codes(diagnose(models / "a.npz", axes={"fc1": "io"})) == [("SB101", f"{models / 'a.npz'}: fc1, axis 1")]
 
 
 @pytest.mark.parametrize("name", ["missing.npz", "missing\x1b[31m.npz", "nul\0.npz"])

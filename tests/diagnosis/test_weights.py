@@ -157,6 +157,24 @@ def test_grouped_units_are_numbered_group_by_group():
     assert report.partition["weight"].tolist() == [0, 1, 2, 2]
 
 
+@pytest.mark.parametrize(
+    ("shape", "axes", "where"),
+    [
+        ((6, 4), None, "axis 0"),
+        ((6,), None, None),
+        ((6, 4), "oi", "axis 0"),
+        ((3, 3, 4, 6), "hwio", "axis 3"),
+        ((4, 2, 5), "ioo", "axes 1 and 2"),
+        ((6, 2, 3, 3), Axes("oihw", groups=2), "axis 0"),
+        ((4, 3, 3, 3), Axes("iohw", groups=2), "axis 1, group by group"),
+    ],
+)
+def test_findings_name_the_axes_that_were_judged_and_the_partition_the_weight(shape, axes, where):
+    report = judge_weight(np.ones(shape), "w", axes)
+    assert [finding.where for finding in report.findings] == ([] if where is None else [f"w, {where}"])
+    assert list(report.partition) == ([] if where is None else ["w"])
+
+
 def test_units_of_later_parts_keep_their_numbers():
     weight = random(6, 4)
     weight[1], weight[4], weight[5, 2] = 0, 0, np.nan
@@ -172,9 +190,9 @@ def test_stacked_copies_are_judged_each_by_itself():
     experts[0] = experts[2][::-1] + 1
     report = judge_weight(experts, "experts", "boi")
     assert [(f.code, f.where, f.groups) for f in report.findings] == [
-        ("SB102", "experts, copy 0", ((0, 3),)),
-        ("SB101", "experts, copy 1", ((0, 1, 2, 3),)),
-        ("SB102", "experts, copy 2", ((0, 3),)),
+        ("SB102", "experts, axis 1, copy 0", ((0, 3),)),
+        ("SB101", "experts, axis 1, copy 1", ((0, 1, 2, 3),)),
+        ("SB102", "experts, axis 1, copy 2", ((0, 3),)),
     ]
     assert report.partition["experts"].tolist() == [[0, 1, 2, 0], [0, 0, 0, 0], [0, 1, 2, 0]]
 
@@ -186,7 +204,7 @@ def test_equal_copies_tie_no_units():
 def test_copies_of_two_axes_are_named_by_both():
     weight = random(2, 2, 4, 5)
     weight[1, 0] = 1
-    assert [f.where for f in judge_weight(weight, "w", "bboi").findings] == ["w, copy (1, 0)"]
+    assert [f.where for f in judge_weight(weight, "w", "bboi").findings] == ["w, axis 2, copy (1, 0)"]
 
 
 def test_a_layout_that_does_not_fit_is_refused():
