@@ -64,9 +64,9 @@ def diagnose(
 
     Notes
     -----
-    Vectors (biases, norm scales), numbers, masks of booleans, and arrays of three and more dimensions of which only one
-    is longer than one, are only looked at for values that are not finite. An axis of one unit can't be tied. Units
-    that hold a NaN are equal to none, and 0.0 equals -0.0.
+    Vectors (biases, norm scales), numbers and masks of booleans are only looked at for values that are not finite. So
+    are named arrays and those of files with a single axis longer than one, such as a bias of shape (1, n), unless
+    `axes` names them. An axis of one unit can't be tied. Units that hold a NaN are equal to none, and 0.0 equals -0.0.
 
     Examples
     --------

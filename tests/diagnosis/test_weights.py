@@ -218,8 +218,8 @@ def test_a_layout_that_does_not_fit_is_refused():
         ((), ()),
         ((7,), ()),
         ((64, 32), (0, 1)),
-        ((1, 32), (1,)),
-        ((64, 1), (0,)),
+        ((1, 32), ()),
+        ((64, 1), ()),
         ((1, 1), ()),
         ((64, 32, 3), (0, 1)),
         ((3, 32, 64), (1, 2)),
@@ -264,9 +264,9 @@ def test_a_constant_array_is_one_finding_for_all_axes():
 
 
 def test_a_constant_array_with_one_axis_of_units_names_it():
-    (finding,) = judge_array(np.full((1, 5), 0.5), "a").findings
-    assert (finding.where, finding.groups) == ("a, axis 1", ((0, 1, 2, 3, 4),))
-    assert finding.message == "all 5 units are equal: every weight is 0.5"
+    (finding,) = judge_array(np.full((20, 1, 3, 3), 0.5), "a").findings
+    assert (finding.where, finding.groups) == ("a, axis 0", (tuple(range(20)),))
+    assert finding.message == "all 20 units are equal: every weight is 0.5"
 
 
 def test_masks_are_no_weights():
@@ -289,8 +289,16 @@ def test_values_that_are_not_finite_are_one_finding_for_all_axes(value):
     assert codes(constant) == ["SB108", "SB101"]
 
 
-def test_a_vector_in_disguise_is_no_weight():
-    assert codes(judge_array(np.ones((1, 64, 1, 1)), "scale")) == []
+@pytest.mark.parametrize("shape", [(1, 64), (64, 1), (1, 1, 64), (1, 64, 1, 1)])
+def test_a_vector_in_disguise_is_no_weight_unless_told(shape):
+    for value in (0, 1):
+        report = judge_array(np.full(shape, value), "bias")
+        assert (codes(report), dict(report.partition), report.arrays) == ([], {}, 1)
+    told = judge_weight(np.ones(shape).reshape(64, 1), "w", "oi")
+    assert codes(told) == ["SB101"]
+
+
+def test_a_vector_in_disguise_is_looked_at_for_values_that_are_not_finite():
     bad = np.ones((1, 64, 1, 1))
     bad[0, 5] = np.nan
     assert judge_array(bad, "scale").findings[0].message == "1 of 64 values are not finite: 5"
