@@ -64,9 +64,17 @@ def diagnose(
 
     Notes
     -----
-    Vectors (biases, norm scales), numbers and masks of booleans are only looked at for values that are not finite. So
-    are named arrays and those of files with a single axis longer than one, such as a bias of shape (1, n), unless
-    `axes` names them. An axis of one unit can't be tied. Units that hold a NaN are equal to none, and 0.0 equals -0.0.
+    Vectors (biases, norm scales), numbers and masks of booleans are only looked at for values that are not finite. An
+    axis of one unit can't be tied. Units that hold a NaN are equal to none, and 0.0 equals -0.0.
+
+    Of named arrays and files, unless `axes` names them, these too are only looked at for values that are not finite:
+
+    - arrays with a single axis longer than one, such as a bias of shape (1, n);
+    - 64-bit integers: ids, positions, counters;
+    - optimizer state: names whose last component is what PyTorch's optimizers call it, such as ``exp_avg``,
+      ``exp_avg_sq`` or ``momentum_buffer``, and below ``state`` also ``sum``, ``ax`` or ``prev``.
+
+    Of an additive mask, a float array whose every value is 0 or -inf with at least one of each, nothing is said.
 
     Examples
     --------
@@ -155,7 +163,7 @@ def _judge_in_memory(array: Array, name: str, axes: Layouts, workers: int | None
 
 def _judge_named(array: Array, name: str, where: str, axes: Layouts, workers: int | None) -> Report:
     if axes.get(name) is None:
-        return judge_array(array, where, workers)
+        return judge_array(array, where, workers, name)
     try:
         return judge_weight(array, where, axes[name], workers)
     except ValueError as error:

@@ -10,13 +10,13 @@ from symbreak.findings import Finding
 from symbreak.reports import Report, fold_units
 
 from ._bits import Bits
+from ._others import SLAB, is_additive_mask, is_index, is_optimizer_state
 from ._ties import Ties, find_ties
 from ._units import copies, name_unit_axes, unit_axes
 
 Array = npt.NDArray[Any]
 
 CLASSES = 8  # classes of equal units in a message before it is cut short
-SLAB = 1 << 18  # elements looked at together for values that are not finite
 
 
 def judge_weight(array: Array, where: str = "weight", axes: AxesLike = None, workers: int | None = None) -> Report:
@@ -69,17 +69,20 @@ def judge_weight(array: Array, where: str = "weight", axes: AxesLike = None, wor
     return Report(tuple(findings), partition=partition, arrays=1)
 
 
-def judge_array(array: Array, where: str, workers: int | None = None) -> Report:
+def judge_array(array: Array, where: str, workers: int | None = None, name: str | None = None) -> Report:
     """Judge an array of which only the shape is known, along every axis that units may lie along.
 
     Parameters
     ----------
     array
-        Of any shape. Vectors, and masks of booleans, are only looked at for values that are not finite.
+        Of any shape. Vectors, masks of booleans, 64-bit integers and optimizer state are only looked at for values that
+        are not finite. Of a mask of 0 and -inf nothing is said.
     where
         What to call it in the findings; the axis is added to it.
     workers
         Threads to use; None is one for each processor where the array is large enough.
+    name
+        Its name in the file, by which optimizer state is told; by default `where`.
 
     Returns
     -------
@@ -92,12 +95,15 @@ def judge_array(array: Array, where: str, workers: int | None = None) -> Report:
     Examples
     --------
     >>> import numpy as np
-    >>> report = judge_array(np.array([[1, 2, 1], [3, 4, 3]]), "a")
+    >>> report = judge_array(np.array([[1.0, 2.0, 1.0], [3.0, 4.0, 3.0]]), "a")
     >>> print(report.findings[0].where, "-", report.findings[0].message)
     a, axis 1 - 2 units have equal weights: 0, 2
     """
+    if is_additive_mask(array):
+        return Report(arrays=1)
     axes = unit_axes(array.shape)
-    if array.dtype == np.bool_ or array.size == 0 or not axes:
+    other = array.dtype == np.bool_ or is_index(array) or is_optimizer_state(where if name is None else name)
+    if other or not axes or array.size == 0:
         return _judge_values(array, where)
     found = {axis: find_ties(array, axis, workers) for axis in axes}
     partition = {f"{where}, axis {axis}": ties.labels for axis, ties in found.items()}

@@ -64,6 +64,67 @@ def test_a_layout_settles_the_axis_of_a_named_array():
     assert codes(diagnose({"a": kernel}, axes={"a": "oi"})) == []
 
 
+OPTIMIZERS = {
+    "Adadelta": {"lr": 0.1},
+    "Adagrad": {},
+    "Adam": {"amsgrad": True},
+    "AdamW": {},
+    "Adamax": {},
+    "Adafactor": {},
+    "ASGD": {},
+    "LBFGS": {},
+    "Muon": {},
+    "NAdam": {},
+    "RAdam": {},
+    "RMSprop": {"momentum": 0.9, "centered": True},
+    "Rprop": {},
+    "SGD": {"lr": 0.1, "momentum": 0.9},
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_state_is_not_judged_for_ties(tmp_path, name):
+    torch = pytest.importorskip("torch")
+    weight = torch.nn.Parameter(torch.zeros(6, 5))
+    optimizer = getattr(torch.optim, name)([weight], **OPTIMIZERS[name])
+    for _ in range(2):  # LBFGS has a history from the second step on
+
+        def loss():
+            optimizer.zero_grad()
+            value = ((weight - 1) ** 2).sum()
+            value.backward()
+            return value
+
+        optimizer.step(loss)
+    torch.save({"optimizer": optimizer.state_dict()}, tmp_path / "o.pt")
+    report = diagnose(tmp_path / "o.pt")
+    assert report.arrays > 0
+    assert (codes(report), dict(report.partition), report.skipped) == ([], {}, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("exp_avg", True),
+        ("state.fc1.weight.exp_avg_sq", True),
+        ("optimizer/momentum_buffer", True),
+        ("state.0.sum", True),
+        ("old_dirs.3", True),
+        ("fc.sum", False),
+        ("exp_avg.weight", False),
+        ("fc1.weight_exp_avg", False),
+        ("state.weight", False),
+        ("3", False),
+    ],
+)
+def test_optimizer_state_goes_by_the_last_component_of_its_name(name, state):
+    ones = np.ones((6, 5))
+    assert codes(diagnose({name: ones})) == ([] if state else [("SB101", name)])
+    ones[2, 3] = np.nan
+    assert codes(diagnose({name: ones}))[0] == ("SB108", name if state else f"{name}, axis 0")
+    assert codes(diagnose({name: np.ones((6, 5))}, axes={name: "oi"})) == [("SB101", f"{name}, axis 0")]
+
+
 def test_arrays_of_other_libraries_are_taken_by_their_array_method():
     torch = pytest.importorskip("torch")
     assert codes(diagnose(torch.ones(3, 2))) == [("SB101", "weight, axis 0")]

@@ -274,6 +274,53 @@ def test_masks_are_no_weights():
     assert judge_array(np.ones((6, 5), bool), "mask").partition == {}
 
 
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [("int64", []), ("uint64", []), (">i8", []), ("int32", ["SB101"]), ("int8", ["SB101"]), ("float64", ["SB101"])],
+)
+def test_64_bit_integers_are_indices_and_no_weights_unless_told(dtype, expected):
+    ones = np.ones((6, 5), dtype)
+    assert codes(judge_array(ones, "ids")) == expected
+    assert bool(judge_array(ones, "ids").partition) == bool(expected)
+    assert codes(judge_weight(ones)) == ["SB101"]
+
+
+FLOATS = [np.float16, np.float32, np.float64, np.longdouble, ml_dtypes.bfloat16, ml_dtypes.float8_e5m2, ">f4"]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(7,), (5, 5), (1, 1, 5, 5), (600, 600)])
+def test_a_mask_of_0_and_minus_infinity_is_no_weight(dtype, shape):
+    mask = np.triu(np.full(shape, -np.inf), 1).astype(dtype)
+    for array in (mask, mask.T, np.where(mask == 0, dtype_of(dtype).type(-0.0), mask)):
+        report = judge_array(array, "mask")
+        assert (codes(report), dict(report.partition), report.arrays) == ([], {}, 1)
+    assert "SB108" in codes(judge_weight(mask))
+
+
+def dtype_of(dtype):
+    return np.dtype(dtype)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1, -1e300, 5e-324])
+def test_one_other_value_makes_an_additive_mask_an_array_like_others(value):
+    mask = np.tril(np.full((600, 600), -np.inf), -1)
+    mask[-1, -1] = value
+    assert "SB108" in codes(judge_array(mask, "mask"))
+
+
+def test_minus_infinity_alone_is_no_additive_mask():
+    assert codes(judge_array(np.full((6, 5), -np.inf), "w")) == ["SB108", "SB101"]
+
+
+def test_zeros_alone_are_no_additive_mask():
+    assert codes(judge_array(np.zeros((6, 5)), "w")) == ["SB101"]
+
+
+def test_a_complex_array_is_no_additive_mask():
+    assert codes(judge_array(np.array([0, complex(-np.inf, 1)]), "w")) == ["SB108"]
+
+
 def test_an_array_of_equal_rows_is_constant_along_one_axis_only():
     (finding,) = judge_array(np.tile(ROW, (6, 1)), "a").findings
     assert (finding.code, finding.where) == ("SB101", "a, axis 0")
