@@ -39,7 +39,7 @@ def diagnose(
     weights
         One of:
 
-        - an array: one weight, its units along axis 0 or as `axes` says;
+        - an array: one weight, its units along axis 0 or as `axes` says, and along no other axis;
         - a mapping from names to arrays. Of an array that `axes` does not name, every axis that units may lie along is
           judged and named: of two dimensions both; of three and more the first two if the others look like a receptive
           field (none longer than 16), the last two if the leading ones do, and every axis if both or neither do;
@@ -64,16 +64,24 @@ def diagnose(
 
     Notes
     -----
-    Vectors (biases, norm scales), numbers, masks of booleans, and arrays of three and more dimensions of which only one
-    is longer than one, are only looked at for values that are not finite. An axis of one unit can't be tied. Units
-    that hold a NaN are equal to none, and 0.0 equals -0.0.
+    Vectors (biases, norm scales), numbers and masks of booleans are only looked at for values that are not finite. An
+    axis of one unit can't be tied. Units that hold a NaN are equal to none, and 0.0 equals -0.0.
+
+    Of named arrays and files, unless `axes` names them, these too are only looked at for values that are not finite:
+
+    - arrays with a single axis longer than one, such as a bias of shape (1, n);
+    - 64-bit integers: ids, positions, counters;
+    - optimizer state: names whose last component is what PyTorch's optimizers call it, such as ``exp_avg``,
+      ``exp_avg_sq`` or ``momentum_buffer``, and below ``state`` also ``sum``, ``ax`` or ``prev``.
+
+    Of an additive mask, a float array whose every value is 0 or -inf with at least one of each, nothing is said.
 
     Examples
     --------
     >>> import numpy as np
     >>> import symbreak as sb
     >>> print(sb.diagnose(np.full((4, 3), 0.5)))
-    error SB101 weight
+    error SB101 weight, axis 0
         all 4 units are equal: every weight is 0.5
         fix: draw the weight from a random initializer, such as HeNormal() or
              GlorotUniform()
@@ -155,7 +163,7 @@ def _judge_in_memory(array: Array, name: str, axes: Layouts, workers: int | None
 
 def _judge_named(array: Array, name: str, where: str, axes: Layouts, workers: int | None) -> Report:
     if axes.get(name) is None:
-        return judge_array(array, where, workers)
+        return judge_array(array, where, workers, name)
     try:
         return judge_weight(array, where, axes[name], workers)
     except ValueError as error:

@@ -15,4 +15,13 @@ from ._units import unit_axes as unit_axes
 from ._weights import judge_array as judge_array
 from ._weights import judge_weight as judge_weight
 
-__all__ = ["NotNumbers", "Ties", "find_ties", "judge_array", "judge_weight", "unit_axes"]
+__all__ = [
+    "NotNumbers",
+    "Ties",
+    "find_ties",
+    "is_optimizer_state",
+    "judge_array",
+    "judge_values",
+    "judge_weight",
+    "unit_axes",
+]

@@ -20,15 +20,18 @@ def unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
 
     Two dimensions: both. Three and more: the first two if the others look like a receptive field (none is longer than
     16), the last two if the leading ones do, and every axis if both or neither do. Axes of one unit are left out. An
-    array of one dimension is no weight; nor is one of three and more with a single axis that is longer than one.
+    array with a single axis that is longer than one is a vector, whatever its dimensions: a bias may be saved as
+    (1, n). It has no axis of units.
 
     Examples
     --------
     >>> unit_axes((64, 32)), unit_axes((64, 32, 3, 3)), unit_axes((3, 3, 32, 64)), unit_axes((64, 12, 64))
     ((0, 1), (0, 1), (2, 3), (0, 1, 2))
+    >>> unit_axes((64,)), unit_axes((1, 64)), unit_axes((64, 1)), unit_axes((1, 64, 1, 1))
+    ((), (), (), ())
     """
     long = tuple(axis for axis, length in enumerate(shape) if length > 1)
-    if len(shape) < 2 or (len(shape) > 2 and len(long) < 2):
+    if len(long) < 2:
         return ()
     if len(shape) == 2:
         return long
@@ -38,6 +41,22 @@ def unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
         return long
     kept = (0, 1) if trailing else (last, last + 1)
     return tuple(axis for axis in long if axis in kept)
+
+
+def name_unit_axes(shape: tuple[int, ...], axes: Axes) -> str:
+    """Name the axes that the units of a weight lie along.
+
+    Where the inputs are grouped, each output index stands for one unit of every group.
+
+    Examples
+    --------
+    >>> name_unit_axes((3, 3, 16, 32), Axes("hwio")), name_unit_axes((4, 2, 3, 3), Axes("iohw", groups=2))
+    ('axis 3', 'axis 1, group by group')
+    """
+    outputs = axes.dims("o")
+    several = "axis" if len(outputs) == 1 else "axes"
+    grouped = "" if axes.units(shape) == math.prod(shape[dim] for dim in outputs) else ", group by group"
+    return f"{several} {' and '.join(map(str, outputs))}{grouped}"
 
 
 def copies(array: Array, axes: Axes) -> Iterator[tuple[str, list[Array]]]:

@@ -10,13 +10,13 @@ from symbreak.findings import Finding
 from symbreak.reports import Report, fold_units
 
 from ._bits import Bits
+from ._others import SLAB, is_additive_mask, is_index, is_optimizer_state
 from ._ties import Ties, find_ties
-from ._units import copies, unit_axes
+from ._units import copies, name_unit_axes, unit_axes
 
 Array = npt.NDArray[Any]
 
 CLASSES = 8  # classes of equal units in a message before it is cut short
-SLAB = 1 << 18  # elements looked at together for values that are not finite
 
 
 def judge_weight(array: Array, where: str = "weight", axes: AxesLike = None, workers: int | None = None) -> Report:
@@ -28,7 +28,7 @@ def judge_weight(array: Array, where: str = "weight", axes: AxesLike = None, wor
         Of any shape; one without two dimensions, and a mask of booleans, are only looked at for values that are not
         finite.
     where
-        What to call it in the findings.
+        What to call it; the axis of the units is added to it in the findings.
     axes
         Its layout, such as ``"io"`` or ``"boi"``; by default the units lie along axis 0 and all else is incoming. Units
         are compared within each stacked copy, each group and each split.
@@ -51,34 +51,38 @@ def judge_weight(array: Array, where: str = "weight", axes: AxesLike = None, wor
     --------
     >>> import numpy as np
     >>> report = judge_weight(np.array([[1, 2], [3, 4], [1, 2]]), "fc1.weight")
-    >>> print(report.findings[0].message)
-    2 units have equal incoming weights: 0, 2
+    >>> print(report.findings[0].where, "-", report.findings[0].message)
+    fc1.weight, axis 0 - 2 units have equal incoming weights: 0, 2
     """
     layout = None if axes is None else Axes.of(axes, array.shape)
     if array.ndim < 2 or array.size == 0 or array.dtype == np.bool_:
         return _judge_values(array, where)
     blocks = [("", [array])] if layout is None else list(copies(array, layout))
+    along = "axis 0" if layout is None else name_unit_axes(array.shape, layout)
     findings: list[Finding] = []
     labels = []
     for name, parts in blocks:
         found = [find_ties(part, workers=workers) for part in parts]
-        findings += _judge_units(f"{where}{name}", parts, found, "incoming weights")
+        findings += _judge_units(f"{where}, {along}{name}", parts, found, "incoming weights")
         labels.append(_join(found).labels)
     partition = {where: np.stack(labels) if blocks[0][0] else labels[0]}
     return Report(tuple(findings), partition=partition, arrays=1)
 
 
-def judge_array(array: Array, where: str, workers: int | None = None) -> Report:
+def judge_array(array: Array, where: str, workers: int | None = None, name: str | None = None) -> Report:
     """Judge an array of which only the shape is known, along every axis that units may lie along.
 
     Parameters
     ----------
     array
-        Of any shape. Vectors, and masks of booleans, are only looked at for values that are not finite.
+        Of any shape. Vectors, masks of booleans, 64-bit integers and optimizer state are only looked at for values that
+        are not finite. Of a mask of 0 and -inf nothing is said.
     where
         What to call it in the findings; the axis is added to it.
     workers
         Threads to use; None is one for each processor where the array is large enough.
+    name
+        Its name in the file, by which optimizer state is told; by default `where`.
 
     Returns
     -------
@@ -91,12 +95,15 @@ def judge_array(array: Array, where: str, workers: int | None = None) -> Report:
     Examples
     --------
     >>> import numpy as np
-    >>> report = judge_array(np.array([[1, 2, 1], [3, 4, 3]]), "a")
+    >>> report = judge_array(np.array([[1.0, 2.0, 1.0], [3.0, 4.0, 3.0]]), "a")
     >>> print(report.findings[0].where, "-", report.findings[0].message)
     a, axis 1 - 2 units have equal weights: 0, 2
     """
+    if is_additive_mask(array):
+        return Report(arrays=1)
     axes = unit_axes(array.shape)
-    if array.dtype == np.bool_ or array.size == 0 or not axes:
+    other = array.dtype == np.bool_ or is_index(array) or is_optimizer_state(where if name is None else name)
+    if other or not axes or array.size == 0:
         return _judge_values(array, where)
     found = {axis: find_ties(array, axis, workers) for axis in axes}
     partition = {f"{where}, axis {axis}": ties.labels for axis, ties in found.items()}

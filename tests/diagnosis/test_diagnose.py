@@ -23,9 +23,19 @@ def codes(report):
 def test_one_weight_has_its_units_along_axis_0_or_as_told():
     weight = np.tile(random(5, 1), (1, 4))
     assert codes(diagnose(weight)) == []
-    assert codes(diagnose(weight, axes="io")) == [("SB101", "weight")]
-    assert codes(diagnose(weight, axes=Axes("io"))) == [("SB101", "weight")]
+    assert codes(diagnose(weight, axes="io")) == [("SB101", "weight, axis 1")]
+    assert codes(diagnose(weight, axes=Axes("io"))) == [("SB101", "weight, axis 1")]
     assert diagnose(weight).partition["weight"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_bare_array_is_judged_along_one_axis_and_a_named_one_along_all_and_both_say_so():
+    weight = random(6, 5)
+    weight[4], weight[:, 3] = weight[1], weight[:, 2]
+    assert codes(diagnose(weight)) == [("SB102", "weight, axis 0")]
+    assert codes(diagnose({"a": weight})) == [("SB102", "a, axis 0"), ("SB102", "a, axis 1")]
+    weight[2, 0] = np.inf
+    assert codes(diagnose(weight.T)) == [("SB108", "weight, axis 0"), ("SB102", "weight, axis 0")]
+    assert list(diagnose(weight).partition) == ["weight"]
 
 
 @pytest.mark.parametrize("workers", [1, 2, None])
@@ -47,13 +57,77 @@ def test_named_arrays_are_judged_and_named_along_both_axes():
 
 def test_a_layout_settles_the_axis_of_a_named_array():
     kernel = np.tile(random(5, 1), (1, 4))
-    assert codes(diagnose({"a": kernel, "b": kernel}, axes={"a": "io"})) == [("SB101", "a"), ("SB101", "b, axis 1")]
+    assert codes(diagnose({"a": kernel, "b": kernel}, axes={"a": "io"})) == [
+        ("SB101", "a, axis 1"),
+        ("SB101", "b, axis 1"),
+    ]
     assert codes(diagnose({"a": kernel}, axes={"a": "oi"})) == []
+
+
+OPTIMIZERS = {
+    "Adadelta": {"lr": 0.1},
+    "Adagrad": {},
+    "Adam": {"amsgrad": True},
+    "AdamW": {},
+    "Adamax": {},
+    "Adafactor": {},
+    "ASGD": {},
+    "LBFGS": {},
+    "Muon": {},
+    "NAdam": {},
+    "RAdam": {},
+    "RMSprop": {"momentum": 0.9, "centered": True},
+    "Rprop": {},
+    "SGD": {"lr": 0.1, "momentum": 0.9},
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_state_is_not_judged_for_ties(tmp_path, name):
+    torch = pytest.importorskip("torch")
+    weight = torch.nn.Parameter(torch.zeros(6, 5))
+    optimizer = getattr(torch.optim, name)([weight], **OPTIMIZERS[name])
+    for _ in range(2):  # LBFGS has a history from the second step on
+
+        def loss():
+            optimizer.zero_grad()
+            value = ((weight - 1) ** 2).sum()
+            value.backward()
+            return value
+
+        optimizer.step(loss)
+    torch.save({"optimizer": optimizer.state_dict()}, tmp_path / "o.pt")
+    report = diagnose(tmp_path / "o.pt")
+    assert report.arrays > 0
+    assert (codes(report), dict(report.partition), report.skipped) == ([], {}, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("exp_avg", True),
+        ("state.fc1.weight.exp_avg_sq", True),
+        ("optimizer/momentum_buffer", True),
+        ("state.0.sum", True),
+        ("old_dirs.3", True),
+        ("fc.sum", False),
+        ("exp_avg.weight", False),
+        ("fc1.weight_exp_avg", False),
+        ("state.weight", False),
+        ("3", False),
+    ],
+)
+def test_optimizer_state_goes_by_the_last_component_of_its_name(name, state):
+    ones = np.ones((6, 5))
+    assert codes(diagnose({name: ones})) == ([] if state else [("SB101", name)])
+    ones[2, 3] = np.nan
+    assert codes(diagnose({name: ones}))[0] == ("SB108", name if state else f"{name}, axis 0")
+    assert codes(diagnose({name: np.ones((6, 5))}, axes={name: "oi"})) == [("SB101", f"{name}, axis 0")]
 
 
 def test_arrays_of_other_libraries_are_taken_by_their_array_method():
     torch = pytest.importorskip("torch")
-    assert codes(diagnose(torch.ones(3, 2))) == [("SB101", "weight")]
+    assert codes(diagnose(torch.ones(3, 2))) == [("SB101", "weight, axis 0")]
     assert codes(diagnose({"a": torch.ones(3, 2)})) == [("SB101", "a")]
 
 
@@ -126,7 +200,7 @@ def test_a_file_that_cannot_be_read_is_reported_and_the_others_are_judged(models
 def test_a_file_is_judged_by_the_layout_of_its_arrays(models):
     np.savez(models / "a.npz", fc1=np.tile(random(5, 1), (1, 4)))
     assert codes(diagnose(models / "a.npz", axes={"fc1": "oi"})) == []
-    assert codes(diagnose(models / "a.npz", axes={"fc1": "io"})) == [("SB101", f"{models / 'a.npz'}: fc1")]
+    assert codes(diagnose(models / "a.npz", axes={"fc1": "io"})) == [("SB101", f"{models / 'a.npz'}: fc1, axis 1")]
 
 
 @pytest.mark.parametrize("name", ["missing.npz", "missing\x1b[31m.npz", "nul\0.npz"])

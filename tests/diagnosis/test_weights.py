@@ -159,6 +159,24 @@ def test_grouped_units_are_numbered_group_by_group():
     assert report.partition["weight"].tolist() == [0, 1, 2, 2]
 
 
+@pytest.mark.parametrize(
+    ("shape", "axes", "where"),
+    [
+        ((6, 4), None, "axis 0"),
+        ((6,), None, None),
+        ((6, 4), "oi", "axis 0"),
+        ((3, 3, 4, 6), "hwio", "axis 3"),
+        ((4, 2, 5), "ioo", "axes 1 and 2"),
+        ((6, 2, 3, 3), Axes("oihw", groups=2), "axis 0"),
+        ((4, 3, 3, 3), Axes("iohw", groups=2), "axis 1, group by group"),
+    ],
+)
+def test_findings_name_the_axes_that_were_judged_and_the_partition_the_weight(shape, axes, where):
+    report = judge_weight(np.ones(shape), "w", axes)
+    assert [finding.where for finding in report.findings] == ([] if where is None else [f"w, {where}"])
+    assert list(report.partition) == ([] if where is None else ["w"])
+
+
 def test_units_of_later_parts_keep_their_numbers():
     weight = random(6, 4)
     weight[1], weight[4], weight[5, 2] = 0, 0, np.nan
@@ -174,9 +192,9 @@ def test_stacked_copies_are_judged_each_by_itself():
     experts[0] = experts[2][::-1] + 1
     report = judge_weight(experts, "experts", "boi")
     assert [(f.code, f.where, f.groups) for f in report.findings] == [
-        ("SB102", "experts, copy 0", ((0, 3),)),
-        ("SB101", "experts, copy 1", ((0, 1, 2, 3),)),
-        ("SB102", "experts, copy 2", ((0, 3),)),
+        ("SB102", "experts, axis 1, copy 0", ((0, 3),)),
+        ("SB101", "experts, axis 1, copy 1", ((0, 1, 2, 3),)),
+        ("SB102", "experts, axis 1, copy 2", ((0, 3),)),
     ]
     assert report.partition["experts"].tolist() == [[0, 1, 2, 0], [0, 0, 0, 0], [0, 1, 2, 0]]
 
@@ -188,7 +206,7 @@ def test_equal_copies_tie_no_units():
 def test_copies_of_two_axes_are_named_by_both():
     weight = random(2, 2, 4, 5)
     weight[1, 0] = 1
-    assert [f.where for f in judge_weight(weight, "w", "bboi").findings] == ["w, copy (1, 0)"]
+    assert [f.where for f in judge_weight(weight, "w", "bboi").findings] == ["w, axis 2, copy (1, 0)"]
 
 
 def test_a_layout_that_does_not_fit_is_refused():
@@ -202,8 +220,8 @@ def test_a_layout_that_does_not_fit_is_refused():
         ((), ()),
         ((7,), ()),
         ((64, 32), (0, 1)),
-        ((1, 32), (1,)),
-        ((64, 1), (0,)),
+        ((1, 32), ()),
+        ((64, 1), ()),
         ((1, 1), ()),
         ((64, 32, 3), (0, 1)),
         ((3, 32, 64), (1, 2)),
@@ -248,14 +266,61 @@ def test_a_constant_array_is_one_finding_for_all_axes():
 
 
 def test_a_constant_array_with_one_axis_of_units_names_it():
-    (finding,) = judge_array(np.full((1, 5), 0.5), "a").findings
-    assert (finding.where, finding.groups) == ("a, axis 1", ((0, 1, 2, 3, 4),))
-    assert finding.message == "all 5 units are equal: every weight is 0.5"
+    (finding,) = judge_array(np.full((20, 1, 3, 3), 0.5), "a").findings
+    assert (finding.where, finding.groups) == ("a, axis 0", (tuple(range(20)),))
+    assert finding.message == "all 20 units are equal: every weight is 0.5"
 
 
 def test_masks_are_no_weights():
     assert codes(judge_array(np.ones((6, 5), bool), "mask")) == []
     assert judge_array(np.ones((6, 5), bool), "mask").partition == {}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [("int64", []), ("uint64", []), (">i8", []), ("int32", ["SB101"]), ("int8", ["SB101"]), ("float64", ["SB101"])],
+)
+def test_64_bit_integers_are_indices_and_no_weights_unless_told(dtype, expected):
+    ones = np.ones((6, 5), dtype)
+    assert codes(judge_array(ones, "ids")) == expected
+    assert bool(judge_array(ones, "ids").partition) == bool(expected)
+    assert codes(judge_weight(ones)) == ["SB101"]
+
+
+FLOATS = [np.float16, np.float32, np.float64, np.longdouble, ml_dtypes.bfloat16, ml_dtypes.float8_e5m2, ">f4"]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(7,), (5, 5), (1, 1, 5, 5), (600, 600)])
+def test_a_mask_of_0_and_minus_infinity_is_no_weight(dtype, shape):
+    mask = np.triu(np.full(shape, -np.inf), 1).astype(dtype)
+    for array in (mask, mask.T, np.where(mask == 0, dtype_of(dtype).type(-0.0), mask)):
+        report = judge_array(array, "mask")
+        assert (codes(report), dict(report.partition), report.arrays) == ([], {}, 1)
+    assert "SB108" in codes(judge_weight(mask))
+
+
+def dtype_of(dtype):
+    return np.dtype(dtype)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1, -1e300, 5e-324])
+def test_one_other_value_makes_an_additive_mask_an_array_like_others(value):
+    mask = np.tril(np.full((600, 600), -np.inf), -1)
+    mask[-1, -1] = value
+    assert "SB108" in codes(judge_array(mask, "mask"))
+
+
+def test_minus_infinity_alone_is_no_additive_mask():
+    assert codes(judge_array(np.full((6, 5), -np.inf), "w")) == ["SB108", "SB101"]
+
+
+def test_zeros_alone_are_no_additive_mask():
+    assert codes(judge_array(np.zeros((6, 5)), "w")) == ["SB101"]
+
+
+def test_a_complex_array_is_no_additive_mask():
+    assert codes(judge_array(np.array([0, complex(-np.inf, 1)]), "w")) == ["SB108"]
 
 
 def test_an_array_of_equal_rows_is_constant_along_one_axis_only():
@@ -273,8 +338,16 @@ def test_values_that_are_not_finite_are_one_finding_for_all_axes(value):
     assert codes(constant) == ["SB108", "SB101"]
 
 
-def test_a_vector_in_disguise_is_no_weight():
-    assert codes(judge_array(np.ones((1, 64, 1, 1)), "scale")) == []
+@pytest.mark.parametrize("shape", [(1, 64), (64, 1), (1, 1, 64), (1, 64, 1, 1)])
+def test_a_vector_in_disguise_is_no_weight_unless_told(shape):
+    for value in (0, 1):
+        report = judge_array(np.full(shape, value), "bias")
+        assert (codes(report), dict(report.partition), report.arrays) == ([], {}, 1)
+    told = judge_weight(np.ones(shape).reshape(64, 1), "w", "oi")
+    assert codes(told) == ["SB101"]
+
+
+def test_a_vector_in_disguise_is_looked_at_for_values_that_are_not_finite():
     bad = np.ones((1, 64, 1, 1))
     bad[0, 5] = np.nan
     assert judge_array(bad, "scale").findings[0].message == "1 of 64 values are not finite: 5"

@@ -1,0 +1,62 @@
+"""What checkpoints hold beside weights: indices, masks and optimizer state, whose equal slices tie no units."""
+
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._bits import Bits
+
+Array = npt.NDArray[Any]
+
+SLAB = 1 << 18  # elements looked at together
+
+# What PyTorch 2.13 calls the tensors in an optimizer's state, `state[...]` in the modules of torch.optim: Adam, AdamW,
+# NAdam, RAdam, Adamax, SGD, Muon, RMSprop, Adadelta, Adafactor, ASGD, Rprop and LBFGS.
+MOMENTS = frozenset(
+    {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg", "acc_delta", "grad_avg"}
+    | {"row_var", "col_var", "step", "step_size", "mu_product", "prev_flat_grad", "old_dirs", "old_stps"}
+)
+# Adagrad, ASGD, Rprop and LBFGS also use words that a weight may bear: they count only below PyTorch's own "state".
+BELOW_STATE = frozenset({"sum", "ax", "prev", "eta", "mu", "variance", "d", "t", "al", "ro"})
+
+
+def is_optimizer_state(name: str) -> bool:
+    """Whether the last component of a name, or the last but numbers, is what PyTorch's optimizers call their state.
+
+    Examples
+    --------
+    >>> is_optimizer_state("optimizer.state.0.exp_avg"), is_optimizer_state("state.3.sum"), is_optimizer_state("fc.sum")
+    (True, True, False)
+    """
+    *parents, last = re.split(r"[./]", name)
+    while last.isdecimal() and parents:  # an item of a list, such as old_dirs.0
+        *parents, last = parents
+    return last in MOMENTS or (last in BELOW_STATE and "state" in parents)
+
+
+def is_index(array: Array) -> bool:
+    """Whether the elements are 64-bit integers: ids, positions, counters. Quantized weights have 32 bits or fewer."""
+    return array.dtype.kind in "iu" and array.dtype.itemsize == 8
+
+
+def is_additive_mask(array: Array) -> bool:
+    """Whether every value is 0 or -inf, with at least one of each: a mask that is added to scores.
+
+    Examples
+    --------
+    >>> is_additive_mask(np.triu(np.full((3, 3), -np.inf), 1)), is_additive_mask(np.array([0, -np.inf, np.nan]))
+    (True, False)
+    """
+    if array.dtype.kind == "c" or Bits(array.dtype).always_finite:
+        return False
+    seen_zero = seen_infinite = False
+    with np.errstate(all="ignore"):
+        for low in range(0, array.size, SLAB):
+            values = array.flat[low : low + SLAB]
+            zero, infinite = values == 0, np.isinf(values) & (values < 0)
+            if not (zero | infinite).all():
+                return False
+            seen_zero, seen_infinite = seen_zero or bool(zero.any()), seen_infinite or bool(infinite.any())
+    return seen_zero and seen_infinite
