@@ -70,11 +70,14 @@ def _read_labels(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> 
 
 
 def _mse(y: Array, t: Array) -> Any:
+    if y.dtype == object:
+        return ((y - t) * (y - t)).sum() * Fraction(1, y.size)
     return np.square(y - t).mean(axis=(0, 1))
 
 
 def _mse_gradient(y: Array, t: Array) -> Array:
-    return np.asarray((y - t) * (2 / (y.shape[0] * y.shape[1])))
+    size = y.shape[0] * y.shape[1]
+    return np.asarray((y - t) * (Fraction(2, size) if y.dtype == object else 2 / size))
 
 
 def _log_softmax(y: Array) -> Array:
@@ -90,16 +93,6 @@ def _cross_entropy_gradient(y: Array, t: Array) -> Array:
     g = np.exp(_log_softmax(y))
     g[np.arange(len(t)), t] -= 1
     return g / len(t)
-
-
-def _mse(y: Array, t: Array) -> Any:
-    if y.dtype == object:
-        return ((y - t) * (y - t)).sum() * Fraction(1, y.size)
-    return np.square(y - t).mean()
-
-
-def _mse_gradient(y: Array, t: Array) -> Array:
-    return (y - t) * (Fraction(2, y.size) if y.dtype == object else 2 / y.size)
 
 
 def _margin(y: Array, t: Array) -> Array:
