@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from symbreak.axes import Axes
 from symbreak.diagnosis import NotNumbers, judge_array, judge_weight
-from symbreak.errors import SymbreakError
+from symbreak.errors import BadCheckpoint, SymbreakError
 from symbreak.findings import Finding
 from symbreak.reports import Report, Skipped, visible
 
@@ -107,8 +107,11 @@ def diagnose_path(
     axes: Layouts | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    seen: set[Path] | None = None,
 ) -> Report:
     """Judge every checkpoint that a path leads to; `progress` is told of each array.
+
+    Files in `seen` are left out, and those judged are added to it: a file is reported once, by whatever paths.
 
     See Also
     --------
@@ -122,6 +125,9 @@ def diagnose_path(
         return _unread(os.fspath(path), error)
     if not files:
         return _unread(os.fspath(path), "there is no checkpoint in this folder")
+    if seen is not None:
+        files = [file for file in files if file.resolve() not in seen]
+        seen.update(file.resolve() for file in files)
     layouts, names = axes or {}, set[str]()
     report = Report.merged(_judge_file(file, layouts, names, workers, progress) for file in files)
     if not report.skipped:  # what was not read may hold any name
@@ -172,13 +178,17 @@ def _judge_named(array: Array, name: str, where: str, axes: Layouts, workers: in
 
 def _unread(where: str, error: Exception | str) -> Report:
     """Report what could not be read: a finding, and an entry among the skipped."""
-    if isinstance(error, OSError) and error.strerror:
+    fix = None
+    if isinstance(error, BadCheckpoint) and error.problem is not None:
+        reason, fix = error.problem, error.fix
+    elif isinstance(error, OSError) and error.strerror:
         reason = error.strerror
+        fix = "check the path" if isinstance(error, FileNotFoundError) else None
     elif isinstance(error, MemoryError):
         reason = f"not enough memory: {error}"
     else:
         reason = str(error)
-    return Report((Finding.of("SB301", where, reason),), (Skipped(where, reason),))
+    return Report((Finding.of("SB301", where, reason, fix=fix),), (Skipped(where, reason),))
 
 
 def _layouts(axes: Axes | str | Layouts | None) -> Layouts:
@@ -211,6 +221,9 @@ def _as_array(value: object, what: str) -> Array:
         return np.asarray(value)
     if isinstance(getattr(value, "weights", None), Mapping):
         raise TypeError(f"a {type(value).__name__} is not judged as a whole: pass its arrays, diagnose(graph.weights)")
+    if isinstance(value, Mapping):
+        inner = next(iter(value), "kernel")
+        raise TypeError(f"{what} holds names itself, and nesting isn't read: flatten them, as in '<outer>.{inner}'")
     raise TypeError(
         f"{what} is neither an array, nor a mapping from names to arrays, nor a path to a file or folder; "
         f"got {type(value).__name__}"

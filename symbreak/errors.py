@@ -6,7 +6,18 @@ class SymbreakError(Exception):
 
 
 class BadCheckpoint(SymbreakError, ValueError):  # noqa: N818 - says what the file is
-    """A file, or a tensor in it, that can't be read: malformed, truncated, malicious, or of a kind that is refused."""
+    """A file, or a tensor in it, that can't be read: malformed, truncated, malicious, or of a kind that is refused.
+
+    Attributes
+    ----------
+    problem, fix
+        What came, and what to do, where the message is made of the two; else None.
+    """
+
+    def __init__(self, message: str, problem: str | None = None, fix: str | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.fix = fix
 
 
 class MissingExtra(SymbreakError, ImportError):  # noqa: N818 - says what is the matter

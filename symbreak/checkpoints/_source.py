@@ -93,4 +93,4 @@ class Source:
 
     def bad(self, problem: str, fix: str = "save it again with the library that wrote it") -> BadCheckpoint:
         """Return an error that names the file, what came, and what to do."""
-        return BadCheckpoint(f"{visible(self.path)}: {problem}; {fix}")
+        return BadCheckpoint(f"{visible(self.path)}: {problem}; {fix}", problem, fix)

@@ -6,6 +6,7 @@ something could not be read; what was found is printed all the same.
 
 import argparse
 import sys
+from pathlib import Path
 
 from symbreak.cli._codes import code_list
 from symbreak.cli._output import output, wants_colour
@@ -41,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
         with output(arguments.output) as write:
             report = _judge(arguments)
             write(_render(report, arguments))
+        if arguments.output is not None:
+            print(report.verdict, file=sys.stderr)  # so that the log of a CI job isn't empty
     except OSError as error:  # the report itself takes in whatever can't be read
         if arguments.output is None:
             raise
@@ -55,8 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _judge(arguments: argparse.Namespace) -> Report:
     from symbreak._api import diagnose_path
 
+    seen = set[Path]()
     with progress() as tell:
-        report = Report.merged(diagnose_path(path, progress=tell) for path in arguments.paths)
+        report = Report.merged(diagnose_path(path, progress=tell, seen=seen) for path in arguments.paths)
     return report.only(set(arguments.select or CODES) - set(arguments.ignore))
 
 

@@ -91,7 +91,7 @@ def _draw_curves(axes: "Axes", outcomes: tuple[Outcome, ...]) -> None:
     axes.set_ylim(0, 100)
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     axes.set_xlabel("training steps", size=12)
-    axes.set_title("test images told right (%)", loc="left", size=12, pad=12)
+    axes.set_title("test accuracy (%)", loc="left", size=12, pad=12)
     axes.tick_params(labelsize=11)
     axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)

@@ -19,9 +19,7 @@ __all__ = [
     "NotNumbers",
     "Ties",
     "find_ties",
-    "is_optimizer_state",
     "judge_array",
-    "judge_values",
     "judge_weight",
     "unit_axes",
 ]

@@ -52,6 +52,8 @@ class Report:
         The files that were read or tried.
     arrays
         How many arrays were read.
+    unselected
+        How many findings :meth:`only` left out. The verdict counts them.
 
     Examples
     --------
@@ -69,6 +71,7 @@ class Report:
     partition: Mapping[str, npt.NDArray[np.intp]] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     arrays: int = 0
+    unselected: int = 0
 
     @property
     def ok(self) -> bool:
@@ -92,12 +95,14 @@ class Report:
             partition,
             tuple(file for report in every for file in report.files),
             sum(report.arrays for report in every),
+            sum(report.unselected for report in every),
         )
 
     def only(self, codes: Iterable[str]) -> "Report":
         """Keep the findings that have one of `codes`; what was skipped stays."""
         wanted = set(codes)
-        return replace(self, findings=tuple(finding for finding in self.findings if finding.code in wanted))
+        kept = tuple(finding for finding in self.findings if finding.code in wanted)
+        return replace(self, findings=kept, unselected=self.unselected + len(self.findings) - len(kept))
 
     @property
     def summary(self) -> dict[str, int | bool]:
@@ -122,6 +127,8 @@ class Report:
         parts = [_count(count, word) for count, word in counts if count]
         if self.skipped:
             parts.append(f"{len(self.skipped)} not read")
+        if self.unselected:
+            parts.append(f"{_count(self.unselected, 'finding')} not selected")
         if parts:
             return f"{', '.join(parts)}; read {scope}"
         return f"clean: nothing found in {scope}" if self.arrays else f"nothing to judge: read {scope}"

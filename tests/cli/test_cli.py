@@ -135,7 +135,7 @@ def test_json_on_stdout_is_the_report(models, capsys):
 
 def test_a_file_takes_the_result_instead_of_stdout(models, capsys):
     assert main(["check", "constant.npz", "--output", "out.txt"]) == 1
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", "1 error; read 1 array of 1 file\n")  # the log of a job isn't empty
     assert Path("out.txt").read_text() == CONSTANT
     assert main(["check", "sound.npz", "--output", "out.txt"]) == 0
     assert Path("out.txt").read_text().startswith("clean")
@@ -402,3 +402,31 @@ def test_the_command_starts_without_what_it_does_not_use():
         timeout=120,
     )
     assert done.stdout == b"[]\n", done.stderr
+
+
+def test_what_the_options_leave_out_is_counted_and_nothing_is_called_clean(models, capsys):
+    assert main(["check", "constant.npz", "--ignore", "SB1"]) == 0
+    assert capsys.readouterr().out == "1 finding not selected; read 1 array of 1 file\n"
+    assert main(["check", "sound.npz", "--ignore", "SB1"]) == 0
+    assert capsys.readouterr().out.startswith("clean")
+
+
+def test_a_file_is_reported_once_by_whatever_paths_it_is_given(models, capsys):
+    Path("folder").mkdir()
+    Path("constant.npz").rename("folder/constant.npz")
+    assert main(["check", "folder", "folder/constant.npz", "folder/../folder", "--format", "json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert len(report["findings"]) == 1
+    assert report["summary"]["files"] == 1
+
+
+def test_what_can_not_be_read_is_told_with_one_path_and_its_own_remedy(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("table.npy").write_bytes(b"PAR1 something else")
+    assert main(["check", "table.npy", "gone.npy"]) == 2
+    told = capsys.readouterr().out
+    assert told.count("table.npy") == 1
+    assert "fix: give npy, npz, safetensors or .pt" in told
+    assert told.count("gone.npy") == 1
+    assert "fix: check the path\n" in told
+    assert "fetch the file again" not in told

@@ -250,3 +250,10 @@ def test_a_layout_for_what_could_not_be_read_does_not_hide_the_reason(tmp_path):
     assert codes(diagnose(tmp_path / "cut.npy", axes={"array": "io"})) == [("SB301", str(tmp_path / "cut.npy"))]
     np.savez(tmp_path / "m.npz", sound=random(3, 2), text=np.array(["a"]))
     assert codes(diagnose(tmp_path / "m.npz", axes={"text": "io"})) == [("SB301", f"{tmp_path / 'm.npz'}: text")]
+
+
+def test_nested_names_are_refused_with_the_way_out():
+    with pytest.raises(
+        TypeError, match=r"the array 'fc1' holds names itself, and nesting isn't read: flatten them.*kernel'"
+    ):
+        diagnose({"fc1": {"kernel": np.eye(2)}})
