@@ -75,6 +75,7 @@ class Bits:
             raise NotNumbers(
                 f"weights are numbers; got an array of dtype {dtype!s}{hint}: convert it or view it as its type"
             )
+        self.stored = dtype
         self.dtype = dtype.newbyteorder("=")
         self.has_zero = dtype.name != "float8_e8m0fnu"  # powers of two only
         self.floating = self.small is None and dtype.kind in "fc"
@@ -85,6 +86,17 @@ class Bits:
     def always_finite(self) -> bool:
         """Whether the dtype has neither infinities nor a NaN."""
         return not self.floating and (self.small is None or (self.small.first is None and not self.small.fnuz))
+
+    @property
+    def plain(self) -> bool:
+        """Whether the stored bytes can be compared as they are, but for minus zeros."""
+        return self.floating and not self.padded and self.stored.isnative
+
+    def has_minus_zero(self, source: Array) -> bool:
+        """Whether a minus zero is among floats whose last axis is contiguous: the least of all integers."""
+        part = source.dtype.itemsize // (2 if self.dtype.kind == "c" else 1)
+        integers = source.view(f"i{part}")
+        return bool(integers.min() == np.iinfo(integers.dtype).min)
 
     def load(self, source: Array, out: Array) -> None:
         """Copy `source` into `out`, of the native dtype, so that equal values have equal bytes."""

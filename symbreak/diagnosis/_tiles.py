@@ -52,6 +52,14 @@ class Tiles:
             self.width = -(-min(limit, features) * size // 8)
             self.height = max(1, TILE // 8 // self.width)
         self.blocks = tuple(_feature_blocks(self.view.shape[1:], limit))
+        # Where the rows of a tile are whole words in memory, they are read there, unless a minus zero is among them.
+        self.in_place = (
+            not self.across
+            and self.bits.plain
+            and self.view.ndim == 2
+            and self.view.strides[1] == size
+            and all(stride % 8 == 0 for stride in (self.view.ctypes.data, self.view.strides[0]))
+        )
 
     def ranges(self, begin: int, end: int) -> Iterator[slice]:
         """Cut the range from `begin` to `end` into ranges as high as a tile."""
@@ -75,6 +83,9 @@ class Tiles:
         """
         source = self.view[(units, *block)]
         features, size = math.prod(source.shape[1:]), source.dtype.itemsize
+        in_place = self.in_place and isinstance(units, slice) and features * size % 8 == 0
+        if in_place and not self.bits.has_minus_zero(source):
+            return source.view(np.uint64), source
         if self.across:
             raw = buffer[: features * len(source) * size].view(self.bits.dtype)
             values = raw.reshape(features, len(source)).T

@@ -294,3 +294,15 @@ def test_an_axis_that_is_not_there_is_refused(array, axis):
 def test_workers_are_counted_from_one(workers):
     with pytest.raises(ValueError, match="workers is a positive integer or None; got"):
         find_ties(np.ones((2, 2)), workers=workers)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("unit", [0, 4999])
+def test_one_minus_zero_among_many_tiles_is_equal_to_zero(dtype, unit):
+    """Tiles without a minus zero are read where they lie; those with one are not."""
+    array = np.random.default_rng(0).normal(size=(5000, 512)).astype(dtype)
+    array[unit, 3] = 0.0
+    array[2500] = array[unit]
+    array[2500, 3] = -array[unit, 3]
+    assert np.signbit(array.view(array.real.dtype)).any()
+    assert find_ties(array).groups == (tuple(sorted((unit, 2500))),)
