@@ -89,14 +89,8 @@ class Bits:
 
     @property
     def plain(self) -> bool:
-        """Whether the stored bytes can be compared as they are, but for minus zeros."""
+        """Whether the stored numbers can be compared as they are: floats in this machine's byte order."""
         return self.floating and not self.padded and self.stored.isnative
-
-    def has_minus_zero(self, source: Array) -> bool:
-        """Whether a minus zero is among floats whose last axis is contiguous: the least of all integers."""
-        part = source.dtype.itemsize // (2 if self.dtype.kind == "c" else 1)
-        integers = source.view(f"i{part}")
-        return bool(integers.min() == np.iinfo(integers.dtype).min)
 
     def load(self, source: Array, out: Array) -> None:
         """Copy `source` into `out`, of the native dtype, so that equal values have equal bytes."""

@@ -1,9 +1,10 @@
 """The search for equal units, at about the speed at which memory can be read.
 
-Every unit is hashed: its canonical bytes, read as integers, times fixed odd random numbers, summed modulo 2**64. Units
-whose hashes differ are different; units whose hashes agree are compared. Those that agreed by accident, or by design of
-whoever made the file, are hashed again in other ways. So the answer never depends on a hash, and the time is in
-proportion to the size of the weight whatever is in it.
+Every unit is hashed: its canonical bytes, read as integers, times fixed odd random numbers, summed modulo 2**64; or,
+where floats can be read as they lie, its words times even ones, which takes no notice of signs. Units whose hashes
+differ are different; units whose hashes agree are compared. Those that agreed by accident, or by design of whoever made
+the file, are hashed again in other ways. So the answer never depends on a hash, and the time is in proportion to the
+size of the weight whatever is in it.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from ._tiles import Tiles, Units, Words
 
 Indices = npt.NDArray[np.intp]
 
+SAMPLE = 64  # units
 _CARRY = np.uint64(0x9E3779B97F4A7C15)  # odd; joins the hashes of the blocks of one unit
 
 
@@ -31,14 +33,17 @@ class Search:
         self.tiles = tiles
         self.workers = workers
         self.multipliers = _multipliers(tiles.width)
+        # For words of 4 and of 8 bytes: their top bit times an even number is nothing.
+        self.even = {4: self.multipliers.view(np.uint32) << np.uint32(1), 8: self.multipliers << np.uint64(1)}
         self.not_finite = np.zeros(tiles.units, np.bool_)
         self.nan = np.zeros(tiles.units, np.bool_)
 
     def run(self) -> tuple[Indices, Indices, Indices]:
         """Give the labels, the units that are zero, and those that are not finite."""
         every = np.arange(self.tiles.units)
+        signless = self.tiles.in_place and self._tells()
         hashes = np.zeros(self.tiles.units, np.uint64)
-        self._share(lambda low, high: self._scan(hashes, low, high), self.tiles.units)
+        self._share(lambda low, high: self._scan(hashes, signless, low, high), self.tiles.units)
         zero = self._zero(np.flatnonzero((hashes == 0) & ~self.nan))
         rest = ~self.nan
         rest[zero] = False
@@ -47,13 +52,30 @@ class Search:
         labels = (np.cumsum(roots == every) - 1)[roots]
         return labels, zero, np.flatnonzero(self.not_finite)
 
-    def _scan(self, hashes: Words, low: int, high: int) -> None:
+    def _tells(self) -> bool:
+        """Look at a few units: say whether their signless hashes use the low bits.
+
+        They don't where the last bits of most values are zero, as those of small integers and of bfloat16 kept in
+        float32 are; half a word is too short a hash then.
+        """
+        step = -(-self.tiles.units // SAMPLE)
+        with np.errstate(all="ignore"):
+            values = self.tiles.values(slice(0, None, step), self.tiles.blocks[0], self.tiles.buffer())
+            hashes = self._signless(values)
+        return 2 * int(np.count_nonzero(hashes & np.uint64(0xFFF))) > len(hashes)
+
+    def _scan(self, hashes: Words, signless: bool, low: int, high: int) -> None:
         """Hash the units from `low` to `high`, and mark those that are not finite."""
         buffer = self.tiles.buffer()
         for units in self.tiles.ranges(low, high):
             for block in self.tiles.blocks:
-                codes, values = self.tiles.load(units, block, buffer)
-                hashes[units] = hashes[units] * _CARRY + self._sum(codes)
+                if signless:
+                    values = self.tiles.values(units, block, buffer)
+                    summed = self._signless(values)
+                else:
+                    codes, values = self.tiles.load(units, block, buffer)
+                    summed = self._sum(codes)
+                hashes[units] = hashes[units] * _CARRY + summed
                 marks = self.tiles.bits.not_finite(values)
                 if marks is not None:
                     self.not_finite[units] |= marks[0]
@@ -64,6 +86,13 @@ class Search:
         hashed: Words = np.einsum("ij,j->i", words, self.multipliers[: words.shape[1]])
         return hashed
 
+    def _signless(self, values: npt.NDArray[Any]) -> Words:
+        """Hash floats as they lie: times even numbers, their sign bits vanish, and -0.0 counts as 0.0 does."""
+        part = values.dtype.itemsize // (2 if values.dtype.kind == "c" else 1)
+        words = values.view(f"u{part}")
+        hashed: Words = np.einsum("ij,j->i", words, self.even[part][: words.shape[1]]).astype(np.uint64)
+        return hashed * _CARRY  # the search for repeated ones looks at the top bits
+
     def _settle(self, units: Indices, keys: Words) -> Indices:
         """Find the first unit that each unit is equal to, where equal units have equal keys."""
         roots = np.arange(self.tiles.units)
@@ -71,8 +100,11 @@ class Search:
             units, firsts = _repeated(units, keys)
             if not len(units):
                 return roots
-            same = np.zeros(len(units), np.bool_)
-            self._share(partial(self._compare, units, firsts, same), len(units))
+            same = self._alike(units, firsts)
+            tried = np.flatnonzero(same)
+            found = np.zeros(len(tried), np.bool_)
+            self._share(partial(self._compare, units[tried], firsts[tried], found), len(tried))
+            same[tried] = found
             roots[units[same]] = firsts[same]
             # Those left over share a hash with a unit they differ from. Equal ones are left over together.
             units = units[~same]
@@ -83,7 +115,8 @@ class Search:
         """Give other hashes for units that the last one did not tell apart.
 
         A product modulo 2**64 carries only upwards, so that values whose low bits are all zero (small integers stored
-        as floats) leave few bits of the first hash. Folding the words cures that. What is left was made to collide.
+        as floats) leave few bits of the first hash, and signs at most one. Folding the words, by a shift that brings
+        no sign to where another is, cures that. What is left was made to collide.
         """
         yield self._folded
         for salt in itertools.count():
@@ -98,7 +131,7 @@ class Search:
                 for block in self.tiles.blocks:
                     codes, _ = self.tiles.load(units[some], block, buffer)
                     words = codes.astype(np.uint64, order="K", copy=False)
-                    hashes[some] = hashes[some] * _CARRY + self._sum(words ^ (words >> np.uint64(32)))
+                    hashes[some] = hashes[some] * _CARRY + self._sum(words ^ (words >> np.uint64(29)))
 
         self._share(fold, len(units))
         return hashes
@@ -117,6 +150,13 @@ class Search:
             numbers[some] = [seen.setdefault(digest.digest(), len(seen)) for digest in digests]
         return numbers
 
+    def _alike(self, units: Indices, others: Indices) -> npt.NDArray[np.bool_]:
+        """Compare the first values of units with those of the others: a unit and its negative share a signless hash."""
+        if not self.tiles.in_place:
+            return np.ones(len(units), np.bool_)
+        first = self.tiles.view[:, 0]
+        return np.asarray(first[units] == first[others])
+
     def _compare(self, units: Indices, others: Indices, same: npt.NDArray[np.bool_], low: int, high: int) -> None:
         """Compare units from `low` to `high` with the others, code by code."""
         left, right = self.tiles.buffer(), self.tiles.buffer()
@@ -125,8 +165,8 @@ class Search:
             one = one[:1] if (one == one[0]).all() else one
             equal = np.ones(some.stop - some.start, np.bool_)
             for block in self.tiles.blocks:
-                mine, _ = self.tiles.load(_as_slice(units[some]), block, left)
-                theirs, _ = self.tiles.load(one, block, right)
+                mine = self.tiles.values(_as_slice(units[some]), block, left)
+                theirs = self.tiles.values(one, block, right)
                 equal &= (mine == theirs).all(axis=1)
             same[some] = equal
 
@@ -136,8 +176,7 @@ class Search:
         buffer = self.tiles.buffer()
         for some in self.tiles.ranges(0, len(units)):
             for block in self.tiles.blocks:
-                codes, _ = self.tiles.load(_as_slice(units[some]), block, buffer)
-                zero[some] &= ~codes.any(axis=1)
+                zero[some] &= ~self.tiles.values(_as_slice(units[some]), block, buffer).any(axis=1)
         kept: Indices = units[zero]
         return kept
 

@@ -52,14 +52,10 @@ class Tiles:
             self.width = -(-min(limit, features) * size // 8)
             self.height = max(1, TILE // 8 // self.width)
         self.blocks = tuple(_feature_blocks(self.view.shape[1:], limit))
-        # Where the rows of a tile are whole words in memory, they are read there, unless a minus zero is among them.
-        self.in_place = (
-            not self.across
-            and self.bits.plain
-            and self.view.ndim == 2
-            and self.view.strides[1] == size
-            and all(stride % 8 == 0 for stride in (self.view.ctypes.data, self.view.strides[0]))
-        )
+        # Where neighbours in memory are neighbours in a tile, aligned floats are hashed and compared where they lie.
+        near = self.view.strides[0 if self.across else -1]
+        whole = self.bits.stored.kind == "f" or not self.across
+        self.in_place = self.bits.plain and self.view.ndim == 2 and near == size and whole and self.view.flags.aligned
 
     def ranges(self, begin: int, end: int) -> Iterator[slice]:
         """Cut the range from `begin` to `end` into ranges as high as a tile."""
@@ -70,6 +66,10 @@ class Tiles:
         """Make room for one tile."""
         size = self.view.dtype.itemsize if self.across else 8
         return np.empty(self.height * self.width * size, np.uint8)
+
+    def values(self, units: Units, block: Block, buffer: npt.NDArray[np.uint8]) -> Array:
+        """Give a tile as numbers to compare with ``==``: where they lie, if that can be, and else loaded."""
+        return self.view[(units, *block)] if self.in_place else self.load(units, block, buffer)[0]
 
     def load(self, units: Units, block: Block, buffer: npt.NDArray[np.uint8]) -> tuple[Array, Array]:
         """Load a tile into `buffer`.
@@ -83,9 +83,6 @@ class Tiles:
         """
         source = self.view[(units, *block)]
         features, size = math.prod(source.shape[1:]), source.dtype.itemsize
-        in_place = self.in_place and isinstance(units, slice) and features * size % 8 == 0
-        if in_place and not self.bits.has_minus_zero(source):
-            return source.view(np.uint64), source
         if self.across:
             raw = buffer[: features * len(source) * size].view(self.bits.dtype)
             values = raw.reshape(features, len(source)).T

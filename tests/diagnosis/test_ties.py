@@ -297,12 +297,37 @@ def test_workers_are_counted_from_one(workers):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("unit", [0, 4999])
-def test_one_minus_zero_among_many_tiles_is_equal_to_zero(dtype, unit):
-    """Tiles without a minus zero are read where they lie; those with one are not."""
+def test_one_minus_zero_among_many_tiles_is_equal_to_zero(dtype, axis, unit):
+    """Floats are hashed where they lie, and 0.0 and -0.0 lie there as different bits."""
     array = np.random.default_rng(0).normal(size=(5000, 512)).astype(dtype)
-    array[unit, 3] = 0.0
+    array[unit, 2:4] = 0.0
     array[2500] = array[unit]
-    array[2500, 3] = -array[unit, 3]
+    array[2500, 2:4] = -array[unit, 2:4]
     assert np.signbit(array.view(array.real.dtype)).any()
-    assert find_ties(array).groups == (tuple(sorted((unit, 2500))),)
+    weight = array if axis == 0 else np.ascontiguousarray(array.T)
+    assert find_ties(weight, axis).groups == (tuple(sorted((unit, 2500))),)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_units_and_their_negatives_are_told_apart_without_another_hash(axis, monkeypatch):
+    """They share the hash that takes no notice of signs, and so does a unit with one value negated."""
+    monkeypatch.delattr(_search, "_digest")
+    half = np.random.default_rng(0).normal(size=(500, 64)).astype(np.float32)
+    half[499] = half[498]
+    half[499, 63] *= -1
+    array = np.concatenate([half, -half, half])
+    weight = array if axis == 0 else np.ascontiguousarray(array.T)
+    assert find_ties(weight, axis).groups == tuple((unit, unit + 1000) for unit in range(500))
+
+
+@pytest.mark.parametrize("keep", [0xFFFF0000, 0xFF800000])
+def test_floats_whose_last_bits_are_zero_are_told_apart(keep):
+    """The first is bfloat16 kept in float32, the second powers of two; short hashes of them would collide."""
+    array = np.random.default_rng(0).normal(size=(3000, 64)).astype(np.float32)
+    array = (array.view(np.uint32) & np.uint32(keep)).view(np.float32)
+    array[2999] = array[7]
+    search = _search.Search(_tiles.Tiles(array), 1)
+    assert not search._tells()
+    assert find_ties(array).groups == ((7, 2999),)
