@@ -4,7 +4,6 @@ For a standard normal z, ``gain(f) = 1 / sqrt(E f(z)**2)``: behind ReLU half of 
 is sqrt(2). Named gains are constants, computed once with 30 digits, so that weights do not depend on a machine's exp.
 """
 
-import difflib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -78,6 +77,8 @@ def gain(activation: str | Callable[[Any], Any]) -> float:
     """
     if isinstance(activation, str):
         if activation not in GAINS:
+            import difflib  # for errors only
+
             near = difflib.get_close_matches(activation, GAINS, n=3)
             hint = (
                 f"did you mean {' or '.join(map(repr, near))}?" if near else f"known names: {', '.join(sorted(GAINS))}"

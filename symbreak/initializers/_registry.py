@@ -1,6 +1,5 @@
 """The registry: initializers by name, from this package, from decorators and from other packages' entry points."""
 
-import difflib
 import re
 import threading
 import warnings
@@ -191,6 +190,8 @@ def _find(name: str) -> type[AbstractInitializer]:
         return _classes[snake]
     if snake in _broken:
         raise UnknownName(_broken[snake])
+    import difflib  # for errors only
+
     near = difflib.get_close_matches(snake, _classes, n=3)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known names: {', '.join(sorted(_classes))}"
     raise UnknownName(f"no initializer is called {name!r}; {hint}")

@@ -4,7 +4,6 @@ Two keys give the same stream only when their seeds and paths are the same: ever
 it is hashed, so that ``("ab", "c")`` and ``("a", "bc")`` stay apart, and 256 bits of BLAKE2b fill state and increment.
 """
 
-import hashlib
 import operator
 from collections.abc import Sequence
 from typing import Any, TypeAlias, final
@@ -97,6 +96,8 @@ class Key:
         numpy.random.PCG64DXSM
             At word 0 of the stream; ``advance(n)`` goes to word n.
         """
+        import hashlib  # loads OpenSSL, which takes a tenth of the time of `import symbreak`
+
         kind, numbers = self._seed
         parts = [
             kind.encode(),

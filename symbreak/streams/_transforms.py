@@ -26,7 +26,7 @@ PAIRS = BLOCK // 2
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Precision:
     """What differs between the float32 and the float64 transforms."""
 

@@ -141,7 +141,7 @@ def _tail(x: Decimal) -> Decimal:
     return _density(x) / fraction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cut:
     """An interval of the standard normal and the constants that its quantile function needs."""
 
