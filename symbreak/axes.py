@@ -167,7 +167,7 @@ class Axes:
         """Give the slices of the output axis that `splits` makes."""
         units = self._size("o", shape)
         sizes = self.splits if isinstance(self.splits, tuple) else (units // self.splits,) * self.splits
-        edges = np.cumsum((0, *sizes)).tolist()
+        edges = itertools.accumulate(sizes, initial=0)
         return tuple(slice(begin, end) for begin, end in itertools.pairwise(edges))
 
     def part_fans(self, shape: Sequence[int]) -> tuple[Fans, ...]:

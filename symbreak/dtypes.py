@@ -44,6 +44,8 @@ def as_float_dtype(dtype: DTypeLike | type[Any]) -> np.dtype[Any]:
     2
     """
     name = dtype if isinstance(dtype, str) else None
+    if name in NUMPY_FLOATS:
+        return np.dtype(name)
     if name in EXTENSION_FLOATS:
         import ml_dtypes
 

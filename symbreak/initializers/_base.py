@@ -319,7 +319,7 @@ class AbstractInitializer(abc.ABC):
             buffer = target if target.dtype == computed else None
             values = self.sample(shape, Stream(key, dtype=computed, window=part, out=buffer), axes)
             self._check(values, (part.size,), shape)
-            if values.ctypes.data != target.ctypes.data or values.strides != target.strides:  # else it is in place
+            if values is not target:  # else it was drawn in place
                 _round(values, computed, target)
 
         _run(write, window.pieces(computed.itemsize, threads), threads)

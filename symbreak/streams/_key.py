@@ -6,15 +6,28 @@ it is hashed, so that ``("ab", "c")`` and ``("a", "bc")`` stay apart, and 256 bi
 
 import operator
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias, final
 
 import numpy as np
+import numpy.typing as npt
 
 VERSION = b"symbreak-v1"  # part of the stream's format: other bits are a new version, never an edit
 
 RngLike: TypeAlias = (
     "Key | int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None"
 )
+
+
+@lru_cache(maxsize=1)
+def _no_seed() -> Any:
+    """Give the cheapest seed, for a bit generator whose state is set right after."""
+
+    class NoSeed(np.random.bit_generator.ISeedSequence):
+        def generate_state(self, n_words: int, dtype: npt.DTypeLike = np.uint32) -> npt.NDArray[Any]:
+            return np.zeros(n_words, dtype)
+
+    return NoSeed()
 
 
 @final
@@ -109,7 +122,7 @@ class Key:
         counts = f"{len(numbers)},{len(self._path)};".encode()
         text = counts + b"".join(len(part).to_bytes(8, "little") + part for part in parts)
         digest = hashlib.blake2b(text, digest_size=32, person=VERSION).digest()
-        generator = np.random.PCG64DXSM(0)
+        generator = np.random.PCG64DXSM(_no_seed())
         generator.state = {
             "bit_generator": "PCG64DXSM",
             "state": {

@@ -11,7 +11,7 @@ from . import _transforms as transforms
 from ._key import Key, RngLike, as_key
 from ._transforms import DOUBLE, SINGLE, Array
 from ._truncated import truncated_normal
-from ._window import Window, draw
+from ._window import PIECE, Window, draw
 
 Shape = Sequence[int] | int
 
@@ -210,7 +210,7 @@ class Stream:
             generator = self._key.bit_generator(name + p.name)
             window = self._window or Window.whole(math.prod(sizes))
             with np.errstate(all="ignore"):
-                if window.size <= 2 * transforms.BLOCK:
+                if window.size * p.bits <= PIECE * 32:
                     draw(generator, p, window, transform, flat)
                 else:
                     start = generator.state

@@ -55,6 +55,9 @@ class Window:
         if self.size == 0:
             return
         count = -(-self.size // (shares * largest)) * shares
+        if count == 1:
+            yield self, 0, self.size
+            return
         most = -(-self.size // count // BLOCK) * BLOCK if self.size > count * BLOCK else BLOCK
         if self.length > most:
             for run, start in enumerate(self.starts.tolist()):
