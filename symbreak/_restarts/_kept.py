@@ -15,7 +15,8 @@ import numpy as np
 
 from symbreak.errors import BadCheckpoint
 
-from ._batch import Settings, Trained
+from ._batch import Settings
+from ._record import Trained
 from ._result import Restarts
 
 Array = np.ndarray[Any, np.dtype[Any]]

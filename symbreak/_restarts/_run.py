@@ -16,8 +16,9 @@ from symbreak.engine._network import read_batch
 from symbreak.initializers import AbstractInitializer, GlorotNormal, Zeros, get
 from symbreak.streams import RngLike, as_key
 
-from ._batch import Settings, Trained, train_batch
+from ._batch import Settings, train_batch
 from ._kept import Kept
+from ._record import Trained
 from ._result import Restarts
 from ._stack import LANES
 
@@ -206,8 +207,9 @@ def _submit(executor: Executor, settings: Settings, first: int, count: int) -> "
 def _default_batch(settings: Settings, most: int) -> int:
     rows = settings.batch_size or len(settings.x)
     bytes_a_start = rows * max(settings.sizes) * settings.dtype.itemsize
-    lanes = LARGEST // bytes_a_start // LANES * LANES
-    return int(max(1, min(max(lanes, LANES), most)))
+    groups = max(1, LARGEST // bytes_a_start // LANES)
+    # An odd number of cache lines from row to row: at a power of two, rows would push each other out of the cache.
+    return int(max(1, min((groups - 1 | 1) * LANES, most)))
 
 
 def _check_tolerance(tolerance: object) -> None:
@@ -226,13 +228,13 @@ def _check_optimizer(optimizer: object) -> None:
     def moved(parameter: Array, gradient: Array) -> Array:
         parameter = parameter.copy()
         state = optimizer.start(parameter)
-        for factor in (1.0, -0.5):
-            state = optimizer.step(parameter, factor * gradient, state)
+        for number, factor in enumerate((1.0, -0.5)):
+            state = optimizer.at(number).step(parameter, factor * gradient, state)
         return parameter
 
-    together = moved(values, values[::-1] * 0.5)
+    together = moved(values.reshape(4, 2), values[::-1].reshape(4, 2) * 0.5)  # as they are trained: entries in a row
     apart = [moved(values[..., n].copy(), values[::-1, :, n] * 0.5) for n in range(2)]
-    if not np.array_equal(together, np.stack(apart, axis=-1)):
+    if not np.array_equal(together, np.stack(apart, axis=-1).reshape(4, 2)):
         raise ValueError(
             f"{optimizer} mixes the entries of a parameter, and would mix the starts that are trained together; take "
             f"one that acts on each entry alone, such as engine.SGD(0.1)"

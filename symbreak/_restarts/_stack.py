@@ -3,16 +3,17 @@
 Each number of a start is made by operations entry by entry along that axis, in an order that the shape of one network
 fixes. So a start's bits do not depend on how many stand beside it, which a matrix product would not promise. The sums
 are `einsum` without its optimizer: n counts rows, j units, i inputs, s starts. Starts have the smallest stride, so they
-are always its inner loop.
+are always its inner loop. Weights lie as (in, units, starts): units and starts then make one long loop where an input
+is the same for all of them, as it is in the first layer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from symbreak.engine._activations import ACTIVATIONS
+from symbreak.engine._activations import ACTIVATIONS, Activation
 from symbreak.engine._losses import LOSSES
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -44,6 +45,21 @@ def slots(sizes: Sequence[int], bias: bool) -> list[Slot]:
     return found
 
 
+class _Layer(NamedTuple):
+    """Views of one layer's parameters and of their gradients, with the lanes last."""
+
+    weight: Array  # (in, units, lanes)
+    bias: Array | None  # (units, lanes)
+    weight_gradient: Array
+    bias_gradient: Array | None
+    function: Activation
+
+
+def turned(layout: Sequence[Slot]) -> Array:
+    """Give the order of entries in which every weight is (in, units) instead of (units, in)."""
+    return np.concatenate([np.arange(slot.begin, slot.end).reshape(slot.shape).T.ravel() for slot in layout])
+
+
 @final
 class Stack:
     """Networks side by side.
@@ -51,29 +67,47 @@ class Stack:
     Parameters
     ----------
     entries
-        (parameters, lanes): a network a column, its parameters as `slots` lays them out. Training changes it in place.
+        (parameters, lanes), in C order: a network a column, in the order of `turned`. Training changes it in place.
     layout
         The slots.
     activation, loss
         Names in the engine's tables.
+
+    Attributes
+    ----------
+    gradient
+        As `entries`: what `backward` wrote last.
     """
 
     def __init__(self, entries: Array, layout: Sequence[Slot], activation: str, loss: str) -> None:
-        lanes = entries.shape[1]
-        self.parameters = {slot.name: entries[slot.begin : slot.end].reshape(*slot.shape, lanes) for slot in layout}
+        self.entries, self.gradient = entries, np.zeros_like(entries)
+        values, gradients = (
+            {slot.name: array[slot.begin : slot.end].reshape(*slot.shape[::-1], -1) for slot in layout}
+            for array in (self.entries, self.gradient)
+        )
         names = [slot.name.removesuffix(".weight") for slot in layout if slot.name.endswith(".weight")]
         functions = [ACTIVATIONS[activation]] * (len(names) - 1) + [ACTIVATIONS["identity"]]
-        self._layers = list(zip(names, functions, strict=True))
+        self._layers = [
+            _Layer(
+                values[f"{name}.weight"], values.get(f"{name}.bias"),
+                gradients[f"{name}.weight"], gradients.get(f"{name}.bias"), function,
+            )
+            for name, function in zip(names, functions, strict=True)
+        ]  # fmt: skip
         self._loss = LOSSES[loss]
+        self._room: dict[int, list[tuple[Array, Array]]] = {}
 
     def forward(self, x: Array) -> tuple[Array, list[Any]]:
-        """Compute the outputs, (batch, out, lanes), of x, (batch, in, 1), and what `gradients` must remember."""
+        """Compute the outputs, (batch, out, lanes), of x, (batch, in, 1), and what `backward` must remember.
+
+        Both are overwritten by the next call with as many rows.
+        """
         memory = []
-        for name, function in self._layers:
-            z = np.einsum("jis,nis->njs", self.parameters[f"{name}.weight"], x)
-            if (bias := self.parameters.get(f"{name}.bias")) is not None:
-                z += bias
-            y = function.forward(z)
+        for layer, (z, _) in zip(self._layers, self._arrays(len(x)), strict=True):
+            np.einsum("ijs,nis->njs", layer.weight, x, out=z)
+            if layer.bias is not None:
+                z += layer.bias
+            y = layer.function.forward(z)
             memory.append((x, z, y))
             x = y
         return x, memory
@@ -82,15 +116,25 @@ class Stack:
         """Give the loss of each lane, float64, from its outputs and the targets."""
         return np.asarray(self._loss.value(y, t), dtype=np.float64)
 
-    def gradients(self, y: Array, t: Array, memory: list[Any]) -> Iterator[tuple[str, Array]]:
-        """Yield each parameter's name and gradient, the last layer's first."""
-        g = self._loss.gradient(y, t)
+    def backward(self, y: Array, t: Array, memory: list[Any]) -> None:
+        """Write the gradient of the loss."""
+        g, room = self._loss.gradient(y, t), self._arrays(len(y))
         for number in reversed(range(len(self._layers))):
-            name, function = self._layers[number]
+            layer = self._layers[number]
             x, z, y = memory[number]
-            error = function.backward(g, y, z)  # (batch, units, lanes)
-            if number:  # before the caller changes the weight
-                g = np.einsum("njs,jis->nis", error, self.parameters[f"{name}.weight"])
-            yield f"{name}.weight", np.einsum("njs,nis->jis", error, x)
-            if f"{name}.bias" in self.parameters:
-                yield f"{name}.bias", error.sum(axis=0)
+            error = layer.function.backward(g, y, z)  # (batch, units, lanes)
+            np.einsum("njs,nis->ijs", error, x, out=layer.weight_gradient)
+            if layer.bias_gradient is not None:
+                np.add.reduce(error, axis=0, out=layer.bias_gradient)
+            if number:
+                g = np.einsum("njs,ijs->nis", error, layer.weight, out=room[number][1])
+
+    def _arrays(self, rows: int) -> list[tuple[Array, Array]]:
+        """Give two arrays that are kept for each layer and number of rows: its `z`, and the gradient at its `x`."""
+        if rows not in self._room:
+            shapes, kind = [layer.weight.shape for layer in self._layers], self.entries.dtype
+            self._room[rows] = [
+                (np.empty((rows, units, lanes), kind), np.empty((rows, inputs, lanes), kind))
+                for inputs, units, lanes in shapes
+            ]
+        return self._room[rows]

@@ -1,15 +1,18 @@
 """Restarts train what the engine would train from the same starts, and keep the best of each."""
 
 import math
+from itertools import groupby, pairwise
 
 import numpy as np
 import pytest
 
 import symbreak as sb
 from symbreak import engine
+from symbreak._restarts._stack import Stack
 from symbreak.engine._activations import ACTIVATIONS
 from symbreak.errors import UnknownName
 from tests.engine._networks import random_data
+from tests.restarts.test_executors import assert_same
 
 X, Y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
 
@@ -103,6 +106,44 @@ def test_a_start_stops_at_the_tolerance_and_the_others_go_on(batch_size):
         np.testing.assert_array_equal(parameters[k], stopped.final_parameters[name][k])
     before = run(**options | {"steps": int(stopped.steps[k]) - 1})
     assert before.losses[k] > 0.01
+
+
+class Listed(engine.AbstractOptimizer):
+    """Keeps a state that nobody knows how to cut."""
+
+    def start(self, parameter):
+        return [np.zeros_like(parameter)]
+
+    def step(self, parameter, gradient, state):
+        state[0] = 0.5 * state[0] + gradient
+        parameter -= 0.1 * state[0]
+        return state
+
+
+@pytest.mark.parametrize("optimizer", [engine.SGD(0.3), engine.Momentum(0.1, 0.5), engine.Adam(0.03), Listed()])
+@pytest.mark.parametrize("batch_size", [None, 3])
+def test_starts_that_stop_make_room_and_the_others_do_not_notice(optimizer, batch_size, monkeypatch):
+    options = {"sizes": [2, 3, 1], "steps": 150, "optimizer": optimizer, "starts": 100, "batch_size": batch_size}
+    whole = run(**options)
+    tolerance = float(np.quantile(whole.losses, 0.9))
+    lanes, forward = [], Stack.forward
+
+    def watched(stack, x):
+        lanes.append(stack.entries.shape[1])
+        return forward(stack, x)
+
+    monkeypatch.setattr(Stack, "forward", watched)
+    result = run(**options, tolerance=tolerance)
+    seen = [each for each, _ in groupby(lanes)]
+    assert seen == [112] if isinstance(optimizer, Listed) else len(seen) > 2
+    assert all(2 * after <= before for before, after in pairwise(seen))
+    assert_same(result, run(**options, batch=20, tolerance=tolerance))
+    going = result.steps == 150
+    np.testing.assert_array_equal(result.losses[going], whole.losses[going])
+    for k in np.flatnonzero(~going)[-2:]:  # as after a run of no more steps than that
+        again = run(**options | {"steps": int(result.steps[k])})
+        for name, parameters in again.final_parameters.items():
+            np.testing.assert_array_equal(result.final_parameters[name][k], parameters[k])
 
 
 def step_of_divergence(net, optimizer, steps):
@@ -227,11 +268,19 @@ class Momentum(engine.AbstractOptimizer):
         return velocity, count + 1
 
 
-def test_an_optimizer_may_have_a_state():
-    result = run(optimizer=Momentum(), steps=20, dtype="float64", starts=5)
+STATEFUL = [
+    Momentum(), engine.Momentum(0.05), engine.Nesterov(0.05, weight_decay=0.01), engine.RMSProp(0.01),
+    engine.Adam(0.02), engine.AdamW(0.02, weight_decay=0.1), engine.Adam(engine.CosineDecay(0.05, steps=15)),
+    engine.SGD(engine.LinearWarmup(0.3, steps=10)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("optimizer", STATEFUL, ids=repr)
+def test_an_optimizer_may_have_a_state_and_a_schedule(optimizer):
+    result = run(optimizer=optimizer, steps=20, dtype="float64", starts=5)
     for k in range(5):
         net = start(k, dtype="float64")
-        engine.train(net, X, Y, optimizer=Momentum(), steps=20)
+        engine.train(net, X, Y, optimizer=optimizer, steps=20)
         for name, parameter in net.parameters.items():
             np.testing.assert_allclose(result.final_parameters[name][k], parameter, rtol=1e-11, atol=1e-13)
 
