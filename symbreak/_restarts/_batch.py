@@ -1,5 +1,6 @@
 """One batch of starts: drawn, trained as one computation, each one's best weights kept. It runs in any worker."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -15,6 +16,8 @@ from ._record import Record, Trained
 from ._stack import LANES, Slot, Stack, slots, turned
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+STEPS_UNTOLD = 50  # between two calls of `tell`
 
 
 @final
@@ -59,8 +62,11 @@ def draw(settings: Settings, first: int, count: int) -> Array:
     return entries
 
 
-def train_batch(settings: Settings, first: int, count: int) -> Trained:
-    """Train ``count`` starts from number ``first`` on."""
+def train_batch(settings: Settings, first: int, count: int, tell: Callable[[float], None] | None = None) -> Trained:
+    """Train ``count`` starts from number ``first`` on.
+
+    Now and then `tell` is called with how many finished starts would be as much work as is done.
+    """
     order = turned(settings.layout)
     entries = draw(settings, first, count)[order]
     padding = np.broadcast_to(entries[:, :1], (len(entries), -count % LANES))
@@ -81,6 +87,8 @@ def train_batch(settings: Settings, first: int, count: int) -> Trained:
                 record.judge(stack.entries, _losses_by_pieces(stack, x, t, size), number)
             if number == settings.steps or not record.live:
                 break
+            if tell is not None and number % STEPS_UNTOLD == 0:
+                tell(count * number / settings.steps)
             wanted = t
             if size is not None:
                 rows = next(rows_of)

@@ -18,6 +18,7 @@ from symbreak.streams import RngLike, as_key
 
 from ._batch import Settings, train_batch
 from ._kept import Kept
+from ._progress import Progress, watching
 from ._record import Trained
 from ._result import Restarts
 from ._stack import LANES
@@ -51,7 +52,7 @@ def restarts(
     batch: int | None = None,
     executor: Executor | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress = None,
 ) -> Restarts:
     """Train dense networks from many starts, side by side, and keep the best weights of each.
 
@@ -97,7 +98,10 @@ def restarts(
         A file that holds the batches that are trained, replaced whole after each. Where it is there, and of the same
         settings and data, only the other starts are trained, and the result is the same to the last bit.
     progress
-        Called after each batch with how many starts are trained and how many there are.
+        True shows on stderr how many starts are trained, the rate and the time left: as a bar on a terminal, which
+        needs rich (``pip install 'symbreak[cli]'``) and is a plain line without it, and else as a line a batch. None
+        does so on a terminal only, False never. Or a function, called after each batch with how many starts are
+        trained and how many there are.
 
     Returns
     -------
@@ -155,21 +159,28 @@ def restarts(
         batch = _default_batch(settings, starts if executor is None else -(-starts // SHARES))
     batch = as_count(batch, "the batch")
     kept = Kept(settings, starts, checkpoint)
-    with closing(_train(settings, list(kept.missing(batch)), executor, checkpoint)) as batches:
-        for trained in batches:
+    ranges = list(kept.missing(batch))
+    with (
+        watching(progress, kept.done, starts) as watch,
+        closing(_train(settings, ranges, executor, checkpoint, lambda more: watch.within(kept.done + more))) as ready,
+    ):
+        for trained in ready:
             kept.put(trained)
-            if progress is not None:
-                progress(kept.done, starts)
+            watch.finished(kept.done)
     return kept.result()
 
 
 def _train(
-    settings: Settings, ranges: list[tuple[int, int]], executor: Executor | None, checkpoint: object
+    settings: Settings,
+    ranges: list[tuple[int, int]],
+    executor: Executor | None,
+    checkpoint: object,
+    tell: Callable[[float], None],
 ) -> Generator[Trained, None, None]:
     """Train every range of starts, and yield each as it is ready."""
     if executor is None:
         for first, count in ranges:
-            yield train_batch(settings, first, count)
+            yield train_batch(settings, first, count, tell)
         return
     waiting: list[Future[Trained]] = []
     ready = 0
