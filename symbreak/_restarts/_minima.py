@@ -20,10 +20,13 @@ import numpy as np
 from symbreak._table import table
 from symbreak.engine._activations import ACTIVATIONS
 
+from ._html import html_table
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Layers = list[Array]  # each (units, in + 1) with the bias last, float64
 
 SHOWN = 10  # minima in the table
+TITLES = ("minimum", "loss", "starts", "effective units", "best start")
 PROBE = np.linspace(-3, 3, 13)
 SAME = 1e-12  # of the probe's values, which are of size 1
 
@@ -43,6 +46,10 @@ class Minima:
         (minima,): how many starts came to each.
     losses
         (minima,): the loss of each one's best start.
+    effective_units
+        (minima,): how many hidden units its best start really has. Units count once where their incoming weights and
+        biases are equal, up to sign under an odd activation and up to a positive factor under relu, and not at all
+        where they read nothing or nothing reads them; all within the tolerance.
     tolerance
         The relative distance within which two starts are one.
     """
@@ -51,6 +58,7 @@ class Minima:
     starts: Array
     counts: Array
     losses: Array
+    effective_units: Array
     tolerance: float
 
     def __len__(self) -> int:
@@ -60,12 +68,25 @@ class Minima:
         return f"Minima({len(self)} distinct among {np.count_nonzero(self.labels >= 0)} starts)"
 
     def __str__(self) -> str:
+        more = f"\n{self._more}" if self._more else ""
+        return f"{self._head}\n{table(TITLES, self._rows, right=range(len(TITLES)))}{more}"
+
+    def _repr_html_(self) -> str:
+        return html_table(self._head, TITLES, self._rows, self._more)
+
+    @property
+    def _head(self) -> str:
         among = f"among {np.count_nonzero(self.labels >= 0)} starts"
-        head = f"{len(self)} distinct minima {among}, tolerance {self.tolerance:g}"
-        columns = zip(self.losses[:SHOWN], self.counts[:SHOWN], self.starts[:SHOWN], strict=True)
-        rows = [(str(n), f"{loss:.6g}", str(count), str(start)) for n, (loss, count, start) in enumerate(columns)]
-        more = f"\n... and {len(self) - SHOWN} more" if len(self) > SHOWN else ""
-        return f"{head}\n{table(('minimum', 'loss', 'starts', 'best start'), rows, right=range(4))}{more}"
+        return f"{len(self)} distinct minima {among}, tolerance {self.tolerance:g}"
+
+    @property
+    def _rows(self) -> list[tuple[str, ...]]:
+        columns = zip(self.losses[:SHOWN], self.counts, self.effective_units, self.starts, strict=False)
+        return [(str(n), f"{loss:.6g}", *map(str, counts)) for n, (loss, *counts) in enumerate(columns)]
+
+    @property
+    def _more(self) -> str:
+        return f"... and {len(self) - SHOWN} more" if len(self) > SHOWN else ""
 
 
 def find_minima(
@@ -94,7 +115,12 @@ def find_minima(
             marks.append(mark)
     starts = np.array([start for start, _ in found], dtype=np.int64)
     counts = np.bincount(labels[labels >= 0], minlength=len(found))
-    return Minima(labels, starts, counts, losses[starts], tolerance)
+    homogeneous = bool(np.abs(function(2 * PROBE) - 2 * function(PROBE)).max() < SAME)
+    units = [
+        effective_units(_layers(parameters, start), odd=odd, homogeneous=homogeneous, tolerance=tolerance)
+        for start, _ in found
+    ]
+    return Minima(labels, starts, counts, losses[starts], np.array(units, dtype=np.int64), tolerance)
 
 
 def _layers(parameters: Mapping[str, Array], start: int) -> Layers:
@@ -134,6 +160,22 @@ def _unit_lengths(layers: Layers) -> Layers:
         layer /= np.where(lengths > 0, lengths, 1)[:, np.newaxis]
         above[:, :-1] *= lengths
     return layers
+
+
+def effective_units(layers: Layers, *, odd: bool, homogeneous: bool, tolerance: float) -> int:
+    """Count the hidden units that differ and matter; `Minima` says how."""
+    layers = _unit_lengths(layers) if homogeneous else layers
+    count = 0
+    for layer, above in pairwise(layers):
+        reads, read = np.linalg.norm(layer[:, :-1], axis=1), np.linalg.norm(above[:, :-1], axis=0)
+        seen: list[Array] = []
+        for unit in layer[(reads > tolerance * reads.max()) & (read > tolerance * read.max())]:
+            mirrored = (unit, -unit) if odd else (unit,)
+            reach = tolerance * float(np.linalg.norm(unit))
+            if all(np.linalg.norm(one - other) > reach for one in mirrored for other in seen):
+                seen.append(unit)
+        count += len(seen)
+    return count
 
 
 def _marks(layers: Layers) -> tuple[Array, Array]:

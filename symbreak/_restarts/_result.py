@@ -3,14 +3,19 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from symbreak._table import table
 from symbreak.engine import Dense, Network
 
+from ._html import html_table
 from ._minima import Minima, find_minima
+from ._plot import plot_losses
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -235,15 +240,66 @@ class Restarts:
         self.solved(threshold)  # raises where it is no loss
         return find_minima(self.parameters, self.losses, self.activation, float(tolerance), float(threshold))
 
+    def plot(self, threshold: float | None = None, *, tolerance: float = 1e-3, axes: "Axes | None" = None) -> "Axes":
+        """Plot the lowest loss of every start, the best first, coloured by the minimum that it came to.
+
+        The minima that most starts share have a colour each; the others, and those of one start, are grey.
+
+        Parameters
+        ----------
+        threshold
+            A loss that is marked, and how many starts reached it.
+        tolerance
+            As for `minima`.
+        axes
+            Where to draw; None makes a figure, ``axes.figure``, which belongs to no window.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            To be changed or saved: ``axes.figure.savefig("starts.png")``.
+
+        Raises
+        ------
+        MissingExtra
+            Matplotlib is not installed.
+        ValueError
+            A threshold or tolerance that makes no sense.
+
+        Examples
+        --------
+        >>> import symbreak as sb
+        >>> x, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+        >>> axes = sb.restarts([2, 2, 1], x, y, starts=20, steps=500, rng=0).plot(0.01)
+        >>> axes.get_ylabel()
+        'lowest loss (mse)'
+        """
+        if threshold is not None:
+            self.solved(threshold)  # raises where it is no loss
+        return plot_losses(self.losses, self.loss, self.minima(tolerance), threshold, axes)
+
     def __repr__(self) -> str:
         return f"Restarts({len(self)} starts, {self.loss} {self.losses.min():.6g} to {self.losses.max():.6g})"
 
     def __str__(self) -> str:
-        ends = np.quantile(self.losses, [0, 0.1, 0.25, 0.5, 0.75, 0.9, 1], method="inverted_cdf")
-        names = ("lowest", "10 %", "25 %", "median", "75 %", "90 %", "highest")
-        rows = [(name, f"{loss:.6g}", str(self.solved(loss).count)) for name, loss in zip(names, ends, strict=True)]
+        return f"{self._head}\n{table(self._titles, self._rows, right=(1, 2))}"
+
+    def _repr_html_(self) -> str:
+        return html_table(self._head, self._titles, self._rows)
+
+    @property
+    def _head(self) -> str:
         diverged = int(self.diverged.sum())
         told = f", {diverged} diverged" if diverged else ""
         steps = f"{self.steps.min()} to {self.steps.max()} steps"
-        head = f"{len(self)} starts, {steps}, the best is start {self.losses.argmin()}{told}"
-        return f"{head}\n{table(('', self.loss, 'starts at or below'), rows, right=(1, 2))}"
+        return f"{len(self)} starts, {steps}, the best is start {self.losses.argmin()}{told}"
+
+    @property
+    def _titles(self) -> tuple[str, str, str]:
+        return "", self.loss, "starts at or below"
+
+    @property
+    def _rows(self) -> list[tuple[str, str, str]]:
+        ends = np.quantile(self.losses, [0, 0.1, 0.25, 0.5, 0.75, 0.9, 1], method="inverted_cdf")
+        names = ("lowest", "10 %", "25 %", "median", "75 %", "90 %", "highest")
+        return [(name, f"{loss:.6g}", str(self.solved(loss).count)) for name, loss in zip(names, ends, strict=True)]

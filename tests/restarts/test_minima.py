@@ -172,10 +172,59 @@ def test_the_table_shows_each_minimum():
     assert repr(minima) == "Minima(12 distinct among 13 starts)"
     lines = str(minima).splitlines()
     assert lines[0] == "12 distinct minima among 13 starts, tolerance 0.001"
-    assert lines[1].split() == ["minimum", "loss", "starts", "best", "start"]
-    assert lines[2].split() == ["0", "0", "2", "0"]
-    assert lines[11].split() == ["9", "0.9", "1", "9"]
+    assert lines[1].split() == ["minimum", "loss", "starts", "effective", "units", "best", "start"]
+    assert lines[2].split() == ["0", "0", "2", "3", "0"]
+    assert lines[11].split() == ["9", "0.9", "1", "3", "9"]
     assert lines[12:] == ["... and 2 more"]
+    shown = minima._repr_html_()
+    assert shown.startswith(
+        "<div><p>12 distinct minima among 13 starts, tolerance 0.001</p><table><thead><tr><th>minimum"
+    )
+    assert shown.count("<tr>") == 11
+    assert "<tr><td>9</td><td>0.9</td><td>1</td><td>3</td><td>9</td></tr></tbody></table>" in shown
+    assert shown.endswith("<p>... and 2 more</p></div>")
+
+
+def copied(one, unit, factor=1.0):
+    """Put a multiple of hidden unit `unit` in the place of unit 0, half of what is read of it from either."""
+    found = {name: array.copy() for name, array in one.items()}
+    for part in ("weight", "bias"):
+        found[f"layers.0.{part}"][0] = factor * found[f"layers.0.{part}"][unit]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("activation", "factor", "units"),
+    [
+        ("tanh", 1.0, 3), ("tanh", -1.0, 3), ("tanh", 2.0, 4), ("relu", 1.0, 3), ("relu", 2.0, 3), ("relu", -1.0, 4),
+        ("sigmoid", 1.0, 3), ("sigmoid", -1.0, 4), ("identity", -3.0, 3),
+    ],
+)  # fmt: skip
+def test_units_that_compute_one_thing_count_once(activation, factor, units):
+    one = random_parameters([3, 4, 2], np.random.default_rng(9))
+    assert result_of([one], activation).minima().effective_units.tolist() == [4]
+    assert result_of([copied(one, 2, factor)], activation).minima().effective_units.tolist() == [units]
+
+
+def test_units_that_read_nothing_or_that_nothing_reads_do_not_count():
+    one = random_parameters([3, 4, 4, 2], np.random.default_rng(10))
+    one["layers.0.weight"][1] = 0  # its bias is left
+    one["layers.2.weight"][:, 3] = 0
+    assert result_of([one], "tanh").minima().effective_units.tolist() == [3 + 3]
+
+
+def test_units_within_the_tolerance_count_once():
+    one = copied(random_parameters([3, 4, 2], np.random.default_rng(11)), 2)
+    one["layers.0.bias"][0] += 0.01 * math.hypot(np.linalg.norm(one["layers.0.weight"][2]), one["layers.0.bias"][2])
+    result = result_of([one], "tanh")
+    assert result.minima(0.02).effective_units.tolist() == [3]
+    assert result.minima(0.005).effective_units.tolist() == [4]
+
+
+def test_no_hidden_layer_has_no_hidden_units():
+    assert result_of(
+        [random_parameters([3, 2], np.random.default_rng(0))], "tanh"
+    ).minima().effective_units.tolist() == [0]
 
 
 @pytest.mark.parametrize("tolerance", [0, -1, math.nan, True, "0.1"])

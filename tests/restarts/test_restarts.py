@@ -237,6 +237,11 @@ def test_the_table_says_how_many_starts_came_how_far():
     assert [int(line.split()[-1]) for line in lines[2:]] == [1, 4, 10, 20, 30, 36, 40]
     assert float(lines[2].split()[1]) == pytest.approx(result.losses.min(), rel=1e-5)
     assert repr(result).startswith("Restarts(40 starts, mse ")
+    shown = result._repr_html_()
+    assert f"<p>{lines[0]}</p>" in shown
+    rows = [line.rsplit(maxsplit=2) for line in lines[2:]]
+    assert all(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" in shown for row in rows)
+    assert shown.count("<tr>") == 8
 
 
 def test_progress_is_told_after_each_batch():
