@@ -93,7 +93,8 @@ def restarts(
         How many starts are trained together. By default as many as a core's cache holds. It changes the time and the
         memory, never the result.
     executor
-        A `concurrent.futures.Executor` whose workers train the batches. None trains them here.
+        A `concurrent.futures.Executor` whose workers train the batches: processes, threads, or those of a Dask cluster,
+        ``Client.get_executor()``, which needs ``pip install 'symbreak[dask]'``. None trains them here.
     checkpoint
         A file that holds the batches that are trained, replaced whole after each. Where it is there, and of the same
         settings and data, only the other starts are trained, and the result is the same to the last bit.
