@@ -94,6 +94,24 @@ def test_a_run_that_was_killed_loses_no_finished_batch(tmp_path):
     assert_same(result, run(**options | {"batch": None}))
 
 
+def test_a_file_that_is_half_written_takes_no_place(tmp_path, monkeypatch):
+    path = tmp_path / "kept.npz"
+    stopped_after(2, path)
+    before = path.read_bytes()
+
+    def half(file, **arrays):
+        file.write(before[: len(before) // 2])
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr("symbreak._restarts._kept.np.savez", half)
+        with pytest.raises(Stop):
+            run(checkpoint=path)
+    assert path.read_bytes() == before
+    assert_same(run(checkpoint=path), run())
+    assert [each.name for each in tmp_path.iterdir()] == ["kept.npz"]
+
+
 class Dying(sb.Normal):
     """Ends its process when a worker draws start 20."""
 

@@ -301,6 +301,18 @@ BAD = {
     "rows that don't meet": ({"y": [0, 1]}, ValueError, "as many rows; they have 4 and 2"),
     "nan in x": ({"x": [[0, np.nan]] * 4}, ValueError, r"inputs must be finite .* at \[0, 1\] there is nan"),
     "nan in y": ({"y": [0, 1, np.nan, 0]}, ValueError, r"targets must be finite .* there is nan"),
+    "a label out of range": (
+        {"sizes": [2, 4, 2], "loss": "cross_entropy", "y": [0, 1, 2, 0]},
+        ValueError,
+        "label 2 is out of range: with 2",
+    ),
+    "labels that are no integers": (
+        {"sizes": [2, 4, 2], "loss": "cross_entropy", "y": [0, 1, 1.5, 0]},
+        TypeError,
+        "integer labels, 0 to 1; .* float64",
+    ),
+    "an answer that is none": ({"loss": "logistic", "y": [0, 1, 2, 0]}, ValueError, "labels, each 0 or 1; got 2"),
+    "infinity in x": ({"x": [[0, np.inf]] * 4}, ValueError, r"inputs must be finite .* at \[0, 1\] there is inf"),
     "no rows": ({"x": np.zeros((0, 2)), "y": []}, ValueError, "the batch is empty"),
     "too large a batch size": ({"batch_size": 5}, ValueError, "batch size, 5, is more than the 4 rows"),
     "a batch size of nothing": ({"batch_size": 0}, ValueError, "the batch size must be a whole number"),
