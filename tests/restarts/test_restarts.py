@@ -320,6 +320,7 @@ BAD = {
     "a tolerance of text": ({"tolerance": "0.1"}, ValueError, "such as 1e-3, or None; got '0.1'"),
     "no optimizer": ({"optimizer": 0.5}, TypeError, r"must be one such as engine.SGD\(0.1\); got 0.5"),
     "an optimizer that mixes": ({"optimizer": Normalized()}, ValueError, "mixes the entries of a parameter"),
+    "another that mixes": ({"optimizer": engine.Muon(0.1)}, ValueError, r"Muon\(learning_rate=0.1\) mixes the entries"),
     "an unknown loss": ({"loss": "mae"}, UnknownName, "no loss is called 'mae'"),
     "an unknown activation": ({"activation": "than"}, UnknownName, "did you mean 'tanh'"),
     "an unknown initializer": ({"init": "he_norml"}, UnknownName, "no initializer is called 'he_norml'"),
