@@ -12,6 +12,7 @@ from ._history import History as History
 from ._layers import AbstractLayer as AbstractLayer
 from ._layers import Backward as Backward
 from ._layers import Dense as Dense
+from ._lbfgs import LBFGS as LBFGS
 from ._mlp import mlp as mlp
 from ._muon import Muon as Muon
 from ._network import Gradients as Gradients

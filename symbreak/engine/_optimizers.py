@@ -61,14 +61,14 @@ class AbstractOptimizer(ABC):
 
     def __repr__(self) -> str:
         """Show the settings that are not the defaults."""
-        kind: Any = type(self)
-        if not is_dataclass(kind):
-            return super().__repr__()
-        settings = [(field, getattr(self, field.name)) for field in fields(kind)]
-        shown = [
-            f"{field.name}={value!r}" for field, value in settings if field.default is MISSING or value != field.default
-        ]
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return show_settings(self) if is_dataclass(self) else super().__repr__()
+
+
+def show_settings(value: Any) -> str:
+    """Write the settings of a dataclass that are not the defaults, as it is called with them."""
+    settings = [(field, getattr(value, field.name)) for field in fields(value)]
+    shown = [f"{field.name}={each!r}" for field, each in settings if field.default is MISSING or each != field.default]
+    return f"{type(value).__name__}({', '.join(shown)})"
 
 
 def with_settings(optimizer: Any, **settings: Any) -> Any:
