@@ -200,10 +200,13 @@ def test_a_loss_that_stops_being_finite_leaves_the_parameters_of_the_last_step()
 def test_a_loss_that_stops_being_finite_later_leaves_the_history_up_to_there():
     class Walk:
         def minimize(self, function, start, steps, each):
-            for point in (start, start - 1):
-                function(point)
-            each(start - 1)
-            function(start * 1e200)
+            point = start.copy()  # one array for all points, as a minimizer may have
+            function(point)
+            point -= 1
+            function(point)
+            each(point)
+            point *= 1e200
+            function(point)
 
     net = engine.Network([engine.Dense(np.full((1, 1), 3.0))])
     with pytest.raises(engine.Diverged, match="the loss became inf at step 1, after 9; ") as caught:
