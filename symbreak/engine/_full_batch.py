@@ -36,6 +36,8 @@ class Descent:
     ------
     TypeError
         A network of another dtype.
+    ValueError
+        A network that draws noise, or whose layers have buffers: between two tries its loss may change by itself.
     """
 
     def __init__(
@@ -46,6 +48,11 @@ class Descent:
             raise TypeError(
                 f"L-BFGS compares losses that differ by little, and needs a network of float64; this one is "
                 f"{net.dtype}: build it with dtype='float64'"
+            )
+        if net.noisy or net.buffers:
+            raise ValueError(
+                f"L-BFGS needs a loss that the parameters alone decide, and a network that draws no noise and keeps no "
+                f"running statistics; take engine.Adam(0.01) for {net!r}"
             )
         self.net, self.x, self.t, self.row, self.loss = net, x, t, row, loss
         self.optimizer, self.callback = optimizer, callback

@@ -244,6 +244,14 @@ def test_a_network_of_another_dtype_is_refused(net):
         fit(net, [[1]], [1], 5)
 
 
+@pytest.mark.parametrize("what", [{"noisy": True}, {"buffers": {"mean": np.zeros(1)}}], ids=["noise", "buffers"])
+def test_a_network_whose_loss_may_change_by_itself_is_refused(what):
+    kind = type("Odd", (type(random_network([1, 1]).layers["layers.0"]),), what)
+    net = engine.Network([kind(np.ones((1, 1)))])
+    with pytest.raises(ValueError, match=r"draws no noise and keeps no running statistics; take .* for Network\("):
+        fit(net, [[1.0]], [1.0], 5)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
