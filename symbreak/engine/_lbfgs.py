@@ -55,9 +55,18 @@ class LBFGS:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from symbreak import engine
+    >>> net = engine.Network([engine.Dense(np.zeros((1, 2)), np.zeros(1))])
+    >>> x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> history = engine.train(net, x, x @ [2.0, -1.0] + 0.5, optimizer=engine.LBFGS(), steps=200)
+    >>> net.parameters["layers.0.weight"].round(6), net.parameters["layers.0.bias"].round(6)
+    (array([[ 2., -1.]]), array([0.5]))
+    >>> len(history) < 20, history.stopped
+    (True, 'no entry of the gradient is farther from zero than 1e-08')
+
     The least of a quadratic function of two variables:
 
-    >>> import numpy as np
     >>> a, b = np.diag([1.0, 10.0]), np.array([3.0, 5.0])
     >>> points = []
     >>> LBFGS().minimize(lambda x: (x @ a @ x / 2 - b @ x, a @ x - b), np.zeros(2), 50, points.append)

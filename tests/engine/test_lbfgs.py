@@ -128,6 +128,24 @@ def test_the_tolerance_is_that_of_the_gradient(tolerance):
     assert largest[-1] <= tolerance < min(largest[:-1])
 
 
+def test_training_hands_it_the_run():
+    net, other = (random_network([2, 4, 1], seed=3) for _ in range(2))
+    seen = []
+    history = engine.train(net, *XOR, optimizer=engine.LBFGS(), steps=6, callback=seen.append)
+    np.testing.assert_array_equal(history.losses, fit(other, *XOR, 6).losses)
+    for name, array in net.parameters.items():
+        np.testing.assert_array_equal(array, other.parameters[name])
+    assert [(step.number, step.network, step.gradients.loss) for step in seen] == [
+        (number, net, loss) for number, loss in enumerate(history.losses)
+    ]
+
+
+@pytest.mark.parametrize("options", [{"clip": engine.ClipNorm(1)}, {"batch_size": 2}])
+def test_training_refuses_what_would_change_its_gradients(options):
+    with pytest.raises(ValueError, match=r"leave `clip` and `batch_size` None; got (ClipNorm\(.*and None|None and 2)"):
+        engine.train(random_network([2, 4, 1]), *XOR, optimizer=engine.LBFGS(), steps=1, **options)
+
+
 # Ties
 
 
