@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from symbreak.graph import LayerGraph, Weight
+from symbreak.graph import LayerGraph
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -30,13 +30,13 @@ def axes_over(graph: LayerGraph, space: str) -> dict[str, tuple[int, ...]] | Non
     in this space would be another one in the other.
     """
     found = {}
-    for each in (*graph.connections, *graph.per_unit):
-        uses = each.uses if isinstance(each, Weight) else (each.axes,)
-        over = {tuple(number for number, axis in enumerate(use) if axis.space == space) for use in uses}
+    uses = {each.name: each.uses for each in graph.connections} | {each.name: (each.axes,) for each in graph.per_unit}
+    for name, all_axes in uses.items():
+        over = {tuple(number for number, axis in enumerate(axes) if axis.space == space) for axes in all_axes}
         if len(over) > 1:
             return None
         if axes := over.pop():
-            found[each.name] = axes
+            found[name] = axes
     return found
 
 
@@ -58,9 +58,8 @@ def find_classes(graph: LayerGraph) -> list[TiedClass]:
             groups = _equal_slices(graph, axes, space.units)
             recurrent = any(len(over) > 1 for over in axes.values())
             for group in groups:
-                for units in _swappable(graph, axes, group) if recurrent else [group]:
-                    if len(units) > 1:
-                        found.append(TiedClass(space.name, tuple(units)))
+                parts = _swappable(graph, axes, group) if recurrent else [group]
+                found += [TiedClass(space.name, tuple(units)) for units in parts if len(units) > 1]
     return found
 
 

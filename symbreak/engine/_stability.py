@@ -1,8 +1,9 @@
 """Whether tied units can separate, and how fast: the tied state as an equilibrium, stable or not."""
 
 import math
+import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
@@ -19,7 +20,8 @@ from ._transverse import Block
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-WIDEST = 28  # characters of a class's name in the table, so that a line fits into 80
+LINE = 80  # characters
+WIDEST = 20  # characters of a class's name in the table, so that a row fits into a line
 
 
 @final
@@ -95,13 +97,12 @@ class ClassStability:
         who = f"{len(self.units)} tied units of {self.space}"
         if self.reason is not None:
             return f"{who}: not known. {self.reason}"
-        rate = f"a difference is multiplied by {self.growth:.6g} a step"
         if self.growth <= 1:
-            return f"{who}: never. At most {rate} (eigenvalue {self.eigenvalue:.4g})."
+            return f"{who}: never. A difference is multiplied by {self.growth:.6g} a step at most."
         how = "" if self.eigenvalue < 0 else ", as the steps are too large for a curvature so high"
         return (
-            f"{who}: separate from a perturbation of 1e-16 to 0.1 in about {_count(self.steps_to_separate())} steps; "
-            f"{rate} (eigenvalue {self.eigenvalue:.4g}){how}."
+            f"{who}: separate from a perturbation of 1e-16 to 0.1 in about {_count(self.steps_to_separate())} steps. "
+            f"A difference is multiplied by {self.growth:.6g} a step (eigenvalue {self.eigenvalue:.4g}){how}."
         )
 
     def __str__(self) -> str:
@@ -136,7 +137,7 @@ class Stability:
     classes: tuple[ClassStability, ...]
     optimizer: AbstractOptimizer
     loss: str
-    step: int = field(default=0)
+    step: int
 
     def __iter__(self) -> Iterator[ClassStability]:
         return iter(self.classes)
@@ -165,12 +166,10 @@ class Stability:
             )
             for each in self
         ]
-        lines = [
-            f"{self.optimizer}, {self.loss}, at step {self.step}",
-            table(head, rows, right=(1, 2, 3, 4)),
-            "lowest, largest: eigenvalues along differences; separates: from 1e-16 to 0.1",
-        ]
-        return "\n".join([*lines, *dict.fromkeys(each.reason for each in self if each.reason)])
+        notes = ["lowest, largest: eigenvalues along differences; separates: from 1e-16 to 0.1"]
+        notes += dict.fromkeys(each.reason for each in self if each.reason)
+        above = textwrap.fill(f"{self.optimizer}, {self.loss}, at step {self.step}", LINE)
+        return "\n".join([above, table(head, rows, right=(1, 2, 3, 4)), *(textwrap.fill(note, LINE) for note in notes)])
 
 
 def stability(
@@ -250,10 +249,16 @@ def stability(
     >>> from symbreak import engine
     >>> net = engine.mlp([2, 4, 1], init=sb.Constant(0.5))
     >>> x, y = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0.0, 1.0, 1.0, 0.0]
-    >>> print(engine.stability(net, x, y, optimizer=engine.SGD(0.5)))
-    >>> [one] = engine.stability(net, x, y, optimizer=engine.SGD(0.5))
-    >>> one.eigenvalues.round(4)
-    >>> one.steps_to_separate(perturbation=1e-8)
+    >>> found = engine.stability(net, x, y, optimizer=engine.SGD(0.5))
+    >>> print(found)
+    SGD(learning_rate=0.5), mse, at step 0
+    class     units  lowest  largest  growth a step  separates
+    layers.0      4  -0.944     0.25        1.47205  in 90 steps
+    lowest, largest: eigenvalues along differences; separates: from 1e-16 to 0.1
+    >>> found[0].eigenvalues.round(4)
+    array([-0.9441,  0.0041,  0.0138,  0.2505])
+    >>> found[0].steps_to_separate(perturbation=1e-8)
+    42.0
     """
     look_up(LOSSES, loss, "loss")
     if not isinstance(net, Network):
@@ -282,11 +287,19 @@ def _judge(tied: TiedClass, whole: bool, block: Block, optimizer: AbstractOptimi
     unknown = bool(np.isnan(growths).any())
     most = 0 if unknown else int(growths.argmax())
     reason = (
-        f"A step of {type(optimizer).__name__} is not linear in the gradient: how far it goes depends on its state, and "
-        f"no growth follows from the eigenvalues."
+        f"A step of {type(optimizer).__name__} is not linear in the gradient: how far it goes depends on its state, so "
+        f"that no growth follows from the eigenvalues."
     )
     return ClassStability(
-        *tied, whole, *spectrum, float(growths[most]), float(eigenvalues[most]), reason if unknown else None
+        space=tied.space,
+        units=tied.units,
+        whole=whole,
+        eigenvalues=eigenvalues,
+        directions=spectrum.directions,
+        resolution=spectrum.resolution,
+        growth=float(growths[most]),
+        eigenvalue=float(eigenvalues[most]),
+        reason=reason if unknown else None,
     )
 
 

@@ -75,8 +75,11 @@ class Block:
             begin += len(first)
         x, y, loss = self.batch
         found = gradients(self.net, x, y, loss=loss)
-        apart = [found[name].ravel()[first] - found[name].ravel()[second] for name, (first, second) in self.pairs.items()]
-        return np.concatenate(apart).astype(np.float64) * (length / self.step / np.sqrt(2))
+        apart = [
+            found[name].ravel()[first] - found[name].ravel()[second] for name, (first, second) in self.pairs.items()
+        ]
+        product: Array = np.concatenate(apart).astype(np.float64) * (length / self.step / np.sqrt(2))
+        return product
 
     def spectrum(self) -> Spectrum:
         """Find the eigenvalues: all of a small block; the lowest few and the largest of a large one."""
@@ -105,7 +108,7 @@ class Block:
 
 
 def _longest(net: Network, x: Any, y: Any, loss: str) -> float:
-    """Give the largest norm of what a layer reads or writes for one row of the batch, the 1 that biases read with it."""
+    """Give the largest norm of what a layer reads for one row of the batch, with the 1 that biases read."""
     values = [np.asarray(x), *gradients(net, x, y, loss=loss).activations.values()]
     rows = (each.astype(np.float64).reshape(len(each), -1) for each in values)
     return max(float(np.sqrt(1 + np.square(each).sum(axis=1)).max()) for each in rows)
