@@ -486,5 +486,5 @@ def test_bad_input_is_told(arguments, settings, error, message):
 
 def test_a_gradient_that_is_not_finite_is_told():
     layers = [engine.Dense(np.full((2, 1), 1e-200)), engine.Dense(np.full((1, 2), 1e200))]
-    with pytest.raises(ValueError, match="the gradient of 'layers.0.weight' at this point is not finite"):
+    with pytest.raises(ValueError, match=r"the gradient of 'layers.0.weight' at this point is not finite"):
         judge(engine.Network(layers), [[1e150]], [0.0])
