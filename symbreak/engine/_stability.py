@@ -220,6 +220,8 @@ def stability(
         Classes whose units are not tied, data that don't fit, or a point where the loss or its gradient is not finite.
     TypeError
         What is no optimizer, or a network of exact numbers.
+    NotImplementedError
+        A network whose graph does not name all parameters.
     UnknownName
         A loss that is not in the table.
 
@@ -272,6 +274,15 @@ def stability(
     now = optimizer.at(int(step))
     _check_finite(net, x, y, loss)
     graph = net.graph
+    arrays = graph.arrays
+    strange = [
+        name for name, array in net.parameters.items() if name not in arrays or arrays[name].shape != array.shape
+    ]
+    if strange:
+        raise NotImplementedError(
+            f"the graph of the network does not have the parameters {', '.join(map(repr, strange))} as they are, so it "
+            f"can't say which of their entries belong to which units"
+        )
     tied = find_classes(graph) if classes is None else read_classes(graph, classes)
     judged = (
         _judge(each, len(each.units) == graph.space(each.space).units, Block(net, graph, each, x, y, loss), now)

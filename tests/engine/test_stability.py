@@ -13,6 +13,7 @@ from symbreak import engine
 from symbreak.engine import _transverse
 from symbreak.engine._growth import growth_of
 from symbreak.errors import UnknownName
+from symbreak.graph import chain
 from tests.engine._networks import random_data
 from tests.engine._stable import (
     apart,
@@ -488,3 +489,24 @@ def test_a_gradient_that_is_not_finite_is_told():
     layers = [engine.Dense(np.full((2, 1), 1e-200)), engine.Dense(np.full((1, 2), 1e200))]
     with pytest.raises(ValueError, match=r"the gradient of 'layers.0.weight' at this point is not finite"):
         judge(engine.Network(layers), [[1e150]], [0.0])
+
+
+def test_a_parameter_that_the_graph_does_not_have_is_told(monkeypatch):
+    net, x, y = small()
+    graph = chain([(net.parameters[f"layers.{number}.weight"], None) for number in range(2)])
+    monkeypatch.setattr(engine.Network, "graph", graph)
+    with pytest.raises(NotImplementedError, match=r"does not have the parameters 'layers.0.bias', 'layers.1.bias' as"):
+        judge(net, x, y)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
+def test_away_from_the_corner_of_a_relu_there_is_no_curvature_within_a_unit(activation):
+    net = tied_network([3, 4, 2], activation, seed=2)
+    x, t = random_data(12, 3, 2, "mse", seed=2)
+    [found] = judge(net, x, t)
+    w, b = net.parameters["layers.0.weight"][0], net.parameters["layers.0.bias"][0]
+    slope = np.where(x @ w + b > 0, 1.0, 0.0 if activation == "relu" else 0.01)
+    e = 2 / t.size * (net(x) - t)
+    side = np.column_stack([x, np.ones(12)]).T @ (slope[:, np.newaxis] * e)
+    expected = np.linalg.eigvalsh(np.block([[np.zeros((4, 4)), side], [side.T, np.zeros((2, 2))]]))
+    np.testing.assert_allclose(found.eigenvalues, expected, atol=1e-8)
