@@ -106,7 +106,7 @@ class ClassStability:
         )
 
     def __str__(self) -> str:
-        return self.verdict
+        return textwrap.fill(self.verdict, LINE)
 
     def __repr__(self) -> str:
         return f"ClassStability({self._name}, {len(self.units)} units, growth={self.growth:.6g})"

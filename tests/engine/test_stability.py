@@ -446,7 +446,8 @@ def test_the_text_and_the_repr_say_the_numbers():
     assert repr(found) == (
         f"Stability([ClassStability(layers.0, 4 units, growth={growth})], SGD(learning_rate=0.1), 'mse', step 0)"
     )
-    assert str(found[0]) == found[0].verdict
+    assert str(found[0]).replace("\n", " ") == found[0].verdict
+    assert max(map(len, str(found[0]).splitlines())) <= 80 < len(found[0].verdict)
     assert f"multiplied by {growth} a step (eigenvalue {found[0].eigenvalue:.4g})." in found[0].verdict
     row = str(found).splitlines()[2].split()
     steps = f"{found[0].steps_to_separate():,.0f}"
