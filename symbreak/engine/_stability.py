@@ -217,7 +217,8 @@ def stability(
     Raises
     ------
     ValueError
-        Classes whose units are not tied, data that don't fit, or a point where the loss or its gradient is not finite.
+        Classes whose units are not tied, data that don't fit, a point where the loss or its gradient is not finite, or
+        noise drawn for each unit, which separates them at once.
     TypeError
         What is no optimizer, or a network of exact numbers.
     NotImplementedError
@@ -237,7 +238,7 @@ def stability(
     Where relu or leaky relu has its corner there is no second derivative: it is taken as zero, the corner never within
     the difference's step, about 1e-6 over the length of the inputs.
 
-    Dropout, whose noise separates units at once, and clipping are not looked at.
+    Clipping is not looked at.
 
     References
     ----------
@@ -316,7 +317,7 @@ def _judge(tied: TiedClass, whole: bool, block: Block, optimizer: AbstractOptimi
 
 def _check_finite(net: Network, x: Any, y: Any, loss: str) -> None:
     with np.errstate(all="ignore"):  # what is not finite is told below
-        found = gradients(net, x, y, loss=loss)
+        found = gradients(net, x, y, loss=loss, rng=0)
     if not np.isfinite(found.loss):
         raise ValueError(f"the loss at this point is {found.loss}: there is no Hessian to look at")
     for name, gradient in found.parameters.items():

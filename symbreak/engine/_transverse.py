@@ -14,7 +14,7 @@ import numpy as np
 from symbreak.graph import LayerGraph
 
 from ._classes import TiedClass, axes_over, swap
-from ._network import Network, gradients
+from ._network import Gradients, Network, gradients
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -52,9 +52,27 @@ class Block:
         self.directions = sum(len(first) for first, _ in self.pairs.values())
         # A cube root balances a difference's two errors: h**2 from the third derivative, eps / h from rounding. Divided
         # by the length of what the units read and write, for it is their products that enter the activations.
+        found = gradients(net, x, y, loss=loss, rng=0)
         root = float(np.finfo(net.dtype).eps) ** (1 / 3)
-        self.step = root / _longest(net, x, y, loss)
+        self.step = root / _longest(x, found)
         self.noise = 256 * root**2  # of the largest eigenvalue: h**2, with a margin; 1e-8 in float64, 6e-3 in float32
+        self._check_tied(tied, found)
+
+    def _check_tied(self, tied: TiedClass, found: Gradients) -> None:
+        largest = max(float(abs(g).max()) for g in found.parameters.values())
+        for name, part in zip(self.pairs, self._apart(found), strict=True):
+            if part.size and abs(part).max() > self.noise * largest:
+                raise ValueError(
+                    f"units {tied.units[0]} and {tied.units[1]} of {tied.space!r} are equal, but their gradients in "
+                    f"{name!r} differ by {abs(part).max():.3g}: noise drawn for each unit, such as dropout, separates "
+                    f"them at once"
+                )
+
+    def _apart(self, found: Gradients) -> list[Array]:
+        """Give the difference of the gradients of each pair, one array a parameter."""
+        return [
+            found[name].ravel()[first] - found[name].ravel()[second] for name, (first, second) in self.pairs.items()
+        ]
 
     def __matmul__(self, vector: Array) -> Array:
         """Multiply by a vector, through one gradient.
@@ -74,10 +92,7 @@ class Block:
             parameters[name].flat[second] = self.start[name][second] - part
             begin += len(first)
         x, y, loss = self.batch
-        found = gradients(self.net, x, y, loss=loss)
-        apart = [
-            found[name].ravel()[first] - found[name].ravel()[second] for name, (first, second) in self.pairs.items()
-        ]
+        apart = self._apart(gradients(self.net, x, y, loss=loss, rng=0))
         product: Array = np.concatenate(apart).astype(np.float64) * (length / self.step / np.sqrt(2))
         return product
 
@@ -107,8 +122,7 @@ class Block:
         return Spectrum(np.where(abs(eigenvalues) <= resolution, 0.0, eigenvalues), self.directions, resolution)
 
 
-def _longest(net: Network, x: Any, y: Any, loss: str) -> float:
+def _longest(x: Any, found: Gradients) -> float:
     """Give the largest norm of what a layer reads for one row of the batch, with the 1 that biases read."""
-    values = [np.asarray(x), *gradients(net, x, y, loss=loss).activations.values()]
-    rows = (each.astype(np.float64).reshape(len(each), -1) for each in values)
+    rows = (each.astype(np.float64).reshape(len(each), -1) for each in (np.asarray(x), *found.activations.values()))
     return max(float(np.sqrt(1 + np.square(each).sum(axis=1)).max()) for each in rows)

@@ -511,3 +511,35 @@ def test_away_from_the_corner_of_a_relu_there_is_no_curvature_within_a_unit(acti
     side = np.column_stack([x, np.ones(12)]).T @ (slope[:, np.newaxis] * e)
     expected = np.linalg.eigvalsh(np.block([[np.zeros((4, 4)), side], [side.T, np.zeros((2, 2))]]))
     np.testing.assert_allclose(found.eigenvalues, expected, atol=1e-8)
+
+
+def test_noise_drawn_for_each_unit_is_told(monkeypatch):
+    def noisy(*args, **settings):
+        found = engine.gradients(*args, **settings)
+        found.parameters["layers.0.bias"][0] += 0.01
+        return found
+
+    monkeypatch.setattr(_transverse, "gradients", noisy)
+    message = r"units 0 and 1 of 'layers.0' are equal, but their gradients in 'layers.0.bias' differ by 0.01: noise"
+    with pytest.raises(ValueError, match=message):
+        judge(*small())
+
+
+def test_in_a_network_with_branches_the_eigenvalues_are_among_those_of_the_full_hessian():
+    rng = np.random.default_rng(0)
+    net = engine.Network(
+        {
+            "stem": engine.Dense(rng.normal(size=(3, 2)), np.zeros(3), "tanh"),
+            "up": engine.Dense(np.repeat(rng.normal(size=(1, 3)), 4, axis=0), np.zeros(4), "tanh"),
+            "down": engine.Dense(np.repeat(rng.normal(size=(3, 1)), 4, axis=1), np.zeros(3)),
+            "sum": (engine.Add(), "stem", "down"),
+            "value": engine.Dense(rng.normal(size=(2, 3)), np.zeros(2)),
+        }
+    )
+    x, y = random_data(9, 2, 2, "mse")
+    [found] = judge(net, x, y)
+    assert found.units == (0, 1, 2, 3)
+    assert found.directions == 3 + 1 + 3
+    values = np.linalg.eigvalsh(full_hessian(net, x, y, "mse"))
+    for value in found.eigenvalues[abs(found.eigenvalues) > 1e-4]:
+        assert np.sum(abs(values - value) < 1e-7) == 3  # four units differ in three ways
