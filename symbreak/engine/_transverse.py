@@ -54,7 +54,7 @@ class Block:
         # by the length of what the units read and write, for it is their products that enter the activations.
         found = gradients(net, x, y, loss=loss, rng=0)
         root = float(np.finfo(net.dtype).eps) ** (1 / 3)
-        self.step = root / _longest(x, found)
+        self.step = root / _longest([] if net.vocabulary else [np.asarray(x)], found)
         self.noise = 256 * root**2  # of the largest eigenvalue: h**2, with a margin; 1e-8 in float64, 6e-3 in float32
         self._check_tied(tied, found)
 
@@ -122,7 +122,7 @@ class Block:
         return Spectrum(np.where(abs(eigenvalues) <= resolution, 0.0, eigenvalues), self.directions, resolution)
 
 
-def _longest(x: Any, found: Gradients) -> float:
+def _longest(inputs: list[Array], found: Gradients) -> float:
     """Give the largest norm of what a layer reads for one row of the batch, with the 1 that biases read."""
-    rows = (each.astype(np.float64).reshape(len(each), -1) for each in (np.asarray(x), *found.activations.values()))
+    rows = (each.astype(np.float64).reshape(len(each), -1) for each in (*inputs, *found.activations.values()))
     return max(float(np.sqrt(1 + np.square(each).sum(axis=1)).max()) for each in rows)
