@@ -30,6 +30,9 @@ from ._schedules import AbstractSchedule as AbstractSchedule
 from ._schedules import CosineDecay as CosineDecay
 from ._schedules import LinearWarmup as LinearWarmup
 from ._schedules import StepDecay as StepDecay
+from ._stability import ClassStability as ClassStability
+from ._stability import Stability as Stability
+from ._stability import stability as stability
 from ._train import Step as Step
 from ._train import train as train
 from ._wiring import Wire as Wire
