@@ -68,23 +68,3 @@ def test_a_cluster_that_is_gone_is_told(client):
     executor.shutdown()
     with pytest.raises(RuntimeError, match=r"ClientExecutor, stopped with 0 of 9 batches trained: .*; start again"):
         run(executor=executor)
-
-
-def test_a_cluster_that_is_closed_midway_is_told_and_what_is_finished_is_kept(tmp_path):
-    path, told = tmp_path / "kept.npz", []
-    with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=60
-        ) as cluster,
-        distributed.Client(cluster) as client,
-        client.get_executor() as executor,
-        pytest.raises(
-            RuntimeError, match=r"ClientExecutor, stopped with \d of 9 batches trained: CancelledError; .*npz"
-        ),
-    ):
-        run(
-            executor=executor, checkpoint=path, steps=500, progress=lambda done, of: told.append(done) or client.close()
-        )
-    assert told[-1] < 60
-    assert_same(run(checkpoint=path, steps=500, progress=lambda done, of: told.append(done)), run(steps=500))
-    assert told[-1] == 60

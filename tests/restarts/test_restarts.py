@@ -280,7 +280,7 @@ STATEFUL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("optimizer", STATEFUL, ids=repr)
+@pytest.mark.parametrize("optimizer", STATEFUL, ids=lambda optimizer: type(optimizer).__name__)
 def test_an_optimizer_may_have_a_state_and_a_schedule(optimizer):
     result = run(optimizer=optimizer, steps=20, dtype="float64", starts=5)
     for k in range(5):
