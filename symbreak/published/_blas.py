@@ -50,7 +50,7 @@ def blas_escape(steps: int = 3000) -> Comparison:
     0.0
     """
     width = breaking_width()
-    losses, distances, net = run(width or WIDTHS[0], "tie_preserving", steps)
+    losses, distances, _ = run(width or WIDTHS[0], "tie_preserving", steps)
     curves = {"loss tie_preserving": losses, "distance tie_preserving": distances}
     searched = f"the first of {len(WIDTHS)} widths at which BLAS breaks a tie within 5 steps; 0 where none does"
     rows = [

@@ -68,7 +68,9 @@ class Comparison:
         for row in self.rows:
             if row.what == what:
                 return row
-        raise KeyError(f"no row of this figure is called {what!r}; there are {', '.join(row.what for row in self.rows)}")
+        raise KeyError(
+            f"no row of this figure is called {what!r}; there are {', '.join(row.what for row in self.rows)}"
+        )
 
     def __repr__(self) -> str:
         return f"Comparison({self.title!r}, {len(self.rows)} rows)"

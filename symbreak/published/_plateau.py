@@ -23,8 +23,8 @@ SOURCE = (
 )
 OVERLAP = 1e-10  # how far the student's vectors lean to the teacher's at the start, at most
 LEARNED = 1e-9  # the error at which the flow is stopped
-SAMPLE = 2**14  # inputs of the engine's run, spread evenly over the normal distribution
-STEPS = 300
+TIED_RUN = (2**14, 80)  # inputs, spread evenly over the normal distribution, and steps of the engine's run
+DRAWN_RUN = (2**12, 300)
 RATE = 0.25  # of the engine's loss, twice the error, and of vectors over sqrt(2): a step of 1 in the time of the flow
 
 
@@ -104,10 +104,10 @@ FLOW = (
     "error as a function of the overlaps, by scipy.integrate, where it is slowest"
 )
 TIED = (
-    f"{STEPS:,} steps of engine.gradients from equal units: they stay equal, bit for bit, and never leave the plateau. "
-    f"{SAMPLE:,} inputs from a Sobol sequence"
+    f"{TIED_RUN[1]} steps of engine.gradients from equal units, over {TIED_RUN[0]:,} inputs of a Sobol sequence: they stay "
+    "equal, bit for bit, and never leave"
 )
-DRAWN = "the same network and inputs from random units: they leave the plateau"
+DRAWN = f"the same from random units, {DRAWN_RUN[1]} steps over {DRAWN_RUN[0]:,} inputs: they leave"
 
 
 def _flow(k: int) -> tuple[Array, Array, Array]:
@@ -138,26 +138,27 @@ def _flow(k: int) -> tuple[Array, Array, Array]:
 
 def _engine(k: int) -> tuple[Array, Array]:
     """Train a tied and a random student on evenly spread inputs, for their errors by step."""
-    from scipy.special import ndtri
-    from scipy.stats import qmc
-
-    points = qmc.Sobol(k, scramble=False).random(SAMPLE)
-    x = ndtri(points + 0.5 / SAMPLE)  # the sequence starts at 0: moved to the middle of its cells
-    y = _committee(np.eye(k))(x)
     lean = 1 + 0.1 * Stream(Key(1)["plateau"][str(k)], dtype="float64").normal((k, k))
-    return _train(0.3 * np.ones((k, k)), x, y), _train(0.3 * lean, x, y)
+    return _train(0.3 * np.ones((k, k)), *TIED_RUN), _train(0.3 * lean, *DRAWN_RUN)
 
 
 def _committee(J: Array) -> Network:
     return Network([Dense(J / math.sqrt(2), activation="erf"), Dense(np.ones((1, len(J))))])
 
 
-def _train(J: Array, x: Array, y: Array) -> Array:
+def _train(J: Array, sample: int, steps: int) -> Array:
     """Train the vectors alone, the outgoing weights being 1 for ever, for half the loss before every step."""
+    from scipy.special import ndtri
+    from scipy.stats import qmc
+
+    k = len(J)
+    points = qmc.Sobol(k, scramble=False).random(sample)
+    x = ndtri(points + 0.5 / sample)  # the sequence starts at 0: moved to the middle of its cells
+    y = _committee(np.eye(k))(x)
     net = _committee(J)
     weight = net.parameters["layers.0.weight"]
-    losses = np.empty(STEPS)
-    for step in range(STEPS):
+    losses = np.empty(steps)
+    for step in range(steps):
         found = gradients(net, x, y)
         losses[step] = found.loss
         weight -= RATE * found["layers.0.weight"]

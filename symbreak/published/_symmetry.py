@@ -25,7 +25,7 @@ SOURCE = (
 )
 SIZES = {"layers.0.weight": (2, 6), "layers.0.bias": (2,), "layers.1.weight": (1, 2), "layers.1.bias": (1,)}
 PATTERNS = np.array(list(product((0.0, 1.0), repeat=6)))
-SYMMETRIC = (PATTERNS == PATTERNS[:, ::-1]).all(axis=1, keepdims=True).astype(float)
+SYMMETRIC = (PATTERNS[:, ::-1] == PATTERNS).all(axis=1, keepdims=True).astype(float)
 RULE = Momentum(0.1 * len(PATTERNS) / 2, momentum=0.9)
 SPREAD = 0.3  # starting weights are uniform between minus this and this
 SWEEPS_OF_THE_PAPER = 1425.0

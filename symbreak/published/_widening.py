@@ -35,8 +35,8 @@ def widening(steps: int = 3000) -> Comparison:
     Returns
     -------
     Comparison
-        Its curves: ``before``, ``without noise`` and ``with noise``, (steps,), the losses; ``distance without noise`` and
-        ``distance with noise``, (steps,), the least distance of two hidden units' incoming weights and biases.
+        Its curves: ``before``, ``without noise`` and ``with noise``, (steps,), the losses; ``distance without noise``
+        and ``distance with noise``, (steps,), the least distance of two hidden units' incoming weights and biases.
 
     References
     ----------
