@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 from symbreak.engine import AbstractOptimizer
-from symbreak.engine._train import _batches
+from symbreak.engine._batches import batches
 from symbreak.initializers import AbstractInitializer
 from symbreak.streams import Key
 
@@ -76,7 +76,7 @@ def train_batch(settings: Settings, first: int, count: int) -> Trained:
     t = settings.t[:, :, np.newaxis] if settings.t.ndim == 2 else settings.t  # values broadcast, labels index
     optimizer, size = settings.optimizer, settings.batch_size
     a_pass = 1 if size is None else -(-len(x) // size)  # steps
-    rows_of = _batches(len(x), size, settings.key["order"])
+    rows_of = batches(len(x), size, settings.key["order"])
     states = {name: optimizer.start(parameter) for name, parameter in stack.parameters.items()}
     with np.errstate(all="ignore"):  # what is not finite is recorded, start by start
         for number in range(settings.steps + 1):

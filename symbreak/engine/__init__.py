@@ -6,12 +6,16 @@ from ._adaptive import RMSProp as RMSProp
 from ._clipping import AbstractClip as AbstractClip
 from ._clipping import ClipNorm as ClipNorm
 from ._clipping import ClipValue as ClipValue
+from ._dense import Dense as Dense
 from ._exact import Residue as Residue
 from ._history import Diverged as Diverged
 from ._history import History as History
+from ._joins import Activate as Activate
+from ._joins import Add as Add
+from ._joins import Concatenate as Concatenate
 from ._layers import AbstractLayer as AbstractLayer
 from ._layers import Backward as Backward
-from ._layers import Dense as Dense
+from ._layers import Run as Run
 from ._mlp import mlp as mlp
 from ._muon import Muon as Muon
 from ._network import Gradients as Gradients
@@ -27,3 +31,5 @@ from ._schedules import LinearWarmup as LinearWarmup
 from ._schedules import StepDecay as StepDecay
 from ._train import Step as Step
 from ._train import train as train
+from ._wiring import Wire as Wire
+from ._wiring import Wiring as Wiring

@@ -1,141 +1,204 @@
-"""Layers with hand-written derivatives.
+"""What a layer is: parameters, and derivatives written by hand.
 
 A layer holds its parameters and nothing of the batch: what its backward pass needs, its forward pass hands out. So one
 layer may be used several times in one network, and its gradients are summed.
+
+Units lie along the last axis everywhere: arrays are (batch, units), or (batch, positions, units) for what has places in
+time or in an image.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias, final
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ._activations import ACTIVATIONS, POLYNOMIALS
+from symbreak.streams import Key
+
+from ._activations import ACTIVATIONS, POLYNOMIALS, Activation
 from ._checks import look_up
 from ._exact import as_exact, kind_of
+from ._wiring import Wire, Wiring
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Product: TypeAlias = Callable[[Array, Array], Array]  # (rows, k), (columns, k) -> (rows, columns)
+Shape: TypeAlias = tuple[int, ...]
+
+NOTHING: Mapping[str, Array] = MappingProxyType({})
+
+
+class Run(NamedTuple):
+    """How layers are run: what they need to know beside what they read.
+
+    Attributes
+    ----------
+    product
+        How sums of products are formed: (rows, k) and (columns, k) to (rows, columns).
+    training
+        Whether noise is drawn and the statistics are those of the batch, as while training; else nothing is dropped,
+        and the statistics are those that training gathered.
+    key
+        What a layer's noise is drawn from; a network gives each layer a key of its own. None where nothing is drawn.
+    first
+        Whether the layer reads the network's input alone: nobody asks for the gradient there, so `Backward.x` may be
+        None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from symbreak import engine
+    >>> run = engine.Run(lambda a, b: a @ b.T)
+    >>> engine.Dense(np.ones((1, 2))).forward(np.ones((3, 2)), run)[0].shape
+    (3, 1)
+    """
+
+    product: Product
+    training: bool = True
+    key: Key | None = None
+    first: bool = False
 
 
 class Backward(NamedTuple):
-    """What a layer's backward pass gives."""
+    """What a layer's backward pass gives.
 
-    x: Array  # the gradient at the layer's input, (batch, in)
-    error: Array  # the gradient at its units' pre-activation, (batch, units): the error signal
-    parameters: dict[str, Array]  # the gradient of each parameter, of its shape
+    Attributes
+    ----------
+    x
+        The gradient at what the layer reads, of its shape. A tuple, one a source, for a layer that reads several; None
+        for one that reads indices, or where ``run.first`` says that nobody asks.
+    error
+        The gradient at its units' pre-activation, (batch, ..., units): the error signal.
+    parameters
+        The gradient of each parameter, of its shape.
+    buffers
+        What each of its buffers holds next, where a batch changes them.
+    """
+
+    x: Any
+    error: Array
+    parameters: dict[str, Array]
+    buffers: Mapping[str, Array] = NOTHING
 
 
 class AbstractLayer(ABC):
     """One layer: subclass it to add a kind.
 
-    The law: where ``y, memory = forward(x, product)``, ``backward(g, memory, product)`` is the gradient of
-    ``(g * y).sum()``.
+    The law: where ``y, memory = forward(x, run)``, ``backward(g, memory, run)`` is the gradient of ``(g * y).sum()``.
 
     Attributes
     ----------
     parameters
         The arrays that training changes in place, by name.
+    buffers
+        Arrays that belong to the layer and have no gradient, by name: running statistics. Training changes them in
+        place, once a step.
     inputs, units
-        How many values it reads and writes for each row of a batch.
-    """
-
-    parameters: dict[str, Array]
-    inputs: int
-    units: int
-
-    @abstractmethod
-    def forward(self, x: Array, product: Product) -> tuple[Array, Any]:
-        """Compute the outputs, (batch, units), from x, (batch, inputs), and what `backward` must remember."""
-
-    @abstractmethod
-    def backward(self, g: Array, memory: Any, product: Product) -> Backward:
-        """Compute the gradients from g, the gradient at the outputs, (batch, units)."""
-
-
-@final
-class Dense(AbstractLayer):
-    """Every unit reads every input: ``y = activation(x @ weight.T + bias)``.
-
-    Parameters
-    ----------
-    weight
-        (units, inputs), float32 or float64. Copied, as training changes it in place. Or an array of objects that are
-        `fractions.Fraction` or `Residue`, for a network whose product is ``"exact"``.
-    bias
-        (units,), of the weight's dtype, or None for none.
-    activation
-        ``"identity"``, ``"relu"``, ``"leaky_relu"`` (slope 0.01 below zero), ``"tanh"``, ``"sigmoid"``, ``"softplus"``,
-        ``"silu"``, ``"gelu"`` (the form with erf: x times the normal distribution function of x), ``"erf"``, ``"sin"``
-        or ``"square"``.
-
-    Raises
-    ------
-    TypeError
-        An array that is none, or of another dtype, or an activation that exact numbers don't have.
-    ValueError
-        Shapes that don't meet, or values that are not finite.
-    UnknownName
-        An activation that is not in the table.
+        How many values it reads and writes at each position of each row of a batch. None for as many as there are.
+    vocabulary
+        For a layer that reads indices in place of numbers: how many there are. Else None.
+    noisy
+        Whether it draws noise while training, from ``run.key``.
 
     Examples
     --------
+    A layer that doubles what it reads:
+
     >>> import numpy as np
-    >>> Dense(np.ones((8, 2)), np.zeros(8), activation="tanh")
-    Dense(2 -> 8, tanh)
+    >>> from symbreak import engine
+    >>> class Double(engine.AbstractLayer):
+    ...     parameters = {}
+    ...     inputs = units = None
+    ...
+    ...     def forward(self, x, run):
+    ...         return 2 * x, None
+    ...
+    ...     def backward(self, g, memory, run):
+    ...         return engine.Backward(2 * g, g, {})
+    >>> net = engine.Network([engine.Dense(np.ones((3, 2))), Double()])
+    >>> net(np.ones((1, 2)))
+    array([[4., 4., 4.]])
     """
 
-    def __init__(self, weight: Array, bias: Array | None = None, activation: str = "identity") -> None:
-        self.activation = activation
-        self._function = look_up(ACTIVATIONS, activation, "activation")
-        self.parameters = {"weight": _own(weight, "weight")}
-        if weight.ndim != 2 or 0 in weight.shape:
-            raise ValueError(
-                f"the weight of a dense layer has two axes, (units, inputs), of 1 or more; got {weight.shape}"
-            )
-        self.units, self.inputs = weight.shape
-        exact = weight.dtype == object
-        if exact and activation not in POLYNOMIALS:
-            raise TypeError(
-                f"a layer of exact numbers needs a polynomial for its activation, {' or '.join(sorted(POLYNOMIALS))}; "
-                f"got {activation!r}"
-            )
-        if bias is not None:
-            self.parameters["bias"] = _own(bias, "bias")
-            if bias.shape != (self.units,):
-                raise ValueError(
-                    f"a weight of shape {weight.shape}, (units, inputs), needs a bias of shape ({self.units},), "
-                    f"not {bias.shape}"
-                )
-            if bias.dtype != weight.dtype:
-                raise TypeError(f"the weight is {weight.dtype} and the bias {bias.dtype}; give both one dtype")
-        if exact:
-            kind = kind_of(weight)
-            self.parameters = {name: as_exact(array, kind, name) for name, array in self.parameters.items()}
+    parameters: dict[str, Array]
+    buffers: Mapping[str, Array] = NOTHING
+    inputs: int | None
+    units: int | None
+    vocabulary: int | None = None
+    noisy: ClassVar[bool] = False
 
-    def forward(self, x: Array, product: Product) -> tuple[Array, Any]:
-        """Compute the outputs; the memory is (input, pre-activation, output)."""
-        z = product(x, self.parameters["weight"])
-        if "bias" in self.parameters:
-            z += self.parameters["bias"]
-        y = self._function.forward(z)
-        return y, (x, z, y)
+    @abstractmethod
+    def forward(self, x: Any, run: Run) -> tuple[Array, Any]:
+        """Compute the outputs, (batch, ..., units), from x, (batch, ..., inputs), and what `backward` must remember."""
 
-    def backward(self, g: Array, memory: Any, product: Product) -> Backward:
-        """Compute the gradients: of the weight, the sum over the batch of error times input; of the bias, of error."""
-        x, z, y = memory
-        error = self._function.backward(g, y, z)
-        gradients = {"weight": product(error.T, x.T)}
-        if "bias" in self.parameters:  # a bias reads from an input that is always 1
-            gradients["bias"] = product(error.T, np.ones((1, len(x)), x.dtype))[:, 0]
-        return Backward(product(error, self.parameters["weight"].T), error, gradients)
+    @abstractmethod
+    def backward(self, g: Array, memory: Any, run: Run) -> Backward:
+        """Compute the gradients from g, the gradient at the outputs, (batch, ..., units)."""
 
-    def __repr__(self) -> str:
-        bias = "" if "bias" in self.parameters else ", no bias"
-        return f"Dense({self.inputs} -> {self.units}, {self.activation}{bias})"
+    def widths(self, *sizes: int | None) -> int | None:
+        """Give the number of units that it writes where its sources have `sizes`; None stands for one not yet known.
+
+        Raises
+        ------
+        ValueError
+            If the sizes don't meet.
+        """
+        (size,) = sizes
+        if None not in (size, self.inputs) and size != self.inputs:
+            raise ValueError(f"reads {self.inputs}")
+        return size if self.units is None else self.units
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """Give the shape of one row's output, where `shapes` are those of one row of its sources.
+
+        Raises
+        ------
+        ValueError
+            If it can't read them.
+        """
+        (shape,) = shapes
+        if self.vocabulary is not None:
+            return (*shape, self.units or 0)
+        if not shape or (self.inputs is not None and shape[-1] != self.inputs):
+            raise ValueError(f"it reads (batch, ..., {self.inputs or 'units'}), not {('batch', *shape)}")
+        return (*shape[:-1], self.units or shape[-1])
+
+    def wire(self, wiring: Wiring, name: str, *sources: Wire) -> Wire:
+        """Add its spaces, weights and per-unit parameters to the graph of a network; return the wire that it writes.
+
+        Parameters
+        ----------
+        wiring
+            What gathers the graph.
+        name
+            Of this use of the layer.
+        sources
+            The wires that it reads.
+        """
+        raise NotImplementedError(
+            f"no graph can be made of {self!r}: a layer says how it is wired in a method `wire(wiring, name, *sources)`"
+        )
 
 
-def _own(array: Array, name: str) -> Array:
+def project(x: Array, weight: Array, run: Run) -> Array:
+    """Multiply each position of x, (batch, ..., inputs), by a weight, (units, inputs): (batch, ..., units)."""
+    if x.ndim == 2:
+        return run.product(x, weight)
+    return run.product(x.reshape(-1, x.shape[-1]), weight).reshape(*x.shape[:-1], len(weight))
+
+
+def rows(values: Array) -> Array:
+    """View (batch, ..., units) as (rows, units)."""
+    return values if values.ndim == 2 else values.reshape(-1, values.shape[-1])
+
+
+def summed(values: Array) -> Array:
+    """Sum (batch, ..., units) over everything but the units, row after row, so that each unit has the same order."""
+    total: Array = np.add.reduce(np.ascontiguousarray(rows(values)), axis=0)
+    return total
+
+
+def own(array: Array, name: str) -> Array:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"a {name} must be a NumPy array, not a {type(array).__name__}; use np.asarray")
     if array.dtype == object:
@@ -145,3 +208,27 @@ def _own(array: Array, name: str) -> Array:
     if not np.isfinite(array).all():
         raise ValueError(f"a {name} must be finite; {np.count_nonzero(~np.isfinite(array))} of its values are not")
     return np.array(array, order="C")
+
+
+def as_parameters(arrays: Mapping[str, Array | None]) -> dict[str, Array]:
+    """Copy the arrays of a layer that are there, or raise if they are not of one dtype; fractions become exact."""
+    owned = {name: own(array, name) for name, array in arrays.items() if array is not None}
+    dtypes = {str(array.dtype): name for name, array in owned.items()}
+    if len(dtypes) > 1:
+        (one, first), (other, second), *_ = dtypes.items()
+        raise TypeError(f"the {first} is {one} and the {second} {other}; give both one dtype")
+    if "object" in dtypes:
+        kind = kind_of(next(iter(owned.values())))
+        return {name: as_exact(array, kind, name) for name, array in owned.items()}
+    return owned
+
+
+def function_of(activation: str, dtype: np.dtype[Any]) -> Activation:
+    """Look an activation up, or raise; exact numbers have polynomials only."""
+    found = look_up(ACTIVATIONS, activation, "activation")
+    if dtype.kind == "O" and activation not in POLYNOMIALS:
+        raise TypeError(
+            f"a layer of exact numbers needs a polynomial for its activation, {' or '.join(sorted(POLYNOMIALS))}; "
+            f"got {activation!r}"
+        )
+    return found

@@ -16,40 +16,43 @@ from ._checks import as_finite
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
+Shape = tuple[int, ...]  # of the outputs: (batch, ..., out)
+
+
 class Loss(NamedTuple):
     """How targets are read, the loss of a batch, and its gradient at the outputs."""
 
-    read: Callable[[Any, tuple[int, int], np.dtype[Any]], Array]  # targets, shape and dtype of y -> t
+    read: Callable[[Any, Shape, np.dtype[Any]], Array]  # targets, shape and dtype of y -> t
     value: Callable[[Array, Array], Any]  # y, t -> a number, or one for each entry of y's further axes
     gradient: Callable[[Array, Array], Array]  # y, t -> gradient at y, (batch, out)
 
 
-def _read_numbers(targets: Any, shape: tuple[int, int], loss: str, kinds: str = "biuf") -> Array:
+def _read_numbers(targets: Any, shape: Shape, loss: str, kinds: str = "biuf") -> Array:
     t = np.asarray(targets)
     if t.dtype.kind not in kinds:
         raise TypeError(f"the targets of {loss!r} must be numbers; their dtype is {t.dtype}")
-    if t.shape == shape[:1] and shape[1] == 1:
-        t = t[:, np.newaxis]  # one output: a plain list of targets has one meaning only
+    if t.shape == shape[:-1] and shape[-1] == 1:
+        t = t[..., np.newaxis]  # one output: a plain list of targets has one meaning only
     if t.shape != shape:
         raise ValueError(f"the targets of {loss!r} must have the shape of the outputs, {shape}; theirs is {t.shape}")
     return t
 
 
-def _read_values(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+def _read_values(targets: Any, shape: Shape, dtype: np.dtype[Any]) -> Array:
     if dtype.kind == "O":
         return _read_numbers(targets, shape, "mse", "biufO")  # the network makes exact numbers of them
     return as_finite(_read_numbers(targets, shape, "mse"), dtype, "targets")
 
 
-def _read_answers(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+def _read_answers(targets: Any, shape: Shape, dtype: np.dtype[Any]) -> Array:
     t = _read_numbers(targets, shape, "logistic")
     if wrong := [value for value in t.ravel().tolist() if value not in (0, 1)]:
         raise ValueError(f"the targets of 'logistic' are labels, each 0 or 1; got {wrong[0]!r}")
     return t.astype(dtype)
 
 
-def _read_labels(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:  # noqa: ARG001 - as in its row
-    batch, classes = shape
+def _read_labels(targets: Any, shape: Shape, dtype: np.dtype[Any]) -> Array:  # noqa: ARG001 - as in its row
+    *rows, classes = shape
     t = np.asarray(targets)
     if classes < 2:
         raise ValueError(
@@ -59,9 +62,9 @@ def _read_labels(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> 
         raise TypeError(
             f"the targets of 'cross_entropy' must be integer labels, 0 to {classes - 1}; their dtype is {t.dtype}"
         )
-    if t.shape != (batch,):
+    if t.shape != tuple(rows):
         raise ValueError(
-            f"the targets of 'cross_entropy' must be one label a row, shape ({batch},); theirs is {t.shape}"
+            f"the targets of 'cross_entropy' must be one label a row, shape {tuple(rows)}; theirs is {t.shape}"
         )
     if t.min() < 0 or t.max() >= classes:
         wrong = t[(t < 0) | (t >= classes)][0]
@@ -72,7 +75,7 @@ def _read_labels(targets: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> 
 def _mse(y: Array, t: Array) -> Any:
     if y.dtype == object:
         return ((y - t) * (y - t)).sum() * Fraction(1, y.size)
-    return np.square(y - t).mean(axis=(0, 1))
+    return np.add.reduce(np.square(y - t), axis=(0, 1)) / (y.shape[0] * y.shape[1])
 
 
 def _mse_gradient(y: Array, t: Array) -> Array:

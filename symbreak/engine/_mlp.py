@@ -8,7 +8,7 @@ from symbreak.initializers import AbstractInitializer, Zeros, get
 from symbreak.streams import RngLike, as_key
 
 from ._checks import as_count
-from ._layers import Dense
+from ._dense import Dense
 from ._network import Network
 
 InitializerLike = AbstractInitializer | type[AbstractInitializer] | str | Mapping[str, Any]

@@ -1,21 +1,22 @@
-"""A network: layers run one after the other, forwards and backwards."""
+"""A network: layers in a row or with branches, run forwards and backwards."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from symbreak.graph import LayerGraph, chain
+from symbreak.graph import LayerGraph
+from symbreak.streams import Key, RngLike, as_key
 
 from ._checks import as_finite, look_up
 from ._exact import as_exact, as_float, kind_of
-from ._layers import AbstractLayer, Dense
+from ._layers import AbstractLayer, Array, Run
 from ._losses import LOSSES, Loss
 from ._products import PRODUCTS
+from ._wiring import Wire, Wiring
 
-Array = np.ndarray[Any, np.dtype[Any]]
+INPUT = "input"  # what the first layer reads
 
 
 @final
@@ -30,15 +31,18 @@ class Gradients:
     parameters
         The gradient of the loss at each parameter, by its name.
     error_signals
-        The gradient of the loss at the pre-activation of each layer's units, (batch, units), by the layer's name.
+        The gradient of the loss at the pre-activation of each layer's units, (batch, ..., units), by the layer's name.
     activations
-        The output of each layer's units, (batch, units), by the layer's name.
+        The output of each layer's units, (batch, ..., units), by the layer's name.
+    buffers
+        What each buffer that the batch changes holds next, by its name: running statistics.
     """
 
     loss: float
     parameters: dict[str, Array]
     error_signals: dict[str, Array]
     activations: dict[str, Array]
+    buffers: dict[str, Array] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Array:
         return look_up(self.parameters, name, "parameter")
@@ -47,14 +51,34 @@ class Gradients:
         return f"Gradients(loss={self.loss!r}, {', '.join(self.parameters)})"
 
 
+class Use(NamedTuple):
+    """One use of a layer: what it is called, what it reads, the name that its parameters begin with, how it is run."""
+
+    name: str
+    layer: AbstractLayer
+    sources: tuple[str, ...]
+    owner: str
+    run: Run
+
+    def now(self, training: bool, key: Key | None) -> Run:
+        """Give how it is run in one pass."""
+        if training and not self.layer.noisy:
+            return self.run
+        return self.run._replace(training=training, key=None if key is None else key[self.name])
+
+
 @final
 class Network:
-    """Layers in a row, whose parameters training changes in place.
+    """Layers, whose parameters training changes in place.
 
     Parameters
     ----------
     layers
-        The layers, first one first; each reads what the one before writes. Layer ``n`` is called ``layers.n``.
+        Layers in a row, first one first; each reads what the one before writes, and layer ``n`` is called ``layers.n``.
+        Or layers by name, in the order in which they run: a layer alone reads what the one before it writes, and a
+        tuple ``(layer, "first", "second")`` reads those that it names. ``"input"`` is what the network reads; it writes
+        what its last layer does. A layer that stands there under two names shares its parameters: they go by the first
+        name, and their gradients are summed.
     product
         How sums of products are formed. ``"tie_preserving"`` reduces every entry in the same order, so that units with
         equal weights stay equal to the last bit; ``"blas"`` is faster and does not promise that. ``"exact"`` is for
@@ -63,7 +87,8 @@ class Network:
     Raises
     ------
     ValueError
-        No layers, layers whose sizes don't meet, or one layer given twice.
+        No layers, layers whose sizes don't meet, a source that is not there, a layer that nothing reads, or one that
+        stands in a row twice.
     TypeError
         Parameters of more than one dtype, or exact numbers without the exact product.
     UnknownName
@@ -77,32 +102,37 @@ class Network:
     >>> net(np.array([[1.0, 2.0], [-1.0, -2.0]]))
     array([[9.],
            [0.]])
+
+    A residual block:
+
+    >>> block = engine.Network({
+    ...     "up": engine.Dense(np.ones((4, 2)), activation="tanh"),
+    ...     "down": engine.Dense(np.zeros((2, 4))),
+    ...     "sum": (engine.Add(), "input", "down"),
+    ... })
+    >>> block(np.array([[1.0, 2.0]]))
+    array([[1., 2.]])
     """
 
-    def __init__(self, layers: Sequence[AbstractLayer], *, product: str = "tie_preserving") -> None:
+    def __init__(
+        self,
+        layers: Sequence[AbstractLayer] | Mapping[str, AbstractLayer | tuple[Any, ...]],
+        *,
+        product: str = "tie_preserving",
+    ) -> None:
         self.product = product
-        self._product = look_up(PRODUCTS, product, "product")
-        self.layers = {f"layers.{number}": layer for number, layer in enumerate(layers)}
-        if not self.layers:
-            raise ValueError("a network needs at least one layer")
-        for layer in layers:
-            if not isinstance(layer, AbstractLayer):
-                raise TypeError(f"a network is made of layers such as engine.Dense(weight, bias), not of {layer!r}")
-        if len({id(layer) for layer in layers}) != len(layers):
-            raise ValueError(
-                "one layer is given twice, and would share its parameters under two names; make two layers"
-            )
-        self._last = next(reversed(self.layers))
-        for (below, lower), (name, upper) in pairwise(self.layers.items()):
-            if lower.units != upper.inputs:
-                raise ValueError(
-                    f"sizes don't meet: {below!r} writes {lower.units} units, but {name!r} reads {upper.inputs}: "
-                    f"{list(layers)}"
-                )
-        dtypes = {array.dtype for array in self.parameters.values()}
+        self._uses = _read_layers(layers, Run(look_up(PRODUCTS, product, "product")))
+        self._backwards = self._uses[::-1]
+        self.layers = {use.name: use.layer for use in self._uses}
+        self._last = self._uses[-1].name
+        self._parameters = self._gather("parameters")
+        self.units, self.vocabulary = _check_sizes(self._uses, layers)
+        self._shape: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+        dtypes = {array.dtype for array in self._parameters.values()}
         if len(dtypes) != 1:
             raise TypeError(
-                f"the parameters of a network must have one dtype, not {' and '.join(sorted(map(str, dtypes)))}"
+                f"the parameters of a network must have one dtype, not "
+                f"{' and '.join(sorted(map(str, dtypes))) or 'none: it has no parameters'}"
             )
         self.dtype = dtypes.pop()
         self._kind = None
@@ -112,91 +142,233 @@ class Network:
                 f"{self.dtype} parameters and the product {product!r}"
             )
         if self.dtype == object:
-            kinds = {kind_of(array) for array in self.parameters.values()}
+            kinds = {kind_of(array) for array in self._parameters.values()}
             if len(kinds) != 1:
                 raise TypeError("the parameters of an exact network must all be Fraction or all be Residue, not both")
             self._kind = kinds.pop()
 
-    @property
-    def parameters(self) -> dict[str, Array]:
-        """The parameters by name, ``layers.0.weight`` first; the arrays themselves, not copies."""
+    def _gather(self, what: str) -> dict[str, Array]:
         return {
-            f"{name}.{part}": array for name, layer in self.layers.items() for part, array in layer.parameters.items()
+            f"{use.name}.{part}": array
+            for use in self._uses
+            if use.name == use.owner
+            for part, array in getattr(use.layer, what).items()
         }
 
     @property
+    def parameters(self) -> dict[str, Array]:
+        """The parameters by name, ``layers.0.weight`` first; the arrays themselves, not copies."""
+        return dict(self._parameters)
+
+    @property
+    def buffers(self) -> dict[str, Array]:
+        """What layers keep and no gradient changes, by name: running statistics; the arrays themselves."""
+        return self._gather("buffers")
+
+    @property
+    def noisy(self) -> bool:
+        """Whether one of its layers draws noise while training."""
+        return any(use.layer.noisy for use in self._uses)
+
+    @property
+    def inputs(self) -> int | None:
+        """How many values it reads at each position, as far as its layers say."""
+        return next((use.layer.inputs for use in self._uses if INPUT in use.sources and use.layer.inputs), None)
+
+    @property
     def graph(self) -> LayerGraph:
-        """The network as data, with copies of the weights as they are now."""
-        pairs, activations = [], []
-        for layer in self.layers.values():
-            if not isinstance(layer, Dense):
-                raise NotImplementedError(
-                    f"no graph can be made of {layer!r}: only dense layers say how they are wired"
-                )
-            bias = layer.parameters.get("bias")
-            pairs.append((layer.parameters["weight"].copy(), None if bias is None else bias.copy()))
-            activations.append(layer.activation)
-        return chain(pairs, activations)
+        """The network as data, with copies of the weights as they are now.
+
+        Raises
+        ------
+        NotImplementedError
+            If a layer does not say how it is wired.
+        """
+        wiring = Wiring()
+        size = self.vocabulary or self.inputs
+        if size is None:
+            raise NotImplementedError("no graph can be made: no layer that reads the input says how many values it has")
+        wires: dict[str, Wire] = {INPUT: wiring.space(INPUT, size)}
+        for use in self._uses:
+            wiring.owner = use.owner
+            wires[use.name] = use.layer.wire(wiring, use.name, *(wires[source] for source in use.sources))
+        return wiring.graph(wires[INPUT], wires[self._last])
 
     def __call__(self, x: Any) -> Array:
-        """Compute the outputs, (batch, out), of the inputs x, (batch, in)."""
+        """Compute the outputs, (batch, ..., units), of the inputs x, (batch, ..., inputs), without noise."""
         with np.errstate(under="ignore"):  # a product or an exponential may well vanish
-            return self.forward(self.read_inputs(x))[0][self._last]
+            return self.forward(self.read_inputs(x), training=False)[0][self._last]
 
     def read_inputs(self, x: Any) -> Array:
-        """Return x in the network's dtype, or raise if it is no batch of finite inputs."""
+        """Return x in the network's dtype, or raise if it is no batch of inputs that its layers can read."""
         array = np.asarray(x)
-        inputs = next(iter(self.layers.values())).inputs
         if array.dtype.kind not in ("biuf" if self._kind is None else "biufO"):
             raise TypeError(f"the inputs must be numbers; their dtype is {array.dtype}")
-        if array.ndim != 2 or array.shape[1] != inputs:
-            raise ValueError(f"the inputs must have shape (batch, {inputs}); theirs is {array.shape}")
-        if not len(array):
+        wanted = "(batch, ...)" if self.vocabulary else f"(batch, {self.inputs or 'units'})"
+        if array.ndim < 2 or (self.inputs and not self.vocabulary and array.shape[-1] != self.inputs):
+            raise ValueError(f"the inputs must have shape {wanted}; theirs is {array.shape}")
+        if not array.size:
             raise ValueError(f"the batch is empty: the inputs have shape {array.shape}")
+        self.shape(array.shape[1:])
+        if self.vocabulary is not None:
+            return _as_indices(array, self.vocabulary)
         return as_finite(array, self.dtype, "inputs") if self._kind is None else as_exact(array, self._kind, "inputs")
 
-    def forward(self, x: Array) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Run the layers on x, as `read_inputs` gives it, for each one's output and what its backward remembers."""
-        outputs, memories = {}, {}
-        for name, layer in self.layers.items():
-            x, memories[name] = layer.forward(x, self._product)
-            outputs[name] = x
-        return outputs, memories
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the shape of one row's outputs where one row of the inputs has `shape`.
 
-    def gradients(self, x: Array, t: Array, loss: Loss) -> Gradients:
-        """Run the layers backwards from the loss; x and t as `read_inputs` and the loss's `read` give them."""
-        activations, memories = self.forward(x)
+        Raises
+        ------
+        ValueError
+            If a layer can't read what comes to it.
+        """
+        if self._shape is not None and self._shape[0] == shape:
+            return self._shape[1]
+        shapes = {INPUT: tuple(shape)}
+        for use in self._uses:
+            try:
+                shapes[use.name] = use.layer.shape(*(shapes[source] for source in use.sources))
+            except ValueError as error:
+                raise ValueError(
+                    f"{use.name!r}, {use.layer!r}, can't read inputs of shape {('batch', *shape)}: {error}"
+                ) from None
+        self._shape = tuple(shape), shapes[self._last]
+        return shapes[self._last]
+
+    def forward(
+        self, x: Array, *, training: bool = True, key: Key | None = None
+    ) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Run the layers on x, as `read_inputs` gives it, for each one's output and what its backward remembers."""
+        wires: dict[str, Any] = {INPUT: x}
+        memories = {}
+        for use in self._uses:
+            name, layer, sources, _, _ = use
+            read = wires[sources[0]] if len(sources) == 1 else tuple(wires[source] for source in sources)
+            wires[name], memories[name] = layer.forward(read, use.now(training, key))
+        del wires[INPUT]
+        return wires, memories
+
+    def gradients(self, x: Array, t: Array, loss: Loss, *, training: bool = True, key: Key | None = None) -> Gradients:
+        """Run the layers backwards from the loss; x and t as `read_batch` gives them."""
+        activations, memories = self.forward(x, training=training, key=key)
         y = activations[self._last]
-        g = loss.gradient(y, t)
-        errors, parameters = {}, {}
-        for name, layer in reversed(self.layers.items()):
-            back = layer.backward(g, memories[name], self._product)
-            parameters[name] = back.parameters
-            g, errors[name] = back.x, back.error
-        return Gradients(
-            loss=as_float(loss.value(y, t)),
-            parameters={f"{name}.{part}": g for name in self.layers for part, g in parameters[name].items()},
-            error_signals={name: errors[name] for name in self.layers},
-            activations=activations,
-        )
+        shape = y.shape
+        if y.ndim > 2:  # each position is a row of its own to the loss
+            t = t.reshape(-1, *t.shape[y.ndim - 1 :])
+            y = y.reshape(-1, shape[-1])
+        arriving: dict[str, Any] = {self._last: loss.gradient(y, t).reshape(shape)}
+        errors: dict[str, Array] = dict.fromkeys(activations, y)
+        parameters: dict[str, Any] = dict.fromkeys(self._parameters)
+        buffers: dict[str, Array] = {}
+        for use in self._backwards:
+            name, layer, sources, owner, _ = use
+            back = layer.backward(arriving.pop(name), memories[name], use.now(training, key))
+            errors[name] = back.error
+            for part, gradient in back.parameters.items():
+                _gather(parameters, f"{owner}.{part}", gradient)
+            for part, array in back.buffers.items():
+                buffers[f"{owner}.{part}"] = array
+            for source, gradient in zip(sources, back.x if len(sources) > 1 else (back.x,), strict=True):
+                if source != INPUT:
+                    _gather(arriving, source, gradient)
+        return Gradients(as_float(loss.value(y, t)), parameters, errors, activations, buffers)
 
     def __repr__(self) -> str:
-        return f"Network([{', '.join(map(repr, self.layers.values()))}], {self.dtype}, product={self.product!r})"
+        before, shown, in_a_row = INPUT, [], True
+        for number, (name, layer, sources, _, _) in enumerate(self._uses):
+            in_a_row = in_a_row and name == f"layers.{number}"
+            shown.append(repr(layer) if in_a_row else f"{name}: {layer!r}")
+            if sources != (before,):
+                shown[-1] += f" of {' and '.join(sources)}"
+            before = name
+        return f"Network([{', '.join(shown)}], {self.dtype}, product={self.product!r})"
+
+
+def _gather(gradients: dict[str, Any], name: str, gradient: Any) -> None:
+    """Add a gradient where there is one already: the derivative of a value used twice is the sum over its uses."""
+    before = gradients.get(name)
+    gradients[name] = gradient if before is None else before + gradient
+
+
+def _read_layers(layers: Any, run: Run) -> tuple[Use, ...]:
+    """Read layers in a row, or by name with what they read, or raise."""
+    if not isinstance(layers, Mapping) and len({id(layer) for layer in layers}) != len(layers):
+        raise ValueError(
+            "one layer is given twice, and would share its parameters; make two layers, or, to share them on purpose, "
+            "give the layers by name: {'first': layer, 'second': layer}"
+        )
+    named = layers if isinstance(layers, Mapping) else {f"layers.{n}": layer for n, layer in enumerate(layers)}
+    if not named:
+        raise ValueError("a network needs at least one layer")
+    owners: dict[int, str] = {}
+    uses: list[Use] = []
+    before = INPUT
+    for name, entry in named.items():
+        layer, *sources = entry if isinstance(entry, tuple) else (entry, before)
+        if not isinstance(layer, AbstractLayer):
+            raise TypeError(f"a network is made of layers such as engine.Dense(weight, bias), not of {layer!r}")
+        if not isinstance(name, str) or not name or name == INPUT:
+            raise ValueError(f"a layer needs a name of its own, not empty and not {INPUT!r}; got {name!r}")
+        for source in sources or [None]:
+            if source != INPUT and source not in {use.name for use in uses}:
+                known = [INPUT, *(use.name for use in uses)]
+                raise ValueError(f"{name!r} reads {source!r}, which no layer before it writes; there are {known}")
+        first = all(source == INPUT for source in sources)
+        uses.append(Use(name, layer, tuple(sources), owners.setdefault(id(layer), name), run._replace(first=first)))
+        before = name
+    read = {source for use in uses for source in use.sources}
+    if unread := [use.name for use in uses[:-1] if use.name not in read]:
+        raise ValueError(f"nothing reads what {unread[0]!r} writes, and it is not the last layer: leave it out")
+    return tuple(uses)
+
+
+def _check_sizes(uses: tuple[Use, ...], layers: Any) -> tuple[int | None, int | None]:
+    """Return the number of outputs, where it is known, and the vocabulary of the input; raise if sizes don't meet."""
+    vocabularies = {use.layer.vocabulary for use in uses if INPUT in use.sources}
+    if len(vocabularies) > 1:
+        raise ValueError(f"the layers that read the input must read one kind of it, numbers or indices: {layers!r}")
+    read = {use.layer.inputs for use in uses if INPUT in use.sources} - {None}
+    sizes: dict[str, int | None] = {INPUT: read.pop() if len(read) == 1 else None}
+    if read:
+        raise ValueError(f"sizes don't meet: layers read inputs of several sizes: {layers!r}")
+    for use in uses:
+        if any(use.layer.vocabulary is not None and source != INPUT for source in use.sources):
+            raise ValueError(f"{use.name!r}, {use.layer!r}, reads indices: it reads the input, not {use.sources}")
+        try:
+            sizes[use.name] = use.layer.widths(*(sizes[source] for source in use.sources))
+        except ValueError as error:
+            writes = " and ".join(f"{source!r} writes {sizes[source]} units" for source in use.sources)
+            raise ValueError(
+                f"sizes don't meet: {writes}, but {use.name!r} {error}: "
+                f"{dict(layers) if isinstance(layers, Mapping) else list(layers)}"
+            ) from None
+    return sizes[uses[-1].name], vocabularies.pop()
+
+
+def _as_indices(array: Array, vocabulary: int) -> Array:
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"the inputs are indices, 0 to {vocabulary - 1}: integers; their dtype is {array.dtype}")
+    if array.min() < 0 or array.max() >= vocabulary:
+        wrong = array[(array < 0) | (array >= vocabulary)][0]
+        raise ValueError(f"index {wrong} is out of range: the inputs go from 0 to {vocabulary - 1}")
+    return array.astype(np.intp)
 
 
 def read_batch(net: Network, x: Any, y: Any, loss: Loss) -> tuple[Array, Array]:
     """Return inputs and targets as the network and the loss take them, or raise saying what is wrong with them."""
     inputs = net.read_inputs(x)
-    outputs = next(reversed(net.layers.values())).units
+    *positions, outputs = net.shape(inputs.shape[1:])
     if np.ndim(y) and len(y) != len(inputs):
         raise ValueError(f"inputs and targets must have as many rows; they have {len(inputs)} and {len(y)}")
     if net.dtype == object and loss is not LOSSES["mse"]:
         raise TypeError("a network of exact numbers has no other loss than 'mse': the others take logarithms")
-    t = loss.read(y, (len(inputs), outputs), net.dtype)
+    t = loss.read(y, (len(inputs), *positions, outputs), net.dtype)
     return inputs, as_exact(t, kind_of(inputs), "targets") if net.dtype == object else t
 
 
-def gradients(net: Network, x: Any, y: Any, *, loss: str = "mse") -> Gradients:
+def gradients(
+    net: Network, x: Any, y: Any, *, loss: str = "mse", training: bool = True, rng: RngLike = None
+) -> Gradients:
     """Run a network forwards and backwards over one batch.
 
     Parameters
@@ -204,14 +376,20 @@ def gradients(net: Network, x: Any, y: Any, *, loss: str = "mse") -> Gradients:
     net
         The network; it is not changed.
     x
-        Inputs, (batch, in).
+        Inputs, (batch, inputs), or (batch, ..., inputs) with positions in time or in an image; whole numbers,
+        (batch, ...), where the first layer is an embedding.
     y
         Targets: of ``"mse"`` (batch, out), or (batch,) where there is one output; of ``"logistic"`` the same, each 0 or
-        1; of ``"cross_entropy"`` integer labels, (batch,).
+        1; of ``"cross_entropy"`` integer labels, (batch,). Outputs at several positions have targets at each.
     loss
         ``"mse"``, the mean over batch and outputs of the squared difference; ``"cross_entropy"``, the mean over the
         batch of ``-log(softmax(outputs)[label])``; or ``"logistic"``, binary cross-entropy on logits: the mean over
         batch and outputs of ``log(1 + exp(-output))`` where the target is 1 and ``log(1 + exp(output))`` where it is 0.
+        The means are over the positions too.
+    training
+        False for the network as it is used, without noise and with the statistics that training gathered.
+    rng
+        What noise is drawn from, where a layer draws some. None draws other noise at every call.
 
     Returns
     -------
@@ -243,4 +421,5 @@ def gradients(net: Network, x: Any, y: Any, *, loss: str = "mse") -> Gradients:
     """
     row = look_up(LOSSES, loss, "loss")
     with np.errstate(under="ignore"):
-        return net.gradients(*read_batch(net, x, y, row), row)
+        key = as_key(rng) if training and net.noisy else None
+        return net.gradients(*read_batch(net, x, y, row), row, training=training, key=key)

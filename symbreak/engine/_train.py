@@ -1,13 +1,14 @@
 """Training: gradients, steps, and the history of the losses."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 
-from symbreak.streams import Key, RngLike, as_key
+from symbreak.streams import RngLike, as_key
 
+from ._batches import batches
 from ._checks import as_count, look_up
 from ._clipping import AbstractClip
 from ._history import Diverged, History
@@ -72,7 +73,8 @@ def train(
         Rows a step. None takes all of them at every step; a number goes through the rows in an order that is drawn anew
         for each pass, the last batch of a pass holding what is left.
     rng
-        What the order of the rows is drawn from. Unlike elsewhere it is a fixed seed by default.
+        What the order of the rows, and the noise of layers such as dropout, is drawn from. Unlike elsewhere it is a
+        fixed seed by default.
     callback
         Called after every update with a `Step`.
 
@@ -111,14 +113,15 @@ def train(
             f"a network of exact numbers trains with an optimizer that only adds and multiplies, SGD, Momentum or "
             f"Nesterov, and without clipping; got {optimizer!r} and {clip!r}"
         )
-    batches = _batches(len(x), batch_size, rng)
-    parameters = net.parameters
+    order = batches(len(x), batch_size, rng)
+    noise = as_key(rng)["noise"] if net.noisy else None
+    parameters, buffers = net.parameters, net.buffers
     states = {name: optimizer.start(parameter) for name, parameter in parameters.items()}
     losses = np.empty(steps)
     for number in range(steps):
-        rows = next(batches)
+        rows = next(order)
         with np.errstate(all="ignore"):  # what is not finite is told by the errors below
-            found = net.gradients(x[rows], t[rows], row)
+            found = net.gradients(x[rows], t[rows], row, key=None if noise is None else noise[f"step.{number}"])
             losses[number] = found.loss
             if not np.isfinite(found.loss):
                 raise _diverged(f"the loss became {found.loss}", number, losses, loss, optimizer)
@@ -126,6 +129,8 @@ def train(
             now = optimizer.at(number)
             for name, parameter in parameters.items():
                 states[name] = now.step(parameter, wanted[name], states[name])
+            for name, array in found.buffers.items():
+                buffers[name][...] = array
         if callback is not None:
             callback(Step(number, net, found))
     for name, parameter in parameters.items():
@@ -143,24 +148,3 @@ def _diverged(what: str, step: int, losses: Array, loss: str, optimizer: Abstrac
         step,
         history,
     )
-
-
-def _batches(count: int, size: int | None, rng: RngLike) -> Iterator[Any]:
-    """Return the endless rows of the batches; all of them, in their order, where `size` is None."""
-    if size is not None and as_count(size, "the batch size") > count:
-        raise ValueError(f"the batch size, {size}, is more than the {count} rows there are; None takes all of them")
-    return _all_rows() if size is None else _shuffled_rows(count, size, as_key(rng))
-
-
-def _all_rows() -> Iterator[slice]:
-    while True:
-        yield slice(None)
-
-
-def _shuffled_rows(count: int, size: int, key: Key) -> Iterator[Array]:
-    epoch = 0
-    while True:
-        words = key[f"epoch.{epoch}"].bit_generator("batches").random_raw(count)
-        order = np.argsort(words, kind="stable")
-        yield from (order[start : start + size] for start in range(0, count, size))
-        epoch += 1

@@ -17,7 +17,7 @@ from symbreak.testing import check_gradient
 def test_a_dense_layer_sums_what_each_unit_reads(product, bias):
     rng = np.random.default_rng(0)
     x, w, b = rng.normal(size=(4, 3)), rng.normal(size=(5, 3)), rng.normal(size=5)
-    y, _ = engine.Dense(w, b if bias else None, "tanh").forward(x, PRODUCTS[product])
+    y, _ = engine.Dense(w, b if bias else None, "tanh").forward(x, engine.Run(PRODUCTS[product]))
     for n in range(4):
         for j in range(5):
             z = sum(w[j, i] * x[n, i] for i in range(3)) + (b[j] if bias else 0)
@@ -36,7 +36,7 @@ def test_backward_is_the_gradient_of_forward(product, activation, bias, batch, i
     g = rng.normal(size=(batch, units))
     z = point["x"] @ point["weight"].T + point.get("bias", 0)
     assume("relu" not in activation or abs(z).min() > 0.01)  # at the kink there is no slope to compare with
-    multiply = PRODUCTS[product]
+    multiply = engine.Run(PRODUCTS[product])
 
     def layer(p):
         return engine.Dense(p["weight"], p.get("bias"), activation)
@@ -53,8 +53,8 @@ def test_the_error_signal_is_the_gradient_at_the_pre_activation():
     """The bias is added to the pre-activation, so its gradient is the sum over the batch of the error signal."""
     rng = np.random.default_rng(1)
     layer = engine.Dense(rng.normal(size=(4, 3)), rng.normal(size=4), "tanh")
-    y, memory = layer.forward(rng.normal(size=(1, 3)), PRODUCTS["tie_preserving"])
-    back = layer.backward(np.ones((1, 4)), memory, PRODUCTS["tie_preserving"])
+    y, memory = layer.forward(rng.normal(size=(1, 3)), engine.Run(PRODUCTS["tie_preserving"]))
+    back = layer.backward(np.ones((1, 4)), memory, engine.Run(PRODUCTS["tie_preserving"]))
     np.testing.assert_array_equal(back.error, 1 - y * y)
     np.testing.assert_array_equal(back.parameters["bias"], back.error[0])
 
@@ -62,7 +62,7 @@ def test_the_error_signal_is_the_gradient_at_the_pre_activation():
 def test_a_layer_used_twice_gathers_both_gradients():
     """A layer keeps nothing of the batch, so the memory of the second use doesn't overwrite that of the first."""
     rng = np.random.default_rng(2)
-    multiply = PRODUCTS["tie_preserving"]
+    multiply = engine.Run(PRODUCTS["tie_preserving"])
     x = rng.normal(size=(3, 4))
 
     def run(p):

@@ -145,15 +145,17 @@ def test_a_layer_that_cannot_say_how_it_is_wired_has_no_graph():
         inputs = units = 2
         parameters = {"unused": np.zeros(1)}  # noqa: RUF012 - of a class that lives for one test
 
-        def forward(self, x, product):
+        def forward(self, x, run):
             return x, None
 
-        def backward(self, g, memory, product):
+        def backward(self, g, memory, run):
             return engine.Backward(g, g, {})
 
     net = engine.Network([Same()])
     np.testing.assert_array_equal(net(np.ones((1, 2))), np.ones((1, 2)))
-    with pytest.raises(NotImplementedError, match=r"no graph can be made of .*Same.*: only dense layers"):
+    with pytest.raises(
+        NotImplementedError, match=r"no graph can be made of .*Same.*: a layer says how it is wired in a method"
+    ):
         _ = net.graph
 
 

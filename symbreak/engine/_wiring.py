@@ -1,0 +1,202 @@
+"""From layers to a graph: the spaces that wires run over, and the arrays that read and write them.
+
+Layers say what they read and write, one after the other; sums say that two spaces are one. The graph is made at the
+end, when it is known which spaces are the same.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, final
+
+import numpy as np
+
+from symbreak.graph import Axis, LayerGraph, PerUnit, Space, Weight
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Wire(NamedTuple):
+    """What the units along the last axis of an array are.
+
+    Attributes
+    ----------
+    spaces
+        The names of the spaces that it runs over, one after the other.
+    positions
+        How often it does that: more than once where positions were made units, one block of all spaces a position.
+    """
+
+    spaces: tuple[str, ...]
+    positions: int = 1
+
+
+class _Array(NamedTuple):
+    name: str
+    array: Array
+    axes: list[Axis]
+
+
+@final
+class Wiring:
+    """Gathers the graph of a network while its layers are gone through."""
+
+    def __init__(self) -> None:
+        self.owner = ""  # the name that the parameters of the present layer begin with
+        self._sizes: dict[str, int] = {}
+        self._activations: dict[str, str] = {}
+        self._same: dict[str, str] = {}  # a space that was merged into another: its name there
+        self._weights: list[_Array] = []
+        self._per_unit: list[tuple[_Array, str]] = []
+
+    def space(self, name: str, units: int, activation: str = "identity") -> Wire:
+        """Add a space."""
+        self._sizes[name], self._activations[name] = units, activation
+        return Wire((name,))
+
+    def units(self, wire: Wire) -> int:
+        """Count the units along a wire."""
+        return wire.positions * sum(self._sizes[self._name(space)] for space in wire.spaces)
+
+    def through(self, wire: Wire, activation: str) -> Wire:
+        """Let the units of a wire pass through an activation."""
+        for space in wire.spaces:
+            name = self._name(space)
+            before = self._activations[name]
+            self._activations[name] = activation if before == "identity" else f"{before}, {activation}"
+        return wire
+
+    def merge(self, wires: Sequence[Wire]) -> Wire:
+        """Make one wire of several that are summed unit by unit.
+
+        Raises
+        ------
+        NotImplementedError
+            If they don't run over spaces of the same sizes in the same order.
+        """
+        sizes = [(wire.positions, [self._sizes[self._name(space)] for space in wire.spaces]) for wire in wires]
+        if any(size != sizes[0] for size in sizes):
+            raise NotImplementedError("no graph can be made of a sum whose sources run over spaces of other sizes")
+        for wire in wires[1:]:
+            for first, space in zip(wires[0].spaces, wire.spaces, strict=True):
+                self._unite(self._name(first), self._name(space))
+        return wires[0]
+
+    def concatenate(self, name: str, wires: Sequence[Wire]) -> Wire:
+        """Put wires side by side.
+
+        Raises
+        ------
+        NotImplementedError
+            If positions were made units in one of them.
+        """
+        if any(wire.positions > 1 for wire in wires):
+            raise NotImplementedError(f"no graph can be made of {name!r}: it joins positions that were made units")
+        return Wire(tuple(space for wire in wires for space in wire.spaces))
+
+    def flatten(self, wire: Wire, positions: int) -> Wire:
+        """Make units of the positions of a wire."""
+        return Wire(wire.spaces, wire.positions * positions)
+
+    def weight(
+        self,
+        part: str,
+        array: Array,
+        roles: Sequence[str | tuple[str, str | None]],
+        out: Wire | None = None,
+        source: Wire | None = None,
+    ) -> None:
+        """Add a weight that writes to a wire of one space and reads from another.
+
+        Parameters
+        ----------
+        part
+            Its name after that of the layer.
+        array
+            Its values, copied.
+        roles
+            One for each axis: ``"out"`` is the wire `out` and ``"in"`` the wire `source`, which may run over several
+            spaces, or over one several times; then the weight is cut, or its axis made two. Other roles as in a graph:
+            ``"gate"``, ``"receptive"``, or a pair of role and space.
+        out, source
+            The wires.
+        """
+        axes = [Axis(*((role, None) if isinstance(role, str) else role)) for role in roles]
+        pieces = [_Array(f"{self.owner}.{part}", np.array(array), axes)]
+        for role, wire in (("out", out), ("in", source)):
+            pieces = [cut for piece in pieces for cut in self._cut(piece, role, wire)]
+        self._weights += pieces
+
+    def per_unit(
+        self,
+        part: str,
+        array: Array,
+        wire: Wire,
+        kind: str = "bias",
+        roles: Sequence[str | tuple[str, str | None]] = ("out",),
+    ) -> None:
+        """Add a parameter with values of each unit of a wire; `roles` as in `weight`."""
+        axes = [Axis(*((role, None) if isinstance(role, str) else role)) for role in roles]
+        for piece in self._cut(_Array(f"{self.owner}.{part}", np.array(array), axes), "out", wire):
+            self._per_unit.append((piece, kind))
+
+    def graph(self, inputs: Wire, outputs: Wire) -> LayerGraph:
+        """Make the graph."""
+        names = {space: self._name(space) for space in self._sizes}
+        last = names[outputs.spaces[0]]
+        if len(outputs.spaces) == 1 and last not in {names[space] for space in inputs.spaces}:
+            names = {space: "output" if name == last else name for space, name in names.items()}
+        spaces = {
+            name: Space(name, self._sizes[space], self._activations[self._name(space)]) for space, name in names.items()
+        }
+        weights: dict[str, Weight] = {}
+        for name, array, axes in self._weights:
+            found = [Axis(role, names.get(space or "")) for role, space in axes]
+            if name in weights:  # one array used again
+                before = weights[name]
+                weights[name] = Weight(name, before.array, before.axes, (*before.also, tuple(found)))
+            else:
+                weights[name] = Weight(name, array, found)
+        per_unit: dict[str, PerUnit] = {}
+        for (name, array, axes), kind in self._per_unit:
+            found = [Axis(role, names.get(space or "")) for role, space in axes]
+            unique = name if name not in per_unit else f"{name}@{found[[a.role for a in found].index('out')].space}"
+            per_unit[unique] = PerUnit(unique, array, found, kind)
+        return LayerGraph(
+            spaces.values(),
+            weights.values(),
+            per_unit.values(),
+            inputs=dict.fromkeys(names[space] for space in inputs.spaces),
+            outputs=dict.fromkeys(names[space] for space in outputs.spaces),
+        )
+
+    def _name(self, space: str) -> str:
+        while space in self._same:
+            space = self._same[space]
+        return space
+
+    def _unite(self, first: str, second: str) -> None:
+        if first == second:
+            return
+        if second == "input":  # the input keeps its name: its units are told apart by what they mean
+            first, second = second, first
+        self._same[second] = first
+        if self._activations[first] == "identity":
+            self._activations[first] = self._activations[second]
+
+    def _cut(self, piece: _Array, role: str, wire: Wire | None) -> list[_Array]:
+        """Cut the axis of a role where its wire runs from one space to the next."""
+        at = next((place for place, axis in enumerate(piece.axes) if axis == Axis(role)), None)
+        if at is None or wire is None:
+            return [piece]
+        name, array, axes = piece
+        if wire.positions > 1:
+            array = array.reshape(*array.shape[:at], wire.positions, -1, *array.shape[at + 1 :])
+            axes = [*axes[:at], Axis("receptive"), *axes[at:]]
+            at += 1
+        found, begin = [], 0
+        for space in wire.spaces:
+            end = begin + self._sizes[space]
+            part = array[(slice(None),) * at + (slice(begin, end),)]
+            index = "" if len(wire.spaces) == 1 else f"[{role} {begin}:{end}]"
+            found.append(_Array(name + index, part, [*axes[:at], Axis(role, space), *axes[at + 1 :]]))
+            begin = end
+        return found
