@@ -69,8 +69,8 @@ def stochastic_collapse(steps: int = 80_000) -> Comparison:
     how = (
         f"published: s - eta sigma^2 / 2, or 0 where that is negative, for small eta; here eta = {RATE}, sigma = "
         f"{NOISE:g}, so the threshold is {RATE * NOISE**2 / 2:g}. Ours: the mean over the later half of "
-        f"{steps:,} steps of {LANES} runs. The law's next order lowers it by up to {next_order():.2g} and slows the collapse near the "
-        "threshold"
+        f"{steps:,} steps of {LANES} runs. The law's next order lowers it by up to {next_order():.2g} and "
+        "slows the collapse near the threshold"
     )
     rows = [
         Row(f"E[uv] at signal {signal}", law(signal), float(mean), how)

@@ -107,13 +107,7 @@ def find_minimum(number: int) -> tuple[Array, Array, Array]:
         x[:, :INPUTS] = Stream(key["x"], dtype="float64").normal((ROWS, INPUTS))
         theta = Stream(key["teacher"], dtype="float64").normal(HIDDEN * (INPUTS + 2))
         t = network(theta)(x) + NOISE * Stream(key["noise"], dtype="float64").normal((ROWS, 1))
-        theta = minimize(
-            lambda p: _loss(x, t, p),  # noqa: B023 - called before the loop goes on
-            theta,
-            jac=lambda p: _gradient(x, t, p),  # noqa: B023
-            method="BFGS",
-            options={"gtol": 1e-6},
-        ).x
+        theta = minimize(_both, theta, args=(x, t), jac=True, method="BFGS", options={"gtol": 1e-6}).x
         if np.linalg.eigvalsh(hessian(x, t, theta))[0] < STRICT:
             continue  # not strict to our eyes, or on its way to infinity
         for _ in range(4):  # Newton's method, to the last bits
@@ -162,6 +156,10 @@ def hessian(x: Array, t: Array, theta: Array) -> Array:
         columns.append((8 * near - far) / (12 * H))
     matrix = np.array(columns)
     return np.asarray((matrix + matrix.T) / 2)
+
+
+def _both(theta: Array, x: Array, t: Array) -> tuple[float, Array]:
+    return _loss(x, t, theta), _gradient(x, t, theta)
 
 
 def _loss(x: Array, t: Array, theta: Array) -> float:

@@ -104,8 +104,8 @@ FLOW = (
     "error as a function of the overlaps, by scipy.integrate, where it is slowest"
 )
 TIED = (
-    f"{TIED_RUN[1]} steps of engine.gradients from equal units, over {TIED_RUN[0]:,} inputs of a Sobol sequence: they stay "
-    "equal, bit for bit, and never leave"
+    f"{TIED_RUN[1]} steps of engine.gradients from equal units, over {TIED_RUN[0]:,} inputs of a Sobol sequence: they "
+    "stay equal, bit for bit, and never leave"
 )
 DRAWN = f"the same from random units, {DRAWN_RUN[1]} steps over {DRAWN_RUN[0]:,} inputs: they leave"
 
