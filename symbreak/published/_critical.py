@@ -19,7 +19,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 SOURCE = (
     "Fukumizu, Amari. Local minima and plateaus in hierarchical structures of multilayer perceptrons. Neural Networks "
-    "13, 317-327 (2000), theorem 3"
+    "13, 317-327 (2000)"
 )
 INPUTS, HIDDEN, ROWS = 2, 2, 24
 NOISE = 0.3  # of the targets, so that the errors at the minimum, and with them A, are not zero
