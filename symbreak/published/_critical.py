@@ -62,10 +62,10 @@ def critical_lines(minima: int = 6) -> Comparison:
         negative, positive = signature(curvature_of_copying(x, t, theta))
         inside.append(negative)
         outside.append(positive)
-        before = _loss(x, t, theta)
+        before, _ = _both(theta, x, t)
         for share in SHARES:
             copied = copy_first_unit(theta, share)
-            loss, gradient = _loss(x, t, copied), _gradient(x, t, copied)
+            loss, gradient = _both(copied, x, t)
             values = np.linalg.eigvalsh(hessian(x, t, copied))
             largest, change = max(largest, float(abs(gradient).max())), max(change, abs(loss - before))
             published = negative if 0 < share < 1 else positive
@@ -107,9 +107,9 @@ def find_minimum(number: int) -> tuple[Array, Array, Array]:
         x[:, :INPUTS] = Stream(key["x"], dtype="float64").normal((ROWS, INPUTS))
         theta = Stream(key["teacher"], dtype="float64").normal(HIDDEN * (INPUTS + 2))
         t = network(theta)(x) + NOISE * Stream(key["noise"], dtype="float64").normal((ROWS, 1))
-        theta = minimize(_both, theta, args=(x, t), jac=True, method="BFGS", options={"gtol": 1e-6}).x
+        theta = minimize(_both, theta, args=(x, t), jac=True, method="BFGS", options={"gtol": 1e-6, "maxiter": 150}).x
         if np.linalg.eigvalsh(hessian(x, t, theta))[0] < STRICT:
-            continue  # not strict to our eyes, or on its way to infinity
+            continue  # not strict to our eyes, or not there: perhaps on its way to infinity
         for _ in range(4):  # Newton's method, to the last bits
             theta = theta - np.linalg.solve(hessian(x, t, theta), _gradient(x, t, theta))
         if abs(_gradient(x, t, theta)).max() < 1e-14:
@@ -159,13 +159,9 @@ def hessian(x: Array, t: Array, theta: Array) -> Array:
 
 
 def _both(theta: Array, x: Array, t: Array) -> tuple[float, Array]:
-    return _loss(x, t, theta), _gradient(x, t, theta)
-
-
-def _loss(x: Array, t: Array, theta: Array) -> float:
-    return gradients(network(theta), x, t).loss
+    found = gradients(network(theta), x, t)
+    return found.loss, np.concatenate([found["layers.0.weight"].ravel(), found["layers.1.weight"].ravel()])
 
 
 def _gradient(x: Array, t: Array, theta: Array) -> Array:
-    found = gradients(network(theta), x, t).parameters
-    return np.concatenate([found["layers.0.weight"].ravel(), found["layers.1.weight"].ravel()])
+    return _both(theta, x, t)[1]

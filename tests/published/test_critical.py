@@ -59,7 +59,7 @@ def test_no_eigenvalue_is_near_the_line_between_zero_and_not():
 def test_the_matrix_is_the_curvature_of_pulling_the_copies_apart():
     """The loss when one copy moves by d and the other by -d, at lambda = 1/2, is A[d, d] / 2 to second order."""
     x, t, theta = find_minimum(2)
-    A, d, h = curvature_of_copying(x, t, theta), np.array([0.3, -0.5, 0.8]), 1e-3
+    A, d, h = curvature_of_copying(x, t, theta), np.array([0.3, -0.5, 0.8]), 1e-5
     apart = np.zeros(3 * 4)
     apart[:3], apart[3:6] = d, -d
     middle = copy_first_unit(theta, 0.5)
