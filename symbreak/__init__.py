@@ -69,7 +69,7 @@ _LATER = {
 }
 
 
-_MODULES = ("checkpoints", "diagnosis", "engine", "testing")
+_MODULES = ("checkpoints", "diagnosis", "engine", "published", "testing")
 
 
 def _load(name: str) -> object:

@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "recipes": {"initializers", "rules"},
     "repair": {"diagnosis", "graph", "streams", "initializers"},
     "_restarts": {"engine", "initializers"},
+    "published": {"engine", "initializers", "streams", "graph", "_restarts"},
     "checkpoints": {"graph", "axes"},
     "_api": {"diagnosis", "checkpoints"},
     "demo": {"engine", "initializers", "checkpoints", "reports", "_api"},

@@ -1,0 +1,25 @@
+"""`python -m symbreak.published [NAME ...]`: compute the figures of these names, or all, and print them."""
+
+import sys
+
+from symbreak.engine._checks import look_up
+from symbreak.errors import UnknownName
+
+from ._figures import FIGURES
+
+
+def main(names: list[str]) -> int:
+    """Print figures; 2 for a name that is not in the table, with nothing computed."""
+    try:
+        functions = [look_up(FIGURES, name, "figure") for name in names or FIGURES]
+    except UnknownName as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    for number, function in enumerate(functions):
+        sys.stdout.write(("\n" if number else "") + f"{function()}\n")
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
