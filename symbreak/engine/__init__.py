@@ -6,6 +6,8 @@ from ._adaptive import RMSProp as RMSProp
 from ._clipping import AbstractClip as AbstractClip
 from ._clipping import ClipNorm as ClipNorm
 from ._clipping import ClipValue as ClipValue
+from ._convolution import Conv1d as Conv1d
+from ._convolution import Conv2d as Conv2d
 from ._dense import Dense as Dense
 from ._exact import Residue as Residue
 from ._history import Diverged as Diverged

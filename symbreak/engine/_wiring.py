@@ -22,8 +22,8 @@ class Wire(NamedTuple):
     spaces
         The names of the spaces that it runs over, one after the other.
     flat
-        Whether positions were made units: then it runs over all its spaces once a position, and how many positions there
-        are is seen from the arrays that read it.
+        Whether positions were made units: then it runs over all its spaces once a position, and the arrays that read it
+        show how many positions there are.
     """
 
     spaces: tuple[str, ...]
