@@ -225,10 +225,8 @@ def test_positions_are_read_alike():
 
 def test_a_network_with_branches_says_what_it_is():
     net = engine.Network({"a": engine.Dense(np.ones((2, 2))), "sum": (engine.Add(), "input", "a")})
-    assert (
-        repr(net)
-        == "Network([a: Dense(2 -> 2, identity, no bias), sum: Add() of input and a], float64, product='tie_preserving')"
-    )
+    shown = "a: Dense(2 -> 2, identity, no bias), sum: Add() of input and a"
+    assert repr(net) == f"Network([{shown}], float64, product='tie_preserving')"
 
 
 D22, D32 = engine.Dense(np.ones((2, 2))), engine.Dense(np.ones((3, 2)))
