@@ -75,10 +75,12 @@ class AbstractConvolution(AbstractLayer):
         errors = rows(error).reshape(-1, self.groups, self.units // self.groups)
         pairs = list(zip(_each(errors), _each(patches), self._weights(), strict=True))
         of_weight = np.concatenate([run.product(e.T, patch.T) for e, patch, _ in pairs])
-        of_windows = np.concatenate([run.product(e, weight.T) for e, _, weight in pairs], axis=1)
         gradients = {"weight": of_weight.reshape(self.parameters["weight"].shape)}
         if "bias" in self.parameters:
-            gradients["bias"] = summed(error, run)
+            gradients["bias"] = summed(error)
+        if run.first:
+            return Backward(None, error, gradients)
+        of_windows = np.concatenate([run.product(e, weight.T) for e, _, weight in pairs], axis=1)
         seen = of_windows.reshape(*error.shape[:-1], self.inputs, *self._windows.sizes)
         return Backward(self._windows.put_back(seen, shape), error, gradients)
 
