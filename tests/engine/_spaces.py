@@ -57,7 +57,8 @@ def differences(net, classes, found=None):
     for what in ("activations", "error_signals") if found is not None else ():
         for name, labels in classes.items():
             signals = getattr(found, what)[name]
-            if unequal(np.moveaxis(signals, -1, 0), np.tile(labels, signals.shape[-1] // len(labels))):
+            signals = signals.reshape(*signals.shape[:-1], -1, len(labels))  # a flat layer's are those of each position
+            if unequal(np.moveaxis(signals, -1, 0), labels):
                 wrong.append(f"{what} of {name}")
     return wrong
 
