@@ -6,8 +6,12 @@ from ._adaptive import RMSProp as RMSProp
 from ._clipping import AbstractClip as AbstractClip
 from ._clipping import ClipNorm as ClipNorm
 from ._clipping import ClipValue as ClipValue
+from ._convolution import Conv1d as Conv1d
+from ._convolution import Conv2d as Conv2d
 from ._dense import Dense as Dense
+from ._embedding import Embedding as Embedding
 from ._exact import Residue as Residue
+from ._flatten import Flatten as Flatten
 from ._history import Diverged as Diverged
 from ._history import History as History
 from ._joins import Activate as Activate
@@ -26,6 +30,9 @@ from ._optimizers import SGD as SGD
 from ._optimizers import AbstractOptimizer as AbstractOptimizer
 from ._optimizers import Momentum as Momentum
 from ._optimizers import Nesterov as Nesterov
+from ._pooling import AveragePool as AveragePool
+from ._pooling import GlobalAveragePool as GlobalAveragePool
+from ._pooling import MaxPool as MaxPool
 from ._schedules import AbstractSchedule as AbstractSchedule
 from ._schedules import CosineDecay as CosineDecay
 from ._schedules import LinearWarmup as LinearWarmup

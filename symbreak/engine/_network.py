@@ -205,7 +205,7 @@ class Network:
         if array.dtype.kind not in ("biuf" if self._kind is None else "biufO"):
             raise TypeError(f"the inputs must be numbers; their dtype is {array.dtype}")
         wanted = "(batch, ...)" if self.vocabulary else f"(batch, {self.inputs or 'units'})"
-        if array.ndim < 2 or (self.inputs and not self.vocabulary and array.shape[-1] != self.inputs):
+        if array.ndim < 2 or (array.ndim == 2 and self.inputs and array.shape[-1] != self.inputs):
             raise ValueError(f"the inputs must have shape {wanted}; theirs is {array.shape}")
         if not array.size:
             raise ValueError(f"the batch is empty: the inputs have shape {array.shape}")

@@ -21,12 +21,13 @@ class Wire(NamedTuple):
     ----------
     spaces
         The names of the spaces that it runs over, one after the other.
-    positions
-        How often it does that: more than once where positions were made units, one block of all spaces a position.
+    flat
+        Whether positions were made units: then it runs over all its spaces once a position, and the arrays that read it
+        show how many positions there are.
     """
 
     spaces: tuple[str, ...]
-    positions: int = 1
+    flat: bool = False
 
 
 class _Array(NamedTuple):
@@ -53,8 +54,8 @@ class Wiring:
         return Wire((name,))
 
     def units(self, wire: Wire) -> int:
-        """Count the units along a wire."""
-        return wire.positions * sum(self._sizes[self._name(space)] for space in wire.spaces)
+        """Count the units along a wire, those of one position where it is flat."""
+        return sum(self._sizes[self._name(space)] for space in wire.spaces)
 
     def through(self, wire: Wire, activation: str) -> Wire:
         """Let the units of a wire pass through an activation."""
@@ -72,7 +73,7 @@ class Wiring:
         NotImplementedError
             If they don't run over spaces of the same sizes in the same order.
         """
-        sizes = [(wire.positions, [self._sizes[self._name(space)] for space in wire.spaces]) for wire in wires]
+        sizes = [(wire.flat, [self._sizes[self._name(space)] for space in wire.spaces]) for wire in wires]
         if any(size != sizes[0] for size in sizes):
             raise NotImplementedError("no graph can be made of a sum whose sources run over spaces of other sizes")
         for wire in wires[1:]:
@@ -88,13 +89,13 @@ class Wiring:
         NotImplementedError
             If positions were made units in one of them.
         """
-        if any(wire.positions > 1 for wire in wires):
+        if any(wire.flat for wire in wires):
             raise NotImplementedError(f"no graph can be made of {name!r}: it joins positions that were made units")
         return Wire(tuple(space for wire in wires for space in wire.spaces))
 
-    def flatten(self, wire: Wire, positions: int) -> Wire:
+    def flatten(self, wire: Wire) -> Wire:
         """Make units of the positions of a wire."""
-        return Wire(wire.spaces, wire.positions * positions)
+        return Wire(wire.spaces, flat=True)
 
     def weight(
         self,
@@ -188,8 +189,8 @@ class Wiring:
         if at is None or wire is None:
             return [piece]
         name, array, axes = piece
-        if wire.positions > 1:
-            array = array.reshape(*array.shape[:at], wire.positions, -1, *array.shape[at + 1 :])
+        if wire.flat:
+            array = array.reshape(*array.shape[:at], -1, self.units(wire), *array.shape[at + 1 :])
             axes = [*axes[:at], Axis("receptive"), *axes[at:]]
             at += 1
         found, begin = [], 0
