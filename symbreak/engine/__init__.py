@@ -7,6 +7,7 @@ from ._clipping import AbstractClip as AbstractClip
 from ._clipping import ClipNorm as ClipNorm
 from ._clipping import ClipValue as ClipValue
 from ._dense import Dense as Dense
+from ._dropout import Dropout as Dropout
 from ._exact import Residue as Residue
 from ._history import Diverged as Diverged
 from ._history import History as History
@@ -21,6 +22,9 @@ from ._muon import Muon as Muon
 from ._network import Gradients as Gradients
 from ._network import Network as Network
 from ._network import gradients as gradients
+from ._norms import BatchNorm as BatchNorm
+from ._norms import LayerNorm as LayerNorm
+from ._norms import RMSNorm as RMSNorm
 from ._optimizers import SGD as SGD
 from ._optimizers import AbstractOptimizer as AbstractOptimizer
 from ._optimizers import Momentum as Momentum
