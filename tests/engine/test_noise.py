@@ -58,10 +58,10 @@ def chain_with_dropout(sizes, labels, rate, seed):
     units=widths, batch=st.integers(1, 6), rate=rates, steps=st.integers(1, 4), optimizer=optimizers,
     activation=st.sampled_from(["tanh", "gelu", "sigmoid", "erf"]), loss=st.sampled_from(LOSSES), seed=seeds,
 )  # fmt: skip
-def test_after_a_step_the_units_are_tied_that_were_dropped_together_and_no_others(
+def test_after_a_step_the_units_are_tied_that_were_dropped_together_and_no_others_are(
     units, batch, rate, steps, optimizer, activation, loss, seed
 ):
-    """Dropout separates two units at the first step at which it drops one of them and not the other."""
+    """The first step separates two units where one is dropped in some row and the other not; none does elsewhere."""
     # Outputs so small that no row is learned to the last bit; two outputs alike would cancel under cross-entropy.
     net = one_hidden(3, units, 2, engine.Dropout(rate), activation=activation, outgoing=1 / units)
     net.parameters["out.weight"][0] *= 2
@@ -72,7 +72,10 @@ def test_after_a_step_the_units_are_tied_that_were_dropped_together_and_no_other
         nonlocal masks
         dropped = step.gradients.activations["drop"] == 0
         masks = [(*before, *column) for before, column in zip(masks, dropped.T.tolist(), strict=True)]
-        assert numbered(classes_of(net)["hidden"]) == numbered(masks)
+        found = numbered(classes_of(net)["hidden"])
+        together = numbered(masks)
+        # Later, steps that swap two units' parts may lead them to the same weights again.
+        assert found == together if step.number == 0 else len({*zip(found, together, strict=True)}) == len({*together})
 
     engine.train(net, x, y, loss=loss, optimizer=optimizer, steps=steps, rng=seed, callback=check)
 
