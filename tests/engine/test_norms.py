@@ -228,6 +228,7 @@ def test_a_norm_keeps_large_means_out_of_its_variance():
 # Ties.
 
 AWKWARD = [17, 33, 65, 100]  # widths at which BLAS rounds the units at the edge of its tiles otherwise
+BATCH_NORM_AT_33 = [17, 100, 65, 33]  # one a norm: at 33 BLAS breaks the sum over such a batch, at 100 it doesn't
 widths = st.integers(1, 8) | st.sampled_from(AWKWARD)
 optimizers = st.sampled_from(sorted(OPTIMIZERS)).map(OPTIMIZERS.__getitem__)
 
@@ -280,7 +281,7 @@ def test_copied_units_stay_tied_through_norms_at_every_step(run, kinds, seed):
 
 
 @pytest.mark.parametrize("order", RESIDUAL)
-@pytest.mark.parametrize(("norm", "width"), [*zip(NORMS, AWKWARD, strict=True)])
+@pytest.mark.parametrize(("norm", "width"), [*zip(NORMS, BATCH_NORM_AT_33, strict=True)])
 def test_copied_units_stay_tied_through_norms_for_dozens_of_steps(order, norm, width):
     labels = {"embed": np.arange(width) % 3, "up": np.arange(width + 1) // 2}
     net = residual(order, NORMS[norm], (8, width, width + 1, 3), seed=width, labels=labels)
