@@ -42,7 +42,8 @@ def chain_with_dropout(sizes, labels, rate, seed):
     labels = {"input": np.arange(sizes[0]), "out": np.arange(sizes[-1])} | labels
     layers = {}
     for below, name in pairwise(names):
-        table = rng.normal(size=(labels[name].max() + 1, labels[below].max() + 1)) / np.sqrt(len(labels[below]))
+        # Copies add up: over the square root of their number, they would saturate what reads them.
+        table = rng.normal(size=(labels[name].max() + 1, labels[below].max() + 1)) / len(labels[below])
         bias = rng.normal(size=labels[name].max() + 1)
         function = "identity" if name == "out" else "tanh"
         layers[name] = engine.Dense(table[labels[name]][:, labels[below]], bias[labels[name]], function)
@@ -144,7 +145,8 @@ def test_noise_that_all_units_share_breaks_no_tie_bit_for_bit(units, batch, step
     rng = np.random.default_rng(seed)
     learning_rates = rng.uniform(0, 0.1, size=steps)
     x, y = random_data(batch * steps, 3, 2, loss, seed=seed)  # one pass: no row, and no noise in it, comes twice
-    net = one_hidden(3, units, 2, SharedNoise())
+    net = one_hidden(3, units, 2, SharedNoise(), outgoing=1 / units)
+    net.parameters["out.weight"][0] *= 2  # two outputs alike would cancel under cross-entropy
     start = net.parameters["hidden.weight"].copy()
     settings = {"loss": loss, "steps": steps, "batch_size": batch, "rng": seed}
     noisy = replace(optimizer, learning_rate=lambda step: learning_rates[step])
