@@ -13,7 +13,7 @@ from symbreak.engine._losses import LOSSES
 from symbreak.engine._products import PRODUCTS
 from symbreak.testing import check_gradient
 from tests.engine._networks import in_torch, loss_in_torch, random_data
-from tests.engine._spaces import residual_network
+from tests.engine._units import residual_network
 
 RUN = engine.Run(PRODUCTS["tie_preserving"], key=sb.Key(0))
 rates = st.floats(0.05, 0.95)

@@ -13,7 +13,7 @@ from symbreak.engine._activations import ACTIVATIONS
 from symbreak.streams import Stream
 from tests.engine._networks import random_data
 from tests.engine._optimizers import OPTIMIZERS
-from tests.engine._spaces import check_run, classes_of, differences, residual_network
+from tests.engine._units import check_run, classes_of, differences, residual_network
 
 AWKWARD = [17, 33, 65, 100]  # widths at which BLAS rounds the units at the edge of its tiles otherwise
 widths = st.integers(2, 8) | st.sampled_from(AWKWARD)

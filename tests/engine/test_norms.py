@@ -14,8 +14,8 @@ from symbreak.engine._products import PRODUCTS
 from symbreak.testing import check_gradient
 from tests.engine._networks import in_torch, loss_in_torch, random_data
 from tests.engine._optimizers import OPTIMIZERS
-from tests.engine._spaces import check_run, classes_of, differences
-from tests.engine._spaces import residual_network as residual
+from tests.engine._units import check_run, classes_of, differences
+from tests.engine._units import residual_network as residual
 
 RUN = engine.Run(PRODUCTS["tie_preserving"])
 REST = RUN._replace(training=False)
