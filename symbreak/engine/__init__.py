@@ -9,6 +9,7 @@ from ._clipping import ClipValue as ClipValue
 from ._convolution import Conv1d as Conv1d
 from ._convolution import Conv2d as Conv2d
 from ._dense import Dense as Dense
+from ._dropout import Dropout as Dropout
 from ._embedding import Embedding as Embedding
 from ._exact import Residue as Residue
 from ._flatten import Flatten as Flatten
@@ -26,6 +27,9 @@ from ._muon import Muon as Muon
 from ._network import Gradients as Gradients
 from ._network import Network as Network
 from ._network import gradients as gradients
+from ._norms import BatchNorm as BatchNorm
+from ._norms import LayerNorm as LayerNorm
+from ._norms import RMSNorm as RMSNorm
 from ._optimizers import SGD as SGD
 from ._optimizers import AbstractOptimizer as AbstractOptimizer
 from ._optimizers import Momentum as Momentum
