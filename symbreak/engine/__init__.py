@@ -25,6 +25,7 @@ from ._optimizers import SGD as SGD
 from ._optimizers import AbstractOptimizer as AbstractOptimizer
 from ._optimizers import Momentum as Momentum
 from ._optimizers import Nesterov as Nesterov
+from ._recurrent import Recurrent as Recurrent
 from ._schedules import AbstractSchedule as AbstractSchedule
 from ._schedules import CosineDecay as CosineDecay
 from ._schedules import LinearWarmup as LinearWarmup
