@@ -16,6 +16,7 @@ from ._joins import Concatenate as Concatenate
 from ._layers import AbstractLayer as AbstractLayer
 from ._layers import Backward as Backward
 from ._layers import Run as Run
+from ._lstm import LSTM as LSTM
 from ._mlp import mlp as mlp
 from ._muon import Muon as Muon
 from ._network import Gradients as Gradients
