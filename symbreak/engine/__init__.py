@@ -3,6 +3,7 @@
 from ._adaptive import Adam as Adam
 from ._adaptive import AdamW as AdamW
 from ._adaptive import RMSProp as RMSProp
+from ._attention import Attention as Attention
 from ._clipping import AbstractClip as AbstractClip
 from ._clipping import ClipNorm as ClipNorm
 from ._clipping import ClipValue as ClipValue
