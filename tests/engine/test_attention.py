@@ -265,8 +265,7 @@ PARTS = {
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_units_of_a_head_that_differ_in_one_place_separate(part):
-    """The others stay tied all the same: only where the difference lies do gradients differ."""
+def test_heads_and_units_that_differ_in_one_array_get_other_gradients_in_the_next(part):
     draw = Tied(0, value=0.1)
     net, _ = tied_network(draw, 1, (3, 4, 2, 1, 3, 3, 3, 2), False)
     name, index = PARTS[part]
