@@ -33,7 +33,7 @@ class Attention(AbstractLayer):
     .. math::
         Q = X W_q^T + b_q, \quad K = X W_k^T + b_k, \quad V = X W_v^T + b_v, \quad
         A = \operatorname{softmax}(Q K^T / \sqrt{\text{size}}), \quad
-        Y = \textstyle\sum_\text{heads} A V W_o^T + b_o
+        Y = \sum_{\text{heads}} A V W_o^T + b_o
 
     where the softmax goes over the times that are read.
 
