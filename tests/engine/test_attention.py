@@ -277,6 +277,30 @@ def test_heads_and_units_that_differ_in_one_array_get_other_gradients_in_the_nex
     assert (gradient[1] != gradient[0]).any()
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_heads_that_differ_in_the_order_of_their_units_alone_get_gradients_in_that_order(causal):
+    """Key heads are alike too whose query heads stand in another order: but for rounding, as sums are reordered."""
+    p = parameters(groups=2, per=3)
+    heads, size, value_size = np.array([2, 0, 1]), np.array([1, 3, 0, 2]), np.array([4, 2, 0, 1, 3])
+    rng = np.random.default_rng(0)
+    x, g = rng.normal(size=(2, 4, 3)), rng.normal(size=(2, 4, 3))
+
+    def copies(arrays):
+        """The second half of each array, and the first half reordered."""
+        for part, own in {"query": size, "key": size, "value": value_size}.items():
+            order = heads if part == "query" else np.array([0])
+            for name in (part, f"{part}_bias"):
+                yield arrays[name][len(order) :], arrays[name][order][:, own]
+        yield arrays["output"][:, 3:], arrays["output"][:, heads][..., value_size]
+
+    for second, first in copies(p):
+        second[...] = first
+    layer = engine.Attention(**p, causal=causal)
+    found = layer.backward(g, layer.forward(x, RUN)[1], RUN).parameters
+    for second, first in copies(found):
+        np.testing.assert_allclose(second, first, rtol=1e-10, atol=1e-13)
+
+
 def test_rows_of_all_heads_start_alike_in_every_product():
     """Heads are multiplied in calls of their own, and a routine may treat rows by where in memory they start."""
     rng = np.random.default_rng(0)
