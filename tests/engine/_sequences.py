@@ -1,6 +1,7 @@
 """Layers over time in the tests: units that are literally equal, drawn from tables and looked for at every step."""
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 from symbreak import engine
@@ -123,3 +124,34 @@ def check_network(net, x, y, **options):
         return engine.gradients(net, x, y, **options).loss
 
     check_gradient(loss, engine.gradients(net, x, y, **options).parameters, start)
+
+
+class Guarded(np.ndarray):
+    """An array that refuses to be summed up, alone or in products, and makes what is computed from it refuse too."""
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
+        assert ufunc not in (np.matmul, np.vecdot), f"{ufunc.__name__} in place of run.product"
+        assert (ufunc, method) != (np.add, "reduce"), "a sum in place of run.product"
+        if out is not None:
+            options["out"] = tuple(np.asarray(each) for each in out)
+        found = getattr(ufunc, method)(*map(np.asarray, inputs), **options)
+        return out[0] if out is not None else found.view(Guarded)
+
+    def __array_function__(self, function, types, arguments, options):
+        assert function not in (np.dot, np.einsum, np.inner, np.tensordot), f"{function} in place of run.product"
+        return super().__array_function__(function, types, arguments, options)
+
+
+def check_products(layer, x, product):
+    """Hold a layer to forming all its sums of products through `run.product`, forwards and backwards.
+
+    What BLAS makes of equal units depends on the machine; this does not.
+    """
+    run = engine.Run(lambda a, b: product(np.asarray(a), np.asarray(b)).view(Guarded))
+    y, memory = layer.forward(x.view(Guarded), run)
+    back = layer.backward(y, memory, run)
+    for array in (y, back.x, *back.parameters.values()):
+        assert isinstance(array, Guarded), "not computed from what was guarded"
+        for reduce in (np.sum, lambda a: a @ a.T, lambda a: np.einsum("...i->i", a)):
+            with pytest.raises(AssertionError, match=r"in place of run\.product"):
+                reduce(array)

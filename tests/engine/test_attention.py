@@ -17,6 +17,7 @@ from tests.engine._sequences import (
     Tied,
     check_layer,
     check_network,
+    check_products,
     check_tied,
     runs,
     seeds,
@@ -184,6 +185,14 @@ def test_scores_too_large_to_exponentiate_are_compared_all_the_same():
 
 
 # The proof.
+
+
+def test_all_its_sums_are_formed_by_the_product_that_it_is_given():
+    check_products(
+        engine.Attention(**parameters(per=2), causal=True),
+        np.random.default_rng(0).normal(size=(2, 5, 3)),
+        tie_preserving,
+    )
 
 
 def tied_network(draw, kinds, shape, causal):

@@ -19,6 +19,7 @@ from tests.engine._sequences import (
     Tied,
     check_layer,
     check_network,
+    check_products,
     check_tied,
     runs,
     seeds,
@@ -126,6 +127,14 @@ def test_the_error_signal_is_the_gradient_at_the_pre_activation_of_each_step():
 
 
 # The proof.
+
+
+def test_all_its_sums_are_formed_by_the_product_that_it_is_given():
+    check_products(
+        engine.Recurrent(**parameters(3, 4), activation="gelu"),
+        np.random.default_rng(0).normal(size=(2, 5, 3)),
+        tie_preserving,
+    )
 
 
 def tied_network(draw, kinds, shape, activation):
