@@ -8,7 +8,10 @@ LONGEST = 200  # characters of one name in a message
 
 
 def visible(text: object, limit: int = LONGEST) -> str:
-    r"""Text with every character that does not print written as an escape, and cut in the middle when it is long.
+    r"""Write what does not print as escapes, on one line, and cut a long text in the middle.
+
+    Control characters act on a terminal, and format characters can turn the direction of a text around, so that a name
+    reads as another one.
 
     Parameters
     ----------
@@ -25,8 +28,10 @@ def visible(text: object, limit: int = LONGEST) -> str:
     Examples
     --------
     >>> from symbreak._visible import visible
-    >>> print(visible("fc1\x1b[31m.weight\u202e"))
-    fc1\x1b[31m.weight\u202e
+    >>> print(visible("fc1\x1b[31m.weight\u202e\n"))
+    fc1\x1b[31m.weight\u202e\n
+    >>> visible("layers." * 100, limit=30)
+    'layers.layer ... yers.layers.'
     """
     whole = str(text)
     if len(whole) > limit:
@@ -37,10 +42,7 @@ def visible(text: object, limit: int = LONGEST) -> str:
 
 
 def _escape(char: str) -> str:
-    code = ord(char)
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def quoted(text: object) -> str:

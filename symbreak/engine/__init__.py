@@ -17,6 +17,7 @@ from ._joins import Concatenate as Concatenate
 from ._layers import AbstractLayer as AbstractLayer
 from ._layers import Backward as Backward
 from ._layers import Run as Run
+from ._lbfgs import LBFGS as LBFGS
 from ._lstm import LSTM as LSTM
 from ._mlp import mlp as mlp
 from ._muon import Muon as Muon
@@ -32,6 +33,9 @@ from ._schedules import AbstractSchedule as AbstractSchedule
 from ._schedules import CosineDecay as CosineDecay
 from ._schedules import LinearWarmup as LinearWarmup
 from ._schedules import StepDecay as StepDecay
+from ._stability import ClassStability as ClassStability
+from ._stability import Stability as Stability
+from ._stability import stability as stability
 from ._train import Step as Step
 from ._train import train as train
 from ._wiring import Wire as Wire

@@ -76,9 +76,35 @@ class Moments(NamedTuple):
     square: Array  # running mean of their squares
 
 
+@dataclass(frozen=True, repr=False)
+class AbstractAdam(AbstractOptimizer):
+    """Settings, state and direction of Adam, to which the two kinds of weight decay are added."""
+
+    learning_rate: Rate
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_settings(self, beta1=as_share, beta2=as_share, eps=as_positive, weight_decay=as_not_negative)
+
+    def start(self, parameter: Array) -> Moments:
+        """Make the two means: zero."""
+        return Moments(0, np.zeros_like(parameter), np.zeros_like(parameter))
+
+    def _direction(self, gradient: Array, state: Moments) -> tuple[Array, Moments]:
+        """Compute where a step goes, and the next state."""
+        steps = state.steps + 1
+        mean = self.beta1 * state.mean + (1 - self.beta1) * gradient
+        square = self.beta2 * state.square + (1 - self.beta2) * (gradient * gradient)
+        root = np.sqrt(square / (1 - self.beta2**steps))
+        return mean / (1 - self.beta1**steps) / (root + self.eps), Moments(steps, mean, square)
+
+
 @final
 @dataclass(frozen=True, repr=False)
-class Adam(AbstractOptimizer):
+class Adam(AbstractAdam):
     r"""Divide a running mean of the gradients by the root of one of their squares, both freed of their start at zero.
 
     .. math::
@@ -117,30 +143,17 @@ class Adam(AbstractOptimizer):
     array([-0.1,  0.1])
     """
 
-    learning_rate: Rate
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_settings(self, beta1=as_share, beta2=as_share, eps=as_positive, weight_decay=as_not_negative)
-
-    def start(self, parameter: Array) -> Moments:
-        """Make the two means: zero."""
-        return Moments(0, np.zeros_like(parameter), np.zeros_like(parameter))
-
     def step(self, parameter: Array, gradient: Array, state: Moments) -> Moments:
         """Go along the mean of the gradients, each entry at its own scale."""
         gradient = decayed(gradient, parameter, self.weight_decay)
-        direction, moments = _adam(gradient, state, self.beta1, self.beta2, self.eps)
+        direction, moments = self._direction(gradient, state)
         parameter -= self._rate * direction
         return moments
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class AdamW(AbstractOptimizer):
+class AdamW(AbstractAdam):
     """Adam with decoupled decay: ``parameter *= 1 - learning_rate * weight_decay``, and then Adam's step.
 
     Parameters
@@ -176,31 +189,11 @@ class AdamW(AbstractOptimizer):
     array([6.])
     """
 
-    learning_rate: Rate
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
     weight_decay: float = 0.01
-
-    def __post_init__(self) -> None:
-        check_settings(self, beta1=as_share, beta2=as_share, eps=as_positive, weight_decay=as_not_negative)
-
-    def start(self, parameter: Array) -> Moments:
-        """Make the two means: zero."""
-        return Moments(0, np.zeros_like(parameter), np.zeros_like(parameter))
 
     def step(self, parameter: Array, gradient: Array, state: Moments) -> Moments:
         """Decay, and go along the mean of the gradients, each entry at its own scale."""
-        direction, moments = _adam(gradient, state, self.beta1, self.beta2, self.eps)
+        direction, moments = self._direction(gradient, state)
         parameter *= 1 - self._rate * self.weight_decay
         parameter -= self._rate * direction
         return moments
-
-
-def _adam(gradient: Array, state: Moments, beta1: float, beta2: float, eps: float) -> tuple[Array, Moments]:
-    """Return Adam's direction and next state."""
-    steps = state.steps + 1
-    mean = beta1 * state.mean + (1 - beta1) * gradient
-    square = beta2 * state.square + (1 - beta2) * (gradient * gradient)
-    root = np.sqrt(square / (1 - beta2**steps))
-    return mean / (1 - beta1**steps) / (root + eps), Moments(steps, mean, square)

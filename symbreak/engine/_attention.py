@@ -136,7 +136,7 @@ class Attention(AbstractLayer):
         output = self.parameters["output"].reshape(self.units, -1)
         gradients = {"output": run.product(rows(g).T, rows(m).T).reshape(self.parameters["output"].shape)}
         if "output_bias" in self.parameters:
-            gradients["output_bias"] = summed(g, run)
+            gradients["output_bias"] = summed(g)
         dm = _by_group(project(g, output.T, run), self.groups, self.value_size)
         da = _each(dm, v, run)
         ds = a * (da - _totals(a * da, run)) * self.size**-0.5
@@ -145,15 +145,16 @@ class Attention(AbstractLayer):
             "key": _each(ds.swapaxes(-1, -2), q.swapaxes(-1, -2), run),
             "value": _each(a.swapaxes(-1, -2), dm.swapaxes(-1, -2), run),
         }
-        dx = np.zeros_like(x)
+        down = None if run.first else np.zeros_like(x)
         for part, d in at_units.items():
             d = _by_time(d, x.shape[1])  # (batch, time, heads * size)
             weight = self.parameters[part]
             gradients[part] = run.product(rows(d).T, rows(x).T).reshape(weight.shape)
             if f"{part}_bias" in self.parameters:
-                gradients[f"{part}_bias"] = summed(d, run).reshape(weight.shape[:2])
-            dx += project(d, weight.reshape(-1, self.inputs).T, run)
-        return Backward(dx, g, gradients)
+                gradients[f"{part}_bias"] = summed(d).reshape(weight.shape[:2])
+            if down is not None:
+                down += project(d, weight.reshape(-1, self.inputs).T, run)
+        return Backward(down, g, gradients)
 
     def _read(self, part: str, x: Array, run: Run) -> Array:
         """Compute the queries, keys or values, (batch, groups, heads of a group * time, size)."""

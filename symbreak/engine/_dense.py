@@ -71,9 +71,10 @@ class Dense(AbstractLayer):
         x, z, y = memory
         error = self._function.backward(g, y, z)
         gradients = {"weight": run.product(rows(error).T, rows(x).T)}
-        if "bias" in self.parameters:  # a bias reads from an input that is always 1
-            gradients["bias"] = summed(error, run)
-        return Backward(project(error, self.parameters["weight"].T, run), error, gradients)
+        if "bias" in self.parameters:
+            gradients["bias"] = summed(error)
+        down = None if run.first else project(error, self.parameters["weight"].T, run)
+        return Backward(down, error, gradients)
 
     def wire(self, wiring: Wiring, name: str, *sources: Wire) -> Wire:
         """Add one space, its weight and its bias."""

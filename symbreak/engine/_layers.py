@@ -40,6 +40,9 @@ class Run(NamedTuple):
         and the statistics are those that training gathered.
     key
         What a layer's noise is drawn from; a network gives each layer a key of its own. None where nothing is drawn.
+    first
+        Whether the layer reads the network's input alone: nobody asks for the gradient there, so `Backward.x` may be
+        None.
 
     Examples
     --------
@@ -53,6 +56,7 @@ class Run(NamedTuple):
     product: Product
     training: bool = True
     key: Key | None = None
+    first: bool = False
 
 
 class Backward(NamedTuple):
@@ -62,7 +66,7 @@ class Backward(NamedTuple):
     ----------
     x
         The gradient at what the layer reads, of its shape. A tuple, one a source, for a layer that reads several; None
-        for one that reads indices.
+        for one that reads indices, or where ``run.first`` says that nobody asks.
     error
         The gradient at its units' pre-activation, (batch, ..., units): the error signal.
     parameters
@@ -188,10 +192,10 @@ def rows(values: Array) -> Array:
     return values if values.ndim == 2 else values.reshape(-1, values.shape[-1])
 
 
-def summed(values: Array, run: Run) -> Array:
-    """Sum (batch, ..., units) over everything but the units, each in the same order."""
-    flat = rows(values)
-    return run.product(flat.T, np.ones((1, len(flat)), values.dtype))[:, 0]
+def summed(values: Array) -> Array:
+    """Sum (batch, ..., units) over everything but the units, row after row, so that each unit has the same order."""
+    total: Array = np.add.reduce(np.ascontiguousarray(rows(values)), axis=0)
+    return total
 
 
 def own(array: Array, name: str) -> Array:

@@ -75,7 +75,7 @@ def _read_labels(targets: Any, shape: Shape, dtype: np.dtype[Any]) -> Array:  # 
 def _mse(y: Array, t: Array) -> Any:
     if y.dtype == object:
         return ((y - t) * (y - t)).sum() * Fraction(1, y.size)
-    return np.square(y - t).mean(axis=(0, 1))
+    return np.add.reduce(np.square(y - t), axis=(0, 1)) / (y.shape[0] * y.shape[1])
 
 
 def _mse_gradient(y: Array, t: Array) -> Array:

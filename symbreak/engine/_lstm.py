@@ -134,8 +134,9 @@ class LSTM(AbstractLayer):
             "recurrent": run.product(rows(flat).T, rows(before).T).reshape(self.parameters["recurrent"].shape),
         }
         if "bias" in self.parameters:
-            gradients["bias"] = summed(flat, run).reshape(len(GATES), -1)
-        return Backward(project(flat, weight.T, run), error, gradients)
+            gradients["bias"] = summed(flat).reshape(len(GATES), -1)
+        down = None if run.first else project(flat, weight.T, run)
+        return Backward(down, error, gradients)
 
     def _flat(self, name: str) -> Array:
         """Give a parameter with a row for each gate of each unit."""

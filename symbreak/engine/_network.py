@@ -52,12 +52,19 @@ class Gradients:
 
 
 class Use(NamedTuple):
-    """One use of a layer: what it is called, what it reads, and the name that its parameters begin with."""
+    """One use of a layer: what it is called, what it reads, the name that its parameters begin with, how it is run."""
 
     name: str
     layer: AbstractLayer
     sources: tuple[str, ...]
     owner: str
+    run: Run
+
+    def now(self, training: bool, key: Key | None) -> Run:
+        """Give how it is run in one pass."""
+        if training and not self.layer.noisy:
+            return self.run
+        return self.run._replace(training=training, key=None if key is None else key[self.name])
 
 
 @final
@@ -114,9 +121,8 @@ class Network:
         product: str = "tie_preserving",
     ) -> None:
         self.product = product
-        self._run = Run(look_up(PRODUCTS, product, "product"))
-        self._resting = self._run._replace(training=False)
-        self._uses = _read_layers(layers)
+        self._uses = _read_layers(layers, Run(look_up(PRODUCTS, product, "product")))
+        self._backwards = self._uses[::-1]
         self.layers = {use.name: use.layer for use in self._uses}
         self._last = self._uses[-1].name
         self._parameters = self._gather("parameters")
@@ -235,16 +241,12 @@ class Network:
         """Run the layers on x, as `read_inputs` gives it, for each one's output and what its backward remembers."""
         wires: dict[str, Any] = {INPUT: x}
         memories = {}
-        for name, layer, sources, _ in self._uses:
+        for use in self._uses:
+            name, layer, sources, _, _ = use
             read = wires[sources[0]] if len(sources) == 1 else tuple(wires[source] for source in sources)
-            wires[name], memories[name] = layer.forward(read, self._run_of(name, layer, training, key))
+            wires[name], memories[name] = layer.forward(read, use.now(training, key))
         del wires[INPUT]
         return wires, memories
-
-    def _run_of(self, name: str, layer: AbstractLayer, training: bool, key: Key | None) -> Run:
-        if not training:
-            return self._resting
-        return self._run._replace(key=key[name]) if layer.noisy and key is not None else self._run
 
     def gradients(self, x: Array, t: Array, loss: Loss, *, training: bool = True, key: Key | None = None) -> Gradients:
         """Run the layers backwards from the loss; x and t as `read_batch` gives them."""
@@ -255,31 +257,25 @@ class Network:
             t = t.reshape(-1, *t.shape[y.ndim - 1 :])
             y = y.reshape(-1, shape[-1])
         arriving: dict[str, Any] = {self._last: loss.gradient(y, t).reshape(shape)}
-        errors: dict[str, Array] = {}
-        parameters: dict[str, Array] = {}
+        errors: dict[str, Array] = dict.fromkeys(activations, y)
+        parameters: dict[str, Any] = dict.fromkeys(self._parameters)
         buffers: dict[str, Array] = {}
-        for name, layer, sources, owner in reversed(self._uses):
-            back = layer.backward(arriving.pop(name), memories[name], self._run_of(name, layer, training, key))
+        for use in self._backwards:
+            name, layer, sources, owner, _ = use
+            back = layer.backward(arriving.pop(name), memories[name], use.now(training, key))
             errors[name] = back.error
             for part, gradient in back.parameters.items():
-                full = f"{owner}.{part}"
-                parameters[full] = parameters[full] + gradient if full in parameters else gradient
+                _gather(parameters, f"{owner}.{part}", gradient)
             for part, array in back.buffers.items():
                 buffers[f"{owner}.{part}"] = array
             for source, gradient in zip(sources, back.x if len(sources) > 1 else (back.x,), strict=True):
-                if source != INPUT:  # where wires meet, gradients are summed
-                    arriving[source] = arriving[source] + gradient if source in arriving else gradient
-        return Gradients(
-            loss=as_float(loss.value(y, t)),
-            parameters={name: parameters[name] for name in self._parameters},
-            error_signals={use.name: errors[use.name] for use in self._uses},
-            activations=activations,
-            buffers=buffers,
-        )
+                if source != INPUT:
+                    _gather(arriving, source, gradient)
+        return Gradients(as_float(loss.value(y, t)), parameters, errors, activations, buffers)
 
     def __repr__(self) -> str:
         before, shown, in_a_row = INPUT, [], True
-        for number, (name, layer, sources, _) in enumerate(self._uses):
+        for number, (name, layer, sources, _, _) in enumerate(self._uses):
             in_a_row = in_a_row and name == f"layers.{number}"
             shown.append(repr(layer) if in_a_row else f"{name}: {layer!r}")
             if sources != (before,):
@@ -288,7 +284,13 @@ class Network:
         return f"Network([{', '.join(shown)}], {self.dtype}, product={self.product!r})"
 
 
-def _read_layers(layers: Any) -> tuple[Use, ...]:
+def _gather(gradients: dict[str, Any], name: str, gradient: Any) -> None:
+    """Add a gradient where there is one already: the derivative of a value used twice is the sum over its uses."""
+    before = gradients.get(name)
+    gradients[name] = gradient if before is None else before + gradient
+
+
+def _read_layers(layers: Any, run: Run) -> tuple[Use, ...]:
     """Read layers in a row, or by name with what they read, or raise."""
     if not isinstance(layers, Mapping) and len({id(layer) for layer in layers}) != len(layers):
         raise ValueError(
@@ -311,7 +313,8 @@ def _read_layers(layers: Any) -> tuple[Use, ...]:
             if source != INPUT and source not in {use.name for use in uses}:
                 known = [INPUT, *(use.name for use in uses)]
                 raise ValueError(f"{name!r} reads {source!r}, which no layer before it writes; there are {known}")
-        uses.append(Use(name, layer, tuple(sources), owners.setdefault(id(layer), name)))
+        first = all(source == INPUT for source in sources)
+        uses.append(Use(name, layer, tuple(sources), owners.setdefault(id(layer), name), run._replace(first=first)))
         before = name
     read = {source for use in uses for source in use.sources}
     if unread := [use.name for use in uses[:-1] if use.name not in read]:

@@ -61,14 +61,14 @@ class AbstractOptimizer(ABC):
 
     def __repr__(self) -> str:
         """Show the settings that are not the defaults."""
-        kind: Any = type(self)
-        if not is_dataclass(kind):
-            return super().__repr__()
-        settings = [(field, getattr(self, field.name)) for field in fields(kind)]
-        shown = [
-            f"{field.name}={value!r}" for field, value in settings if field.default is MISSING or value != field.default
-        ]
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return show_settings(self) if is_dataclass(self) else super().__repr__()
+
+
+def show_settings(value: Any) -> str:
+    """Write the settings of a dataclass that are not the defaults, as it is called with them."""
+    settings = [(field, getattr(value, field.name)) for field in fields(value)]
+    shown = [f"{field.name}={each!r}" for field, each in settings if field.default is MISSING or each != field.default]
+    return f"{type(value).__name__}({', '.join(shown)})"
 
 
 def with_settings(optimizer: Any, **settings: Any) -> Any:
@@ -127,9 +127,26 @@ class SGD(AbstractOptimizer):
         parameter -= exactly(self._rate, parameter) * decayed(gradient, parameter, self.weight_decay)
 
 
+@dataclass(frozen=True, repr=False)
+class AbstractVelocity(AbstractOptimizer):
+    """Settings and state of the optimizers that keep a velocity."""
+
+    polynomial: ClassVar[bool] = True
+    learning_rate: Rate
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_settings(self, momentum=as_share, weight_decay=as_not_negative)
+
+    def start(self, parameter: Array) -> Array:
+        """Make the velocity: zero."""
+        return np.zeros_like(parameter)
+
+
 @final
 @dataclass(frozen=True, repr=False)
-class Momentum(AbstractOptimizer):
+class Momentum(AbstractVelocity):
     """Gradient descent with a heavy ball: ``v = momentum * v + gradient; parameter -= learning_rate * v``.
 
     Parameters
@@ -161,18 +178,6 @@ class Momentum(AbstractOptimizer):
     (array([-2.5]), array([1.5]))
     """
 
-    polynomial: ClassVar[bool] = True
-    learning_rate: Rate
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_settings(self, momentum=as_share, weight_decay=as_not_negative)
-
-    def start(self, parameter: Array) -> Array:
-        """Make the velocity: zero."""
-        return np.zeros_like(parameter)
-
     def step(self, parameter: Array, gradient: Array, state: Array) -> Array:
         """Go along the velocity."""
         momentum, rate = exactly(self.momentum, parameter), exactly(self._rate, parameter)
@@ -183,7 +188,7 @@ class Momentum(AbstractOptimizer):
 
 @final
 @dataclass(frozen=True, repr=False)
-class Nesterov(AbstractOptimizer):
+class Nesterov(AbstractVelocity):
     """Momentum that looks ahead: ``v = momentum * v + g; parameter -= learning_rate * (g + momentum * v)``.
 
     This is Nesterov's method in the variable at which it takes the gradient, as Bengio et al. write it.
@@ -217,18 +222,6 @@ class Nesterov(AbstractOptimizer):
     >>> weight, velocity
     (array([-1.5]), array([1.]))
     """
-
-    polynomial: ClassVar[bool] = True
-    learning_rate: Rate
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_settings(self, momentum=as_share, weight_decay=as_not_negative)
-
-    def start(self, parameter: Array) -> Array:
-        """Make the velocity: zero."""
-        return np.zeros_like(parameter)
 
     def step(self, parameter: Array, gradient: Array, state: Array) -> Array:
         """Go along the gradient and the velocity that it makes."""

@@ -23,20 +23,21 @@ def tie_preserving(a: Array, b: Array) -> Array:
     Every entry is a call of its own to one inner-product routine, with the same length, the same strides and the same
     alignment. The routine can't know which entry it computes, so equal rows give equal entries, for every shape.
     """
-    a, b = alike(a), alike(b)
-    total: Array = np.vecdot(a[:, np.newaxis, :BLOCK], b[:, :BLOCK])
-    for start in range(BLOCK, a.shape[1], BLOCK):
-        total += np.vecdot(a[:, np.newaxis, start : start + BLOCK], b[:, start : start + BLOCK])
+    a, b = alike(a)[:, np.newaxis], alike(b)
+    if a.shape[-1] <= BLOCK:
+        return np.asarray(np.vecdot(a, b))
+    total: Array = np.vecdot(a[..., :BLOCK], b[:, :BLOCK])
+    for start in range(BLOCK, a.shape[-1], BLOCK):
+        total += np.vecdot(a[..., start : start + BLOCK], b[:, start : start + BLOCK])
     return total
 
 
 def alike(rows: Array) -> Array:
     """Return the rows contiguous, and all starting at the same offset from a multiple of `LINE` bytes."""
-    count, length = rows.shape
-    if rows.strides[1] == rows.itemsize and (count == 1 or rows.strides[0] % LINE == 0):
+    (count, length), size = rows.shape, rows.itemsize
+    if rows.strides[1] == size and (count == 1 or rows.strides[0] % LINE == 0):
         return rows
-    per_line = LINE // rows.itemsize
-    padded = np.empty((count, -(-length // per_line) * per_line), rows.dtype)[:, :length]
+    padded = np.empty((count, -(-length * size // LINE) * LINE // size), rows.dtype)[:, :length]
     padded[...] = rows
     return padded
 

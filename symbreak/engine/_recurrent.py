@@ -107,8 +107,9 @@ class Recurrent(AbstractLayer):
             "recurrent": run.product(rows(error).T, rows(before).T),
         }
         if "bias" in self.parameters:
-            gradients["bias"] = summed(error, run)
-        return Backward(project(error, weight.T, run), error, gradients)
+            gradients["bias"] = summed(error)
+        down = None if run.first else project(error, weight.T, run)
+        return Backward(down, error, gradients)
 
     def wire(self, wiring: Wiring, name: str, *sources: Wire) -> Wire:
         """Add one space, which the recurrent weight both writes to and reads from."""

@@ -11,7 +11,9 @@ from symbreak.streams import RngLike, as_key
 from ._batches import batches
 from ._checks import as_count, look_up
 from ._clipping import AbstractClip
-from ._history import Diverged, History
+from ._full_batch import Descent
+from ._history import History, diverged
+from ._lbfgs import LBFGS
 from ._losses import LOSSES
 from ._network import Gradients, Network, read_batch
 from ._optimizers import AbstractOptimizer
@@ -45,7 +47,7 @@ def train(
     x: Any,
     y: Any,
     *,
-    optimizer: AbstractOptimizer,
+    optimizer: AbstractOptimizer | LBFGS,
     steps: int,
     loss: str = "mse",
     clip: AbstractClip | None = None,
@@ -88,7 +90,8 @@ def train(
     Diverged
         The loss or a parameter is no longer finite. The error has the step and the history up to it.
     ValueError, TypeError, UnknownName
-        As for `gradients`; or a number of steps or rows that makes no sense.
+        As for `gradients`; a clip, a batch size or a network that `LBFGS` doesn't take; or a number of steps or rows
+        that makes no sense.
 
     Examples
     --------
@@ -103,6 +106,14 @@ def train(
     row = look_up(LOSSES, loss, "loss")
     x, t = read_batch(net, x, y, row)
     steps = as_count(steps, "the number of steps")
+    if isinstance(optimizer, LBFGS):
+        if clip is not None or batch_size is not None:
+            raise ValueError(
+                f"L-BFGS takes the gradients of all rows as they are: leave `clip` and `batch_size` None; got {clip!r} "
+                f"and {batch_size!r}"
+            )
+        follow = None if callback is None else lambda number, found: callback(Step(number, net, found))
+        return Descent(net, x, t, row, loss, optimizer, follow).run(steps)
     if not isinstance(optimizer, AbstractOptimizer):
         raise TypeError(f"the optimizer must be one such as engine.SGD(0.1); got {optimizer!r}")
     if clip is not None and not isinstance(clip, AbstractClip):
@@ -124,7 +135,7 @@ def train(
             found = net.gradients(x[rows], t[rows], row, key=None if noise is None else noise[f"step.{number}"])
             losses[number] = found.loss
             if not np.isfinite(found.loss):
-                raise _diverged(f"the loss became {found.loss}", number, losses, loss, optimizer)
+                raise diverged(f"the loss became {found.loss}", number, losses, loss, optimizer)
             wanted = found.parameters if clip is None else clip(found.parameters)
             now = optimizer.at(number)
             for name, parameter in parameters.items():
@@ -135,16 +146,5 @@ def train(
             callback(Step(number, net, found))
     for name, parameter in parameters.items():
         if not exact and not np.isfinite(parameter).all():
-            raise _diverged(f"{name!r} holds values that are not finite", steps, losses, loss, optimizer)
+            raise diverged(f"{name!r} holds values that are not finite", steps, losses, loss, optimizer)
     return History(losses, loss, optimizer)
-
-
-def _diverged(what: str, step: int, losses: Array, loss: str, optimizer: AbstractOptimizer) -> Diverged:
-    history = History(losses[:step].copy(), loss, optimizer)
-    before = f", after {history.losses[-1]:.6g}" if step else ""
-    return Diverged(
-        f"{what} at step {step}{before}; {optimizer} may take too large steps, or the inputs may need scaling. The "
-        f"losses up to there are in the error's `history`",
-        step,
-        history,
-    )

@@ -1,10 +1,11 @@
 """Reports: what a diagnosis found, and how it is written as text, JSON and HTML."""
 
+from symbreak._visible import visible as visible
+
 from ._html import to_html as to_html
 from ._report import Report as Report
 from ._report import Skipped as Skipped
 from ._text import fold_units as fold_units
 from ._text import to_text as to_text
-from ._text import visible as visible
 
 __all__ = ["Report", "Skipped", "fold_units", "to_html", "to_text", "visible"]

@@ -3,7 +3,9 @@
 import html
 from typing import TYPE_CHECKING
 
-from ._text import MESSAGE, visible
+from symbreak._visible import visible
+
+from ._text import MESSAGE
 
 if TYPE_CHECKING:
     from ._report import Report

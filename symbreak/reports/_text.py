@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from symbreak._visible import visible
 from symbreak.findings import Level
 
 if TYPE_CHECKING:
@@ -12,31 +13,7 @@ if TYPE_CHECKING:
 COLUMNS = 80
 RUNS = 12  # runs of units in a list before it is cut short
 COLOURS = {Level.NOTE: "36", Level.WARNING: "33", Level.ERROR: "31"}  # SGR parameters, ECMA-48 section 8.3.117
-LONGEST = 200  # characters of a name
 MESSAGE = 2000  # characters of a message
-
-
-def visible(text: str, limit: int = LONGEST) -> str:
-    r"""Write what does not print as escapes, on one line, and cut a long text in the middle.
-
-    Control characters act on a terminal, and format characters can turn the direction of a text around, so that a name
-    reads as another one.
-
-    Examples
-    --------
-    >>> print(visible("a\x1b[31m\u202eb\n"))
-    a\x1b[31m\u202eb\n
-    >>> visible("layers." * 100, limit=30)
-    'layers.layer ... yers.layers.'
-    """
-    if len(text) > limit:
-        half = (limit - 5) // 2
-        text = f"{text[:half]} ... {text[-half:]}"
-    return "".join(char if char.isprintable() else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def fold_units(units: Sequence[int], runs: int = RUNS) -> str:

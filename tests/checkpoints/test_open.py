@@ -190,7 +190,7 @@ def test_a_path_of_escapes_is_shown_escaped(tmp_path):
     [
         ("fc1.weight", "fc1.weight"),
         ("größe 重み", "größe 重み"),
-        ("\x1b[31m\r\n\t\x7f\x9b", r"\x1b[31m\x0d\x0a\x09\x7f\x9b"),
+        ("\x1b[31m\r\n\t\x7f\x9b", r"\x1b[31m\r\n\t\x7f\x9b"),
         ("\u202e\u2066\u200b\ufeff\u2028", r"\u202e\u2066\u200b\ufeff\u2028"),
         ("\U000e0041\udcff\xa0", r"\U000e0041\udcff\xa0"),
         ("a" * 300, "a" * 97 + " ... " + "a" * 97),

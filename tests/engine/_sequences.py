@@ -5,6 +5,7 @@ import pytest
 from hypothesis import strategies as st
 
 from symbreak import engine
+from symbreak.engine._products import PRODUCTS
 from symbreak.testing import check_gradient
 from tests.engine._networks import random_data
 from tests.engine._optimizers import OPTIMIZERS
@@ -139,7 +140,8 @@ class Guarded(np.ndarray):
 
     def __array_function__(self, function, types, arguments, options):
         assert function not in (np.dot, np.einsum, np.inner, np.tensordot), f"{function} in place of run.product"
-        return super().__array_function__(function, types, arguments, options)
+        found = super().__array_function__(function, types, arguments, options)
+        return found.view(Guarded) if type(found) is np.ndarray else found  # `np.where` would drop the guard
 
 
 def check_products(layer, x, product):
@@ -150,8 +152,23 @@ def check_products(layer, x, product):
     run = engine.Run(lambda a, b: product(np.asarray(a), np.asarray(b)).view(Guarded))
     y, memory = layer.forward(x.view(Guarded), run)
     back = layer.backward(y, memory, run)
-    for array in (y, back.x, *back.parameters.values()):
+    weights = [
+        gradient for part, gradient in back.parameters.items() if not part.endswith("bias")
+    ]  # `summed` adds rows
+    for array in (y, back.x, *weights):
         assert isinstance(array, Guarded), "not computed from what was guarded"
         for reduce in (np.sum, lambda a: a @ a.T, lambda a: np.einsum("...i->i", a)):
             with pytest.raises(AssertionError, match=r"in place of run\.product"):
                 reduce(array)
+
+
+def check_first(layer, x):
+    """Hold a layer to leaving out the gradient at the inputs where nobody asks for it, and nothing else."""
+    run = engine.Run(PRODUCTS["tie_preserving"])
+    y, memory = layer.forward(x, run)
+    asked, not_asked = (layer.backward(y, memory, run._replace(first=first)) for first in (False, True))
+    assert asked.x.shape == x.shape
+    assert not_asked.x is None
+    np.testing.assert_array_equal(not_asked.error, asked.error)
+    for part, gradient in asked.parameters.items():
+        np.testing.assert_array_equal(not_asked.parameters[part], gradient)

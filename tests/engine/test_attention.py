@@ -15,6 +15,7 @@ from tests.engine._optimizers import OPTIMIZERS
 from tests.engine._sequences import (
     AWKWARD,
     Tied,
+    check_first,
     check_layer,
     check_network,
     check_products,
@@ -182,6 +183,10 @@ def test_scores_too_large_to_exponentiate_are_compared_all_the_same():
     p = {name: np.ones((1, 1, 1)) for name in ("query", "key", "value", "output")}
     net = engine.Network([engine.Attention(**p)])
     np.testing.assert_array_equal(net(np.array([[[1e3], [2e3], [-1e3]]])), [[[2e3], [2e3], [-1e3]]])
+
+
+def test_the_gradient_at_the_inputs_is_left_out_where_nobody_asks():
+    check_first(engine.Attention(**parameters(per=2)), np.random.default_rng(0).normal(size=(2, 5, 3)))
 
 
 # The proof.

@@ -13,6 +13,7 @@ from tests.engine._optimizers import OPTIMIZERS
 from tests.engine._sequences import (
     AWKWARD,
     Tied,
+    check_first,
     check_layer,
     check_network,
     check_products,
@@ -111,6 +112,10 @@ def test_the_error_signal_has_the_gradient_at_the_pre_activation_of_each_gate():
     np.testing.assert_allclose(
         back.x, sum(back.error[:, :, gate] @ layer.parameters["weight"][gate] for gate in range(4)), rtol=1e-12
     )
+
+
+def test_the_gradient_at_the_inputs_is_left_out_where_nobody_asks():
+    check_first(engine.LSTM(**parameters(3, 4)), np.random.default_rng(0).normal(size=(2, 5, 3)))
 
 
 # The proof.

@@ -17,6 +17,7 @@ from tests.engine._optimizers import OPTIMIZERS
 from tests.engine._sequences import (
     AWKWARD,
     Tied,
+    check_first,
     check_layer,
     check_network,
     check_products,
@@ -124,6 +125,10 @@ def test_the_error_signal_is_the_gradient_at_the_pre_activation_of_each_step():
         total = total + (h * torch.tensor(g[:, t])).sum()
     total.backward()
     np.testing.assert_allclose(back.error, np.stack([z.grad.numpy() for z in kept], axis=1), rtol=1e-12)
+
+
+def test_the_gradient_at_the_inputs_is_left_out_where_nobody_asks():
+    check_first(engine.Recurrent(**parameters(3, 4)), np.random.default_rng(0).normal(size=(2, 5, 3)))
 
 
 # The proof.

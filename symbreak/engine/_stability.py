@@ -1,0 +1,336 @@
+"""Whether tied units can separate, and how fast: the tied state as an equilibrium, stable or not."""
+
+import math
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from symbreak._table import table
+
+from ._checks import as_positive, look_up
+from ._classes import TiedClass, find_classes, read_classes
+from ._growth import growth_of
+from ._losses import LOSSES
+from ._network import Network, gradients
+from ._optimizers import AbstractOptimizer
+from ._transverse import Block
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+LINE = 80  # characters
+WIDEST = 20  # characters of a class's name in the table, so that a row fits into a line
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ClassStability:
+    """What becomes of a small difference between the units of one tied class.
+
+    Attributes
+    ----------
+    space
+        The space of the units, which is the name of their layer.
+    units
+        The tied units, two or more.
+    whole
+        Whether they are all the units of the space.
+    eigenvalues
+        Eigenvalues of the Hessian along differences of two units, ascending: all of them up to 200, beyond that the six
+        lowest and the largest. Each is there once; with m units the Hessian has it m - 1 times.
+    directions
+        In how many directions two units can differ: the entries of what one reads, holds and writes.
+    resolution
+        Eigenvalues nearer to zero than this can't be told from zero, and are given as 0.
+    growth
+        What a difference is multiplied by per step in the direction in which it grows most, or decays least; nan where
+        `reason` says why there is no such number.
+    eigenvalue
+        The eigenvalue of that direction; where there is no growth, the lowest.
+    reason
+        Why there is no growth, or None.
+    """
+
+    space: str
+    units: tuple[int, ...]
+    whole: bool
+    eigenvalues: Array
+    directions: int
+    resolution: float
+    growth: float
+    eigenvalue: float
+    reason: str | None = None
+
+    def steps_to_separate(self, perturbation: float = 1e-16, distance: float = 0.1) -> float:
+        """Estimate after how many steps two units are some way apart.
+
+        Parameters
+        ----------
+        perturbation
+            How far they are apart now, along the direction that grows most: about 1e-16 where rounding is all there is.
+        distance
+            How far they are to be apart, over all of what they read, hold and write.
+
+        Returns
+        -------
+        float
+            A whole number of steps, at the growth of this point; inf where the difference does not grow; nan where no
+            growth is known.
+
+        Raises
+        ------
+        ValueError
+            What is not a positive number.
+        """
+        far = math.log(as_positive(distance, "the distance") / as_positive(perturbation, "the perturbation"))
+        if far <= 0:
+            return 0.0
+        if math.isnan(self.growth):
+            return math.nan
+        return float(math.ceil(far / math.log(self.growth))) if self.growth > 1 else math.inf
+
+    @property
+    def verdict(self) -> str:
+        """A sentence: whether the units separate, and in about how many steps from a perturbation of 1e-16."""
+        who = f"{len(self.units)} tied units of {self.space}"
+        if self.reason is not None:
+            return f"{who}: not known. {self.reason}"
+        if self.growth <= 1:
+            return f"{who}: never. A difference is multiplied by {self.growth:.6g} a step at most."
+        how = "" if self.eigenvalue < 0 else ", as the steps are too large for a curvature so high"
+        return (
+            f"{who}: separate from a perturbation of 1e-16 to 0.1 in about {_count(self.steps_to_separate())} steps. "
+            f"A difference is multiplied by {self.growth:.6g} a step (eigenvalue {self.eigenvalue:.4g}){how}."
+        )
+
+    def __str__(self) -> str:
+        return textwrap.fill(self.verdict, LINE)
+
+    def __repr__(self) -> str:
+        return f"ClassStability({self._name}, {len(self.units)} units, growth={self.growth:.6g})"
+
+    @property
+    def _name(self) -> str:
+        name = self.space if self.whole else f"{self.space} [{', '.join(map(str, self.units))}]"
+        return name if len(name) <= WIDEST else f"{name[: WIDEST - 3]}..."
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Stability:
+    """The tied classes of a network at one point, each a `ClassStability`: iterate, index, or print it.
+
+    Attributes
+    ----------
+    classes
+        One for each tied class, in the order of the graph's spaces.
+    optimizer
+        The optimizer, as it was given.
+    loss
+        The name of the loss.
+    step
+        The step whose learning rate was taken.
+    """
+
+    classes: tuple[ClassStability, ...]
+    optimizer: AbstractOptimizer
+    loss: str
+    step: int
+
+    def __iter__(self) -> Iterator[ClassStability]:
+        return iter(self.classes)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __getitem__(self, number: int) -> ClassStability:
+        return self.classes[number]
+
+    def __repr__(self) -> str:
+        return f"Stability({list(self.classes)}, {self.optimizer}, {self.loss!r}, step {self.step})"
+
+    def __str__(self) -> str:
+        if not self.classes:
+            return "no tied class: no two units read, hold and write the same"
+        head = ("class", "units", "lowest", "largest", "growth a step", "separates")
+        rows = [
+            (
+                each._name,
+                str(len(each.units)),
+                f"{each.eigenvalues[0]:.3g}",
+                f"{each.eigenvalues[-1]:.3g}",
+                "-" if each.reason else f"{each.growth:.6g}",
+                _when(each),
+            )
+            for each in self
+        ]
+        notes = ["lowest, largest: eigenvalues along differences; separates: from 1e-16 to 0.1"]
+        notes += dict.fromkeys(each.reason for each in self if each.reason)
+        above = textwrap.fill(f"{self.optimizer}, {self.loss}, at step {self.step}", LINE)
+        return "\n".join([above, table(head, rows, right=(1, 2, 3, 4)), *(textwrap.fill(note, LINE) for note in notes)])
+
+
+def stability(
+    net: Network,
+    x: Any,
+    y: Any,
+    *,
+    optimizer: AbstractOptimizer,
+    loss: str = "mse",
+    step: int = 0,
+    classes: Mapping[str, Any] | None = None,
+) -> Stability:
+    r"""Say of every tied class whether its units can separate, and how fast a difference grows.
+
+    Units are tied here when swapping any two of a class changes no array of the network. Such a class is an equilibrium
+    of what training does to the differences of its units: zero stays zero. To first order, a difference along an
+    eigenvector of the Hessian with eigenvalue :math:`\lambda` is multiplied at each step by
+    :math:`|1 - \eta\lambda|` under gradient descent with learning rate :math:`\eta`, and under momentum by the largest
+    absolute eigenvalue of a 2 x 2 matrix. Where one of them is above 1, the smallest difference, rounding too, grows
+    until the units are apart. Where none is, they stay together.
+
+    Parameters
+    ----------
+    net
+        The network; it is not changed. The point is that of its parameters now.
+    x, y
+        One batch, as `gradients` takes it. The Hessian is that of its loss: give all the data of full-batch training.
+    optimizer
+        Its learning rate, momentum and weight decay decide the growth. `SGD`, `Momentum` and `Nesterov` have one, and
+        so has any other whose step is linear in the gradient and in one array of state; of the others, such as `Adam`,
+        the eigenvalues are given and the growth is nan: how far they go depends on the past gradients in their state.
+    loss
+        ``"mse"``, ``"cross_entropy"`` or ``"logistic"``.
+    step
+        The step, from 0, at which a schedule gives the learning rate.
+    classes
+        Labels of the units by space, such as ``{"layers.0": [0, 0, 1]}``: these classes alone are judged. None finds
+        all of them.
+
+    Returns
+    -------
+    Stability
+        One `ClassStability` for each class; none where no two units are tied.
+
+    Raises
+    ------
+    ValueError
+        Classes whose units are not tied, data that don't fit, a point where the loss or its gradient is not finite, or
+        noise drawn for each unit, which separates them at once.
+    TypeError
+        What is no optimizer, or a network of exact numbers.
+    NotImplementedError
+        A network whose graph does not name all parameters.
+    UnknownName
+        A loss that is not in the table.
+
+    Notes
+    -----
+    The growth is that of this point. Where the network is not at rest it moves on, its units still tied, and the growth
+    with it; the steps to separate take the growth of now for all of them.
+
+    The Hessian is not formed. It commutes with the swap of two units, so that its eigenvectors are either the same
+    after a swap or change sign; those that change sign have a block of their own, of as many rows as a unit has
+    weights. Its products with vectors are central differences of the hand-written gradients, good to about nine digits
+    in float64 and four in float32. Directions that separate units of two classes at once are in the blocks of both.
+    Where relu or leaky relu has its corner there is no second derivative: it is taken as zero, the corner never within
+    the difference's step, about 1e-6 over the length of the inputs.
+
+    Clipping is not looked at.
+
+    References
+    ----------
+    Fukumizu, Amari. "Local minima and plateaus in hierarchical structures of multilayer perceptrons". Neural Networks
+    13, 2000, theorem 3 (the eigenvalues). Polyak. "Some methods of speeding up the convergence of iteration methods".
+    1964 (the 2 x 2 matrix).
+
+    Examples
+    --------
+    >>> import symbreak as sb
+    >>> from symbreak import engine
+    >>> net = engine.mlp([2, 4, 1], init=sb.Constant(0.5))
+    >>> x, y = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0.0, 1.0, 1.0, 0.0]
+    >>> found = engine.stability(net, x, y, optimizer=engine.SGD(0.5))
+    >>> print(found)
+    SGD(learning_rate=0.5), mse, at step 0
+    class     units  lowest  largest  growth a step  separates
+    layers.0      4  -0.944     0.25        1.47205  in 90 steps
+    lowest, largest: eigenvalues along differences; separates: from 1e-16 to 0.1
+    >>> found[0].eigenvalues.round(4)
+    array([-0.9441,  0.0041,  0.0138,  0.2505])
+    >>> found[0].steps_to_separate(perturbation=1e-8)
+    42.0
+    """
+    look_up(LOSSES, loss, "loss")
+    if not isinstance(net, Network):
+        raise TypeError(f"the network must be an engine.Network; got {net!r}")
+    if net.dtype == object:
+        raise TypeError("a network of exact numbers has no eigenvalues to compute; make its arrays float64")
+    if not isinstance(optimizer, AbstractOptimizer):
+        raise TypeError(f"the optimizer must be one such as engine.SGD(0.1); got {optimizer!r}")
+    if isinstance(step, bool) or not isinstance(step, int | np.integer) or step < 0:
+        raise ValueError(f"the step must be a whole number, 0 or more; got {step!r}")
+    now = optimizer.at(int(step))
+    _check_finite(net, x, y, loss)
+    graph = net.graph
+    arrays = graph.arrays
+    strange = [
+        name for name, array in net.parameters.items() if name not in arrays or arrays[name].shape != array.shape
+    ]
+    if strange:
+        raise NotImplementedError(
+            f"the graph of the network does not have the parameters {', '.join(map(repr, strange))} as they are, so it "
+            f"can't say which of their entries belong to which units"
+        )
+    tied = find_classes(graph) if classes is None else read_classes(graph, classes)
+    judged = (
+        _judge(each, len(each.units) == graph.space(each.space).units, Block(net, graph, each, x, y, loss), now)
+        for each in tied
+    )
+    return Stability(tuple(judged), optimizer, loss, int(step))
+
+
+def _judge(tied: TiedClass, whole: bool, block: Block, optimizer: AbstractOptimizer) -> ClassStability:
+    spectrum = block.spectrum()
+    eigenvalues = spectrum.eigenvalues
+    growths = np.array([growth_of(optimizer, float(each)) for each in eigenvalues])
+    unknown = bool(np.isnan(growths).any())
+    most = 0 if unknown else int(growths.argmax())
+    reason = (
+        f"A step of {type(optimizer).__name__} is not linear in the gradient: how far it goes depends on its state, so "
+        f"that no growth follows from the eigenvalues."
+    )
+    return ClassStability(
+        space=tied.space,
+        units=tied.units,
+        whole=whole,
+        eigenvalues=eigenvalues,
+        directions=spectrum.directions,
+        resolution=spectrum.resolution,
+        growth=float(growths[most]),
+        eigenvalue=float(eigenvalues[most]),
+        reason=reason if unknown else None,
+    )
+
+
+def _check_finite(net: Network, x: Any, y: Any, loss: str) -> None:
+    with np.errstate(all="ignore"):  # what is not finite is told below
+        found = gradients(net, x, y, loss=loss, rng=0)
+    if not np.isfinite(found.loss):
+        raise ValueError(f"the loss at this point is {found.loss}: there is no Hessian to look at")
+    for name, gradient in found.parameters.items():
+        if not np.isfinite(gradient).all():
+            raise ValueError(f"the gradient of {name!r} at this point is not finite: there is no Hessian to look at")
+
+
+def _when(each: ClassStability) -> str:
+    steps = each.steps_to_separate()
+    if math.isnan(steps):
+        return "not known"
+    return "never" if math.isinf(steps) else f"in {_count(steps)} steps"
+
+
+def _count(steps: float) -> str:
+    return f"{steps:,.0f}" if steps < 1e9 else f"{steps:.2g}"
