@@ -5,6 +5,7 @@ import pytest
 from hypothesis import strategies as st
 
 from symbreak import engine
+from symbreak.engine._classes import axes_over
 from symbreak.engine._products import PRODUCTS
 from symbreak.testing import check_gradient
 from tests.engine._networks import random_data
@@ -172,3 +173,37 @@ def check_first(layer, x):
     np.testing.assert_array_equal(not_asked.error, asked.error)
     for part, gradient in asked.parameters.items():
         np.testing.assert_array_equal(not_asked.parameters[part], gradient)
+
+
+def check_graph(net, x, without_effect=(), **orders):
+    """Hold a graph to its word: units that are reordered in all arrays that run over their space change no output.
+
+    But leaving out one of the arrays does, except for those `without_effect`. `orders` has orders other than a turn of
+    all units by one, by the last part of the space's name; None leaves the space as it is.
+    """
+    graph, wanted = net.graph, net(x)
+    start = {name: array.copy() for name, array in net.parameters.items()}
+    turned = 0
+
+    def outputs_with(arrays):
+        for name, array in net.parameters.items():
+            array[...] = arrays.get(name, start[name])
+        return net(x)
+
+    for space in graph.spaces:
+        order = orders.get(space.name.split(".")[-1], np.roll(np.arange(space.units), 1))
+        if space.name in (*graph.inputs, *graph.outputs) or order is None:
+            continue
+        moved = {}
+        for name, axes in axes_over(graph, space.name).items():
+            moved[name] = graph.arrays[name]
+            for axis in axes:
+                moved[name] = moved[name].take(order, axis)
+        for name in moved.keys() - net.parameters.keys():  # a mask
+            np.testing.assert_array_equal(moved.pop(name), graph.arrays[name])
+        np.testing.assert_allclose(outputs_with(moved), wanted, rtol=1e-9, atol=1e-12, err_msg=space.name)
+        for left in moved.keys() - set(without_effect):
+            others = {name: array for name, array in moved.items() if name != left}
+            assert abs(outputs_with(others) - wanted).max() > 1e-6, f"{left} has no part in {space.name}"
+        turned += 1
+    return turned

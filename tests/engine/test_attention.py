@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import symbreak as sb
 from symbreak import engine
 from symbreak.engine import _attention
+from symbreak.engine._classes import find_classes
 from symbreak.engine._products import LINE, PRODUCTS, tie_preserving
 from symbreak.testing import check_gradient
 from tests.engine._optimizers import OPTIMIZERS
@@ -16,6 +17,7 @@ from tests.engine._sequences import (
     AWKWARD,
     Tied,
     check_first,
+    check_graph,
     check_layer,
     check_network,
     check_products,
@@ -269,6 +271,17 @@ def test_a_constant_start_stays_tied_under_every_optimizer(optimizer):
     assert check_tied(net, x, y, draw.classes, signals, optimizer=OPTIMIZERS[optimizer], steps=30) == 30
 
 
+def test_a_constant_start_has_all_heads_and_all_units_of_a_kind_in_one_class():
+    net, _ = tied_network(Tied(0, value=0.1), 1, (3, 4, 2, 1, 3, 5, 6, 2), False)
+    assert {each.space: each.units for each in find_classes(net.graph)} == {
+        "layers.0": (0, 1, 2, 3),
+        "layers.1": (0, 1, 2, 3, 4, 5),
+        "layers.1.heads": (0, 1),
+        "layers.1.query_key": (0, 1, 2),
+        "layers.1.value": (0, 1, 2, 3, 4),
+    }
+
+
 PARTS = {
     "a head": ("query", np.s_[1, 0, 0]),
     "a query unit": ("query", np.s_[:, 1, 0]),
@@ -415,6 +428,24 @@ def test_the_graph_of_shared_keys_says_which_queries_share_them():
         "attend.output": (("out", "input"), heads, ("in", "attend.value")),
     }
     np.testing.assert_array_equal(graph.weights["attend.groups"], [[1, 0], [1, 0], [0, 1], [0, 1]])
+
+
+@pytest.mark.parametrize("per", [1, 2])
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_graph_says_which_arrays_the_units_and_heads_are_in(per, causal):
+    """Of heads that share their keys those that share one can change places; the key heads can't without theirs."""
+    rng = np.random.default_rng(1)
+    layers = [engine.Attention(**parameters(4, 2, per, units=4, seed=seed), causal=causal) for seed in (1, 2)]
+    net = engine.Network({
+        "up": engine.Dense(rng.normal(size=(4, 3))),
+        "first": layers[0],
+        "sum": (engine.Add(), "up", "first"),
+        "second": layers[1],
+        "out": engine.Dense(rng.normal(size=(2, 4))),
+    })  # fmt: skip
+    orders = {} if per == 1 else {"heads": [1, 0, 3, 2], "groups": None}
+    no_effect = ["first.key_bias", "second.key_bias"]
+    assert check_graph(net, rng.normal(size=(2, 3, 3)), no_effect, **orders) == 8
 
 
 def test_attention_says_what_it_is():

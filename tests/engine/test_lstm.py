@@ -14,6 +14,7 @@ from tests.engine._sequences import (
     AWKWARD,
     Tied,
     check_first,
+    check_graph,
     check_layer,
     check_network,
     check_products,
@@ -229,6 +230,19 @@ def test_the_graph_has_one_space_whose_units_have_four_slices_in_every_array(bia
     assert graph.arrays.keys() == net.parameters.keys()
     for name, array in graph.arrays.items():
         np.testing.assert_array_equal(array, net.parameters[name])
+
+
+def test_the_graph_says_which_arrays_the_units_are_in():
+    """Two layers, the first of which stands in a residual sum."""
+    rng = np.random.default_rng(1)
+    net = engine.Network({
+        "up": engine.Dense(rng.normal(size=(4, 3))),
+        "first": engine.LSTM(**parameters(4, 4, seed=1)),
+        "sum": (engine.Add(), "up", "first"),
+        "second": engine.LSTM(**parameters(4, 5, seed=2)),
+        "out": engine.Dense(rng.normal(size=(2, 5))),
+    })  # fmt: skip
+    assert check_graph(net, rng.normal(size=(2, 3, 3))) == 2
 
 
 def test_an_lstm_says_what_it_is():

@@ -18,6 +18,7 @@ from tests.engine._sequences import (
     AWKWARD,
     Tied,
     check_first,
+    check_graph,
     check_layer,
     check_network,
     check_products,
@@ -311,6 +312,19 @@ def test_the_graph_has_one_space_that_the_recurrent_weight_reads_and_writes(bias
     assert graph.arrays.keys() == net.parameters.keys()
     for name, array in graph.arrays.items():
         np.testing.assert_array_equal(array, net.parameters[name])
+
+
+def test_the_graph_says_which_arrays_the_units_are_in():
+    """Two layers, the first of which stands in a residual sum."""
+    rng = np.random.default_rng(1)
+    net = engine.Network({
+        "up": engine.Dense(rng.normal(size=(4, 3))),
+        "first": engine.Recurrent(**parameters(4, 4, seed=1)),
+        "sum": (engine.Add(), "up", "first"),
+        "second": engine.Recurrent(**parameters(4, 5, seed=2)),
+        "out": engine.Dense(rng.normal(size=(2, 5))),
+    })  # fmt: skip
+    assert check_graph(net, rng.normal(size=(2, 3, 3))) == 2
 
 
 def test_a_recurrent_layer_says_what_it_is():
