@@ -3,6 +3,7 @@
 from ._adaptive import Adam as Adam
 from ._adaptive import AdamW as AdamW
 from ._adaptive import RMSProp as RMSProp
+from ._attention import Attention as Attention
 from ._clipping import AbstractClip as AbstractClip
 from ._clipping import ClipNorm as ClipNorm
 from ._clipping import ClipValue as ClipValue
@@ -22,6 +23,7 @@ from ._layers import AbstractLayer as AbstractLayer
 from ._layers import Backward as Backward
 from ._layers import Run as Run
 from ._lbfgs import LBFGS as LBFGS
+from ._lstm import LSTM as LSTM
 from ._mlp import mlp as mlp
 from ._muon import Muon as Muon
 from ._network import Gradients as Gradients
@@ -37,6 +39,7 @@ from ._optimizers import Nesterov as Nesterov
 from ._pooling import AveragePool as AveragePool
 from ._pooling import GlobalAveragePool as GlobalAveragePool
 from ._pooling import MaxPool as MaxPool
+from ._recurrent import Recurrent as Recurrent
 from ._schedules import AbstractSchedule as AbstractSchedule
 from ._schedules import CosineDecay as CosineDecay
 from ._schedules import LinearWarmup as LinearWarmup

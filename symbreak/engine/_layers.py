@@ -210,16 +210,21 @@ def own(array: Array, name: str) -> Array:
     return np.array(array, order="C")
 
 
-def as_parameters(arrays: Mapping[str, Array | None]) -> dict[str, Array]:
-    """Copy the arrays of a layer that are there, or raise if they are not of one dtype; fractions become exact."""
-    owned = {name: own(array, name) for name, array in arrays.items() if array is not None}
-    dtypes = {str(array.dtype): name for name, array in owned.items()}
+def as_parameters(
+    arrays: Mapping[str, Array | None], called: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Array]:
+    """Copy the arrays of a layer that are there, or raise if they are not of one dtype; fractions become exact.
+
+    `called` has what messages call those whose name alone says too little.
+    """
+    owned = {name: own(array, called.get(name, name)) for name, array in arrays.items() if array is not None}
+    dtypes = {str(array.dtype): called.get(name, name) for name, array in owned.items()}
     if len(dtypes) > 1:
         (one, first), (other, second), *_ = dtypes.items()
         raise TypeError(f"the {first} is {one} and the {second} {other}; give both one dtype")
     if "object" in dtypes:
         kind = kind_of(next(iter(owned.values())))
-        return {name: as_exact(array, kind, name) for name, array in owned.items()}
+        return {name: as_exact(array, kind, called.get(name, name)) for name, array in owned.items()}
     return owned
 
 

@@ -75,9 +75,9 @@ class LayerNorm(AbstractLayer):
         a, r = memory
         at_a = g * self.parameters["scale"]
         x = r * (at_a - _mean_over_units(at_a, run) - a * _mean_over_units(at_a * a, run))
-        gradients = {"scale": summed(g * a, run)}
+        gradients = {"scale": summed(g * a)}
         if "shift" in self.parameters:
-            gradients["shift"] = summed(g, run)
+            gradients["shift"] = summed(g)
         return Backward(x, g, gradients)
 
     def wire(self, wiring: Wiring, name: str, *sources: Wire) -> Wire:
@@ -138,7 +138,7 @@ class RMSNorm(AbstractLayer):
         """Compute the gradients, as of a layer norm without its mean."""
         a, r = memory
         at_a = g * self.parameters["scale"]
-        return Backward(r * (at_a - a * _mean_over_units(at_a * a, run)), g, {"scale": summed(g * a, run)})
+        return Backward(r * (at_a - a * _mean_over_units(at_a * a, run)), g, {"scale": summed(g * a)})
 
     def wire(self, wiring: Wiring, name: str, *sources: Wire) -> Wire:
         """Pass its source on, with a scale for each unit."""
@@ -222,14 +222,14 @@ class BatchNorm(AbstractLayer):
                 f"a batch norm needs two values or more of each unit while training, to have a variance; the batch has "
                 f"shape {x.shape}: give more rows, or choose a batch size that leaves no single row for the last batch"
             )
-        mean = summed(x, run) / count
+        mean = summed(x) / count
         centred = x - mean
-        return mean, summed(centred * centred, run) / count
+        return mean, summed(centred * centred) / count
 
     def backward(self, g: Array, memory: Any, run: Run) -> Backward:
         """Compute the gradients; while training, mean and variance read every row, and hand on two means over them."""
         a, r, mean, variance = memory
-        gradients = {"scale": summed(g * a, run), "shift": summed(g, run)}
+        gradients = {"scale": summed(g * a), "shift": summed(g)}
         if not run.training:
             return Backward(g * (self.parameters["scale"] * r), g, gradients)
         count = len(rows(g))

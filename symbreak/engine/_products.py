@@ -23,7 +23,7 @@ def tie_preserving(a: Array, b: Array) -> Array:
     Every entry is a call of its own to one inner-product routine, with the same length, the same strides and the same
     alignment. The routine can't know which entry it computes, so equal rows give equal entries, for every shape.
     """
-    a, b = _alike(a)[:, np.newaxis], _alike(b)
+    a, b = alike(a)[:, np.newaxis], alike(b)
     if a.shape[-1] <= BLOCK:
         return np.asarray(np.vecdot(a, b))
     total: Array = np.vecdot(a[..., :BLOCK], b[:, :BLOCK])
@@ -32,7 +32,7 @@ def tie_preserving(a: Array, b: Array) -> Array:
     return total
 
 
-def _alike(rows: Array) -> Array:
+def alike(rows: Array) -> Array:
     """Return the rows contiguous, and all starting at the same offset from a multiple of `LINE` bytes."""
     (count, length), size = rows.shape, rows.itemsize
     if rows.strides[1] == size and (count == 1 or rows.strides[0] % LINE == 0):

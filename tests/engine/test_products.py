@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symbreak.engine._products import BLOCK, LINE, PRODUCTS, _alike, tie_preserving
+from symbreak.engine._products import BLOCK, LINE, PRODUCTS, alike, tie_preserving
 
 DTYPES = ["float32", "float64"]
 
@@ -97,7 +97,7 @@ def test_an_entry_does_not_depend_on_its_index(rows, columns, length, seed, dtyp
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (5, 16), (7, 17), (100, 1)])
 def test_rows_are_brought_to_one_alignment(dtype, layout, shape):
     a = np.random.default_rng(0).normal(size=shape).astype(dtype)
-    rows = _alike(LAYOUTS[layout](a))
+    rows = alike(LAYOUTS[layout](a))
     np.testing.assert_array_equal(rows, a)
     assert rows.strides[1] == rows.itemsize or shape[1] == 1
     assert len({row.__array_interface__["data"][0] % LINE for row in rows}) == 1
