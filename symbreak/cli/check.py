@@ -38,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge the paths, print the report, and give the exit code."""
+    if replaced := _replaced(arguments.output, arguments.paths):
+        print(
+            f"symbreak: --output {visible(arguments.output)} would replace {visible(replaced)}, which is to be read; "
+            f"name another file",
+            file=sys.stderr,
+        )
+        return 2
     try:
         with output(arguments.output) as write:
             report = _judge(arguments)
@@ -53,6 +60,13 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     failed = report.at_least(Level[arguments.fail_on.upper()])
     return 1 if failed and not arguments.exit_zero else 0
+
+
+def _replaced(target: str | None, paths: list[str]) -> str | None:
+    """Give the path to be read that is the file to be written."""
+    if target is None or not Path(target).exists():
+        return None
+    return next((path for path in paths if Path(path).exists() and Path(path).samefile(target)), None)
 
 
 def _judge(arguments: argparse.Namespace) -> Report:

@@ -141,6 +141,16 @@ def test_a_file_takes_the_result_instead_of_stdout(models, capsys):
     assert Path("out.txt").read_text().startswith("clean")
 
 
+@pytest.mark.parametrize("target", ["sound.npz", "./sound.npz", "link.npz"])
+def test_the_file_that_is_read_is_never_replaced_by_the_report(target, models, capsys):
+    Path("link.npz").symlink_to("sound.npz")
+    before = Path("sound.npz").read_bytes()
+    assert main(["check", "constant.npz", "sound.npz", "--output", target]) == 2
+    told = capsys.readouterr().err
+    assert f"--output {target} would replace sound.npz, which is to be read; name another file" in told
+    assert Path("sound.npz").read_bytes() == before
+
+
 def test_an_output_keeps_its_permissions_and_its_link(models):
     Path("real.txt").write_text("old")
     Path("real.txt").chmod(0o640)
