@@ -127,4 +127,4 @@ def train_from(start: Start, digits: Digits, *, seed: int = 0, steps: int = STEP
     )
     loss = engine.gradients(net, x, labels, loss="cross_entropy").loss
     at, accuracies = map(np.array, zip(*points, strict=True))
-    return Run(start, seed, net.parameters, loss, at, accuracies)
+    return Run(start, seed, dict(net.parameters), loss, at, accuracies)

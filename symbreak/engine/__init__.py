@@ -19,6 +19,7 @@ from ._history import History as History
 from ._joins import Activate as Activate
 from ._joins import Add as Add
 from ._joins import Concatenate as Concatenate
+from ._last import Last as Last
 from ._layers import AbstractLayer as AbstractLayer
 from ._layers import Backward as Backward
 from ._layers import Run as Run

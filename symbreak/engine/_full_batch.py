@@ -1,6 +1,6 @@
 """Training by an optimizer that goes down the loss of the whole batch as one function of all parameters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -125,5 +125,5 @@ class Descent:
             start += array.size
 
 
-def _flat(arrays: dict[str, Array]) -> Array:
+def _flat(arrays: Mapping[str, Array]) -> Array:
     return np.concatenate([array.ravel() for array in arrays.values()])

@@ -135,6 +135,12 @@ class AbstractLayer(ABC):
     def backward(self, g: Array, memory: Any, run: Run) -> Backward:
         """Compute the gradients from g, the gradient at the outputs, (batch, ..., units)."""
 
+    def __repr__(self) -> str:
+        sizes = (
+            "" if self.inputs is None and self.units is None else f"{self.inputs or 'any'} -> {self.units or 'same'}"
+        )
+        return f"{type(self).__name__}({sizes})"
+
     def widths(self, *sizes: int | None) -> int | None:
         """Give the number of units that it writes where its sources have `sizes`; None stands for one not yet known.
 

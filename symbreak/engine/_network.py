@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -11,7 +12,7 @@ from symbreak.streams import Key, RngLike, as_key
 
 from ._checks import as_finite, look_up
 from ._exact import as_exact, as_float, kind_of
-from ._layers import AbstractLayer, Array, Run
+from ._layers import AbstractLayer, Array, Backward, Run
 from ._losses import LOSSES, Loss
 from ._products import PRODUCTS
 from ._wiring import Wire, Wiring
@@ -156,9 +157,12 @@ class Network:
         }
 
     @property
-    def parameters(self) -> dict[str, Array]:
-        """The parameters by name, ``layers.0.weight`` first; the arrays themselves, not copies."""
-        return dict(self._parameters)
+    def parameters(self) -> Mapping[str, Array]:
+        """The parameters by name, ``layers.0.weight`` first: the arrays themselves, to be written into.
+
+        ``net.parameters["layers.0.weight"][...] = weight`` sets one; no name can be given another array.
+        """
+        return MappingProxyType(self._parameters)
 
     @property
     def buffers(self) -> dict[str, Array]:
@@ -263,6 +267,8 @@ class Network:
         for use in self._backwards:
             name, layer, sources, owner, _ = use
             back = layer.backward(arriving.pop(name), memories[name], use.now(training, key))
+            if not isinstance(back, Backward):
+                raise TypeError(f"`backward` of {layer!r} must return an engine.Backward, not a {type(back).__name__}")
             errors[name] = back.error
             for part, gradient in back.parameters.items():
                 _gather(parameters, f"{owner}.{part}", gradient)
@@ -292,6 +298,8 @@ def _gather(gradients: dict[str, Any], name: str, gradient: Any) -> None:
 
 def _read_layers(layers: Any, run: Run) -> tuple[Use, ...]:
     """Read layers in a row, or by name with what they read, or raise."""
+    if not isinstance(layers, Mapping | Sequence):
+        raise TypeError(f"a network is made of a list of layers, or of layers by name; got {layers!r}")
     if not isinstance(layers, Mapping) and len({id(layer) for layer in layers}) != len(layers):
         raise ValueError(
             "one layer is given twice, and would share its parameters; make two layers, or, to share them on purpose, "

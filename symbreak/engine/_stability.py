@@ -21,6 +21,7 @@ from ._transverse import Block
 Array = np.ndarray[Any, np.dtype[Any]]
 
 LINE = 80  # characters
+AT_REST = 1e-5  # norm of the gradient: below it a network hardly moves, and what holds here goes on holding
 WIDEST = 20  # characters of a class's name in the table, so that a row fits into a line
 
 
@@ -49,6 +50,9 @@ class ClassStability:
         `reason` says why there is no such number.
     eigenvalue
         The eigenvalue of that direction; where there is no growth, the lowest.
+    gradient
+        The norm of the loss's gradient over all parameters: about 0 where the network is at rest. Elsewhere it moves
+        on, its units still tied, and the growth with it.
     reason
         Why there is no growth, or None.
     """
@@ -61,6 +65,7 @@ class ClassStability:
     resolution: float
     growth: float
     eigenvalue: float
+    gradient: float
     reason: str | None = None
 
     def steps_to_separate(self, perturbation: float = 1e-16, distance: float = 0.1) -> float:
@@ -98,7 +103,12 @@ class ClassStability:
         if self.reason is not None:
             return f"{who}: not known. {self.reason}"
         if self.growth <= 1:
-            return f"{who}: never. A difference is multiplied by {self.growth:.6g} a step at most."
+            told = f"A difference is multiplied by {self.growth:.6g} a step at most"
+            if self.growth == 1:
+                return f"{who}: flat here. {told}, to first order, which tells nothing of higher ones."
+            if self.gradient > AT_REST:
+                return f"{who}: not from here. {told}, and the network still moves: ask again where it is at rest."
+            return f"{who}: never. {told}."
         how = "" if self.eigenvalue < 0 else ", as the steps are too large for a curvature so high"
         return (
             f"{who}: separate from a perturbation of 1e-16 to 0.1 in about {_count(self.steps_to_separate())} steps. "
@@ -167,6 +177,8 @@ class Stability:
             for each in self
         ]
         notes = ["lowest, largest: eigenvalues along differences; separates: from 1e-16 to 0.1"]
+        if (moving := max(each.gradient for each in self)) > AT_REST:
+            notes.append(f"not at rest: the gradient's norm is {moving:.2g}, and the growth will change")
         notes += dict.fromkeys(each.reason for each in self if each.reason)
         above = textwrap.fill(f"{self.optimizer}, {self.loss}, at step {self.step}", LINE)
         return "\n".join([above, table(head, rows, right=(1, 2, 3, 4)), *(textwrap.fill(note, LINE) for note in notes)])
@@ -229,7 +241,8 @@ def stability(
     Notes
     -----
     The growth is that of this point. Where the network is not at rest it moves on, its units still tied, and the growth
-    with it; the steps to separate take the growth of now for all of them.
+    with it; the steps to separate take the growth of now for all of them. They also need a difference to start from:
+    BLAS rounds one in at some widths, while the engine's tie-preserving product, its default, leaves none.
 
     The Hessian is not formed. It commutes with the swap of two units, so that its eigenvectors are either the same
     after a swap or change sign; those that change sign have a block of their own, of as many rows as a unit has
@@ -258,6 +271,7 @@ def stability(
     class     units  lowest  largest  growth a step  separates
     layers.0      4  -0.944     0.25        1.47205  in 90 steps
     lowest, largest: eigenvalues along differences; separates: from 1e-16 to 0.1
+    not at rest: the gradient's norm is 1.4, and the growth will change
     >>> found[0].eigenvalues.round(4)
     array([-0.9441,  0.0041,  0.0138,  0.2505])
     >>> found[0].steps_to_separate(perturbation=1e-8)
@@ -273,7 +287,7 @@ def stability(
     if isinstance(step, bool) or not isinstance(step, int | np.integer) or step < 0:
         raise ValueError(f"the step must be a whole number, 0 or more; got {step!r}")
     now = optimizer.at(int(step))
-    _check_finite(net, x, y, loss)
+    norm = _gradient_norm(net, x, y, loss)
     graph = net.graph
     arrays = graph.arrays
     strange = [
@@ -286,13 +300,13 @@ def stability(
         )
     tied = find_classes(graph) if classes is None else read_classes(graph, classes)
     judged = (
-        _judge(each, len(each.units) == graph.space(each.space).units, Block(net, graph, each, x, y, loss), now)
+        _judge(each, len(each.units) == graph.space(each.space).units, Block(net, graph, each, x, y, loss), now, norm)
         for each in tied
     )
     return Stability(tuple(judged), optimizer, loss, int(step))
 
 
-def _judge(tied: TiedClass, whole: bool, block: Block, optimizer: AbstractOptimizer) -> ClassStability:
+def _judge(tied: TiedClass, whole: bool, block: Block, optimizer: AbstractOptimizer, gradient: float) -> ClassStability:
     spectrum = block.spectrum()
     eigenvalues = spectrum.eigenvalues
     growths = np.array([growth_of(optimizer, float(each)) for each in eigenvalues])
@@ -311,11 +325,13 @@ def _judge(tied: TiedClass, whole: bool, block: Block, optimizer: AbstractOptimi
         resolution=spectrum.resolution,
         growth=float(growths[most]),
         eigenvalue=float(eigenvalues[most]),
+        gradient=gradient,
         reason=reason if unknown else None,
     )
 
 
-def _check_finite(net: Network, x: Any, y: Any, loss: str) -> None:
+def _gradient_norm(net: Network, x: Any, y: Any, loss: str) -> float:
+    """Give the norm of the gradient, or raise if it or the loss is not finite."""
     with np.errstate(all="ignore"):  # what is not finite is told below
         found = gradients(net, x, y, loss=loss, rng=0)
     if not np.isfinite(found.loss):
@@ -323,13 +339,16 @@ def _check_finite(net: Network, x: Any, y: Any, loss: str) -> None:
     for name, gradient in found.parameters.items():
         if not np.isfinite(gradient).all():
             raise ValueError(f"the gradient of {name!r} at this point is not finite: there is no Hessian to look at")
+    return math.hypot(*(float(np.linalg.norm(gradient)) for gradient in found.parameters.values()))
 
 
 def _when(each: ClassStability) -> str:
     steps = each.steps_to_separate()
     if math.isnan(steps):
         return "not known"
-    return "never" if math.isinf(steps) else f"in {_count(steps)} steps"
+    if not math.isinf(steps):
+        return f"in {_count(steps)} steps"
+    return "flat here" if each.growth == 1 else "not from here" if each.gradient > AT_REST else "never"
 
 
 def _count(steps: float) -> str:

@@ -1,6 +1,8 @@
 """`python -m symbreak.published [NAME ...]`: compute the figures of these names, or all, and print them."""
 
+import argparse
 import sys
+from collections.abc import Sequence
 
 from symbreak.engine._checks import look_up
 from symbreak.errors import UnknownName
@@ -8,8 +10,14 @@ from symbreak.errors import UnknownName
 from ._figures import FIGURES
 
 
-def main(names: list[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Print figures; 2 for a name that is not in the table, with nothing computed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m symbreak.published",
+        description="Compute published figures and print each beside the number in print; about half a minute for all.",
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help=f"one of {', '.join(FIGURES)}; all by default")
+    names = parser.parse_args(arguments).names
     try:
         functions = [look_up(FIGURES, name, "figure") for name in names or FIGURES]
     except UnknownName as error:

@@ -101,6 +101,6 @@ def steps_a_decade(x: Array, t: Array) -> float:
 def _epochs(std: float, x: Array, t: Array, starts: int, steps: int) -> Array:
     found = restarts(
         [INPUTS, HIDDEN, 1], x, t, starts=starts, steps=steps, optimizer=SGD(RATE), init=Normal(std), bias_init=None,
-        rng=Key(0)["scale"]["starts"], dtype="float64", tolerance=ENOUGH,
+        rng=Key(0)["scale"]["starts"], dtype="float64", tolerance=ENOUGH, progress=False,
     )  # fmt: skip
     return np.where(found.losses <= ENOUGH, found.steps, np.inf)

@@ -249,3 +249,32 @@ def test_what_vanishes_raises_nothing_whatever_numpy_is_told_to_raise():
     with np.errstate(all="raise"):
         assert net([[1e-200]])[0, 0] == 0
         assert engine.gradients(net, [[1.0]], [1], loss="cross_entropy").loss == 0
+
+
+def test_a_parameter_is_written_into_and_never_replaced():
+    net = random_network([2, 3, 1])
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        net.parameters["layers.0.weight"] = np.zeros((3, 2))
+    net.parameters["layers.0.weight"][...] = 0
+    assert not engine.gradients(net, X, Y).activations["layers.0"].std(axis=0).any()
+
+
+def test_what_a_layer_must_return_is_said():
+    class Wrong(engine.AbstractLayer):
+        inputs = units = 2
+        parameters = {}  # noqa: RUF012 - of a class that lives for one test
+
+        def forward(self, x, run):
+            return x, None
+
+        def backward(self, g, memory, run):
+            return g, g, {}
+
+    net = engine.Network([engine.Dense(np.ones((2, 2))), Wrong()])
+    with pytest.raises(TypeError, match=r"`backward` of Wrong\(2 -> 2\) must return an engine.Backward, not a tuple"):
+        engine.gradients(net, X, X)
+
+
+def test_one_layer_alone_is_no_network():
+    with pytest.raises(TypeError, match=r"made of a list of layers, or of layers by name; got Dense\(2 -> 2"):
+        engine.Network(SAME)

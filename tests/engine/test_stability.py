@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import symbreak as sb
 from symbreak import engine
 from symbreak.engine import _transverse
 from symbreak.engine._growth import growth_of
@@ -284,12 +285,19 @@ def test_weight_decay_stronger_than_the_lowest_eigenvalue_keeps_units_together()
     x, y = random_data(6, 2, 1, "mse", seed=1)
     [free] = judge(net, x, y)
     assert free.growth > 1
+    slopes = engine.gradients(net, x, y).parameters
+
+    def held_by(decay):
+        return engine.SGD(0.1, weight_decay=decay)
+
     for factor, stays in ((1.1, True), (0.9, False)):
         decay = factor * -free.eigenvalues[0]
-        [held] = judge(net, x, y, optimizer=engine.SGD(0.1, weight_decay=decay))
+        [held] = judge(net, x, y, optimizer=held_by(decay))
         assert (held.growth < 1) == stays
         assert math.isinf(held.steps_to_separate()) == stays
-        assert (" never. A difference is multiplied by 0.98" in held.verdict) == stays
+        assert (" not from here. A difference is multiplied by 0.98" in held.verdict) == stays
+        assert held.gradient == pytest.approx(np.sqrt(sum((g**2).sum() for g in slopes.values())))
+        assert ("not from here" in str(engine.stability(net, x, y, optimizer=held_by(decay)))) == stays
 
 
 def test_steps_too_large_for_the_highest_curvature_separate_units_too():
@@ -341,6 +349,20 @@ def test_units_that_get_no_gradient_never_separate():
     assert found.eigenvalues.tolist() == [0.0] * 4
     assert found.growth == 1.0
     assert found.steps_to_separate() == math.inf
+    assert "flat here" in found.verdict
+
+
+def test_never_is_said_at_rest_only_and_where_a_difference_shrinks():
+    net = engine.mlp([2, 3, 1], init=sb.Zeros())
+    x = np.random.default_rng(0).normal(size=(6, 2))
+    rest = engine.stability(net, x, np.zeros((6, 1)), optimizer=engine.SGD(0.1, weight_decay=0.5))
+    assert (rest[0].gradient, rest[0].growth) == (0.0, 0.95)
+    assert "3 tied units of layers.0: never. A difference is multiplied by 0.95" in rest[0].verdict
+    assert str(rest).splitlines()[2].endswith("never")
+    assert "not at rest" not in str(rest)
+    moving = engine.stability(net, x, np.ones((6, 1)), optimizer=engine.SGD(0.1))
+    assert moving[0].gradient > 1
+    assert "not at rest: the gradient's norm is 2," in str(moving)
 
 
 @pytest.mark.parametrize("optimizer", [engine.SGD(0.5), engine.Momentum(0.1, momentum=0.8)], ids=repr)
