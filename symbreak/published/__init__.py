@@ -5,6 +5,7 @@ from ._collapse import stochastic_collapse as stochastic_collapse
 from ._comparison import Comparison as Comparison
 from ._comparison import Row as Row
 from ._critical import critical_lines as critical_lines
+from ._dropout import dropout as dropout
 from ._figures import FIGURES as FIGURES
 from ._plateau import symmetric_plateau as symmetric_plateau
 from ._scale import scale_of_start as scale_of_start

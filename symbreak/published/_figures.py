@@ -6,6 +6,7 @@ from ._blas import blas_escape
 from ._collapse import stochastic_collapse
 from ._comparison import Comparison
 from ._critical import critical_lines
+from ._dropout import dropout
 from ._plateau import symmetric_plateau
 from ._scale import scale_of_start
 from ._symmetry import symmetry_network
@@ -20,5 +21,6 @@ FIGURES: dict[str, Callable[[], Comparison]] = {
     "blas":     blas_escape,
     "widening": widening,
     "scale":    scale_of_start,
+    "dropout":  dropout,
 }
 # fmt: on
