@@ -63,6 +63,9 @@ class Attention(AbstractLayer):
 
     Notes
     -----
+    Draw `query`, `key` and `value` with ``axes="boi"``, each head by itself, and `output` with ``axes="oii"``: a unit
+    reads all heads.
+
     Its error signal is the gradient at its outputs, which are linear. Its graph has a space of query and key units,
     whose rows in `query` and `key` belong together; one of value units; and one of heads, on whose axis all four arrays
     lie. Where heads share keys and values, the key and value heads are a space of their own, and a weight called

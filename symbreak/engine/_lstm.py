@@ -43,6 +43,8 @@ class LSTM(AbstractLayer):
 
     Notes
     -----
+    Draw `weight` and `recurrent` with ``axes="boi"``: each gate has fans of its own.
+
     Its error signal is (batch, time, 4, units), the gradient at the pre-activation of each gate: tied units are equal
     in all four.
 
