@@ -64,8 +64,8 @@ def blas_escape(steps: int = 3000) -> Comparison:
         curves |= {"loss blas": losses, "distance blas": distances}
         how = f"engine.train, {steps:,} steps, product='blas'"
         rows += [
-            Row("BLAS: distance, first above 0", 0.0, float(distances[distances > 0][0]), how),
-            Row("BLAS: distance at the end", 0.0, float(distances[-1]), how),
+            Row("BLAS: distance, first above 0", None, float(distances[distances > 0][0]), how),
+            Row("BLAS: distance at the end", None, float(distances[-1]), how),
             Row("BLAS: loss at the end, over the plateau's", None, float(losses[-1] / plateau), how),
         ]
         window = np.flatnonzero((distances > SMALL) & (distances < LARGE))
