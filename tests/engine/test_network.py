@@ -1,5 +1,7 @@
 """A network's gradients are the slopes of its loss, and what it yields as a graph is what it computes with."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -249,3 +251,16 @@ def test_what_vanishes_raises_nothing_whatever_numpy_is_told_to_raise():
     with np.errstate(all="raise"):
         assert net([[1e-200]])[0, 0] == 0
         assert engine.gradients(net, [[1.0]], [1], loss="cross_entropy").loss == 0
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_network_comes_back_from_a_pickle_and_trains_on_as_itself(activation):
+    net = random_network([2, 3, 1], activation)
+    engine.train(net, X, Y, optimizer=engine.SGD(0.01), steps=1)
+    read = pickle.loads(pickle.dumps(net))
+    np.testing.assert_array_equal(read(X), net(X))
+    for each in (net, read):
+        engine.train(each, X, Y, optimizer=engine.SGD(0.01), steps=2)
+    for name, parameter in net.parameters.items():
+        np.testing.assert_array_equal(read.parameters[name], parameter, strict=True)
+        np.testing.assert_array_equal(read.graph.arrays[name], parameter, strict=True)
