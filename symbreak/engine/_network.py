@@ -363,7 +363,7 @@ def read_batch(net: Network, x: Any, y: Any, loss: Loss) -> tuple[Array, Array]:
     if net.dtype == object and loss is not LOSSES["mse"]:
         raise TypeError("a network of exact numbers has no other loss than 'mse': the others take logarithms")
     t = loss.read(y, (len(inputs), *positions, outputs), net.dtype)
-    return inputs, as_exact(t, kind_of(inputs), "targets") if net.dtype == object else t
+    return inputs, as_exact(t, net._kind, "targets") if net._kind is not None else t
 
 
 def gradients(

@@ -141,6 +141,17 @@ def test_units_whose_rows_have_equal_sums_stay_tied_without_rounding(kind):
     assert steps == list(range(count))
 
 
+@pytest.mark.parametrize("kind", [Fraction, engine.Residue])
+def test_targets_are_read_as_the_kind_of_number_that_the_weight_is(kind):
+    weight = np.array([[kind(3)]], object)
+    net = engine.Network([engine.Embedding(weight)], product="exact")
+    target = np.array([[[kind(Fraction(1, 2))]]], object)
+    gradient = engine.gradients(net, [[0]], target)["layers.0.weight"]
+    assert gradient[0, 0] == kind(5)
+    engine.train(net, [[0]], target, optimizer=engine.SGD(0.5), steps=1)
+    assert net.parameters["layers.0.weight"][0, 0] == kind(Fraction(1, 2))
+
+
 def test_the_graph_reads_from_a_space_of_indices():
     net = engine.Network([engine.Embedding(np.ones((7, 3))), engine.Dense(np.ones((2, 3)))])
     graph = net.graph
