@@ -1,5 +1,7 @@
 """Networks with branches: sums, concatenations, shared layers, and what their graphs say."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -297,3 +299,14 @@ def test_an_unknown_activation_is_refused():
         engine.Activate("tahn")
     assert repr(engine.Activate("tanh")) == "Activate('tanh')"
     assert repr(engine.Concatenate()) == "Concatenate()"
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "gelu"])
+@pytest.mark.parametrize("kind", [Fraction, engine.Residue])
+def test_an_activation_alone_takes_exact_numbers_only_where_it_is_a_polynomial(activation, kind):
+    one = np.array([[kind(1)]], object)
+    net = engine.Network([engine.Dense(one), engine.Activate(activation)], product="exact")
+    with pytest.raises(TypeError, match=f"needs a polynomial .* identity or square; got '{activation}'"):
+        net([[2]])
+    squared = engine.Network([engine.Dense(one), engine.Activate("square")], product="exact")
+    assert squared([[3]])[0, 0] == kind(9)
