@@ -310,3 +310,52 @@ def test_an_activation_alone_takes_exact_numbers_only_where_it_is_a_polynomial(a
         net([[2]])
     squared = engine.Network([engine.Dense(one), engine.Activate("square")], product="exact")
     assert squared([[3]])[0, 0] == kind(9)
+
+
+def shared_norm(kind):
+    """Tied units of one space, random ones of another, and one norm for both."""
+    rng = np.random.default_rng(0)
+    return engine.Network(
+        {
+            "tied": engine.Dense(np.tile(rng.normal(size=(1, 3)), (2, 1)), activation="tanh"),
+            "first": kind,
+            "loose": (engine.Dense(rng.normal(size=(2, 3)), activation="tanh"), "input"),
+            "second": (kind, "loose"),
+            "sum": (engine.Concatenate(), "first", "second"),
+            "out": engine.Dense(np.array([[1.0, 1.0, 2.0, 3.0]])),
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", [engine.LayerNorm, engine.BatchNorm])
+def test_a_norm_that_two_spaces_share_unties_units_and_so_has_no_graph_that_would_call_them_tied(kind):
+    net = shared_norm(kind(np.ones(2), np.zeros(2)))
+    rng = np.random.default_rng(1)
+    scale = engine.gradients(net, rng.normal(size=(5, 3)), rng.normal(size=5))["first.scale"]
+    assert abs(scale[0] - scale[1]) > 0.01
+    with pytest.raises(
+        NotImplementedError, match=r"made of 'first\.scale', which the units of 'tied' and of 'loose' share"
+    ):
+        _ = net.graph
+
+
+def test_a_layer_that_reads_units_parted_in_two_ways_has_no_graph():
+    rng = np.random.default_rng(0)
+    shared = engine.Dense(np.concatenate([np.ones((2, 2)), rng.normal(size=(2, 3))], axis=1))
+    net = engine.Network(
+        {
+            "two": engine.Dense(np.ones((2, 3))),
+            "three": (engine.Dense(rng.normal(size=(3, 3))), "input"),
+            "ahead": (engine.Concatenate(), "two", "three"),
+            "first": shared,
+            "behind": (engine.Concatenate(), "three", "two"),
+            "second": shared,
+            "sum": (engine.Add(), "first", "second"),
+        }
+    )
+    weight = engine.gradients(net, rng.normal(size=(5, 3)), rng.normal(size=(5, 2)))["first.weight"]
+    assert (abs(weight[:, 0] - weight[:, 1]) > 0.01).all()  # the columns of the tied units of "two"
+    with pytest.raises(
+        NotImplementedError, match=r"'first\.weight', which is used twice, over units that are parted in another way"
+    ):
+        _ = net.graph
