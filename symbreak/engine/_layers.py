@@ -143,7 +143,7 @@ class AbstractLayer(ABC):
         ValueError
             If the sizes don't meet.
         """
-        (size,) = sizes
+        size = only(sizes)
         if None not in (size, self.inputs) and size != self.inputs:
             raise ValueError(f"reads {self.inputs}")
         return size if self.units is None else self.units
@@ -178,6 +178,13 @@ class AbstractLayer(ABC):
         raise NotImplementedError(
             f"no graph can be made of {self!r}: a layer says how it is wired in a method `wire(wiring, name, *sources)`"
         )
+
+
+def only(sizes: tuple[int | None, ...]) -> int | None:
+    """Return the size of the one source that there is, or raise."""
+    if len(sizes) != 1:
+        raise ValueError(f"reads one source, not {len(sizes)}")
+    return sizes[0]
 
 
 def project(x: Array, weight: Array, run: Run) -> Array:

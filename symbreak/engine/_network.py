@@ -292,6 +292,8 @@ def _gather(gradients: dict[str, Any], name: str, gradient: Any) -> None:
 
 def _read_layers(layers: Any, run: Run) -> tuple[Use, ...]:
     """Read layers in a row, or by name with what they read, or raise."""
+    if not isinstance(layers, Mapping | Sequence):
+        raise TypeError(f"a network is made of layers in a list, or by name in a dictionary; got {layers!r}")
     if not isinstance(layers, Mapping) and len({id(layer) for layer in layers}) != len(layers):
         raise ValueError(
             "one layer is given twice, and would share its parameters; make two layers, or, to share them on purpose, "
@@ -304,13 +306,13 @@ def _read_layers(layers: Any, run: Run) -> tuple[Use, ...]:
     uses: list[Use] = []
     before = INPUT
     for name, entry in named.items():
-        layer, *sources = entry if isinstance(entry, tuple) else (entry, before)
+        layer, *sources = (entry or (None,)) if isinstance(entry, tuple) else (entry, before)
         if not isinstance(layer, AbstractLayer):
             raise TypeError(f"a network is made of layers such as engine.Dense(weight, bias), not of {layer!r}")
         if not isinstance(name, str) or not name or name == INPUT:
             raise ValueError(f"a layer needs a name of its own, not empty and not {INPUT!r}; got {name!r}")
         for source in sources or [None]:
-            if source != INPUT and source not in {use.name for use in uses}:
+            if source != INPUT and source not in [use.name for use in uses]:
                 known = [INPUT, *(use.name for use in uses)]
                 raise ValueError(f"{name!r} reads {source!r}, which no layer before it writes; there are {known}")
         first = all(source == INPUT for source in sources)

@@ -258,6 +258,24 @@ BAD = {
         "layers read inputs of several sizes",
     ),
     "no parameters": ({"s": (engine.Add(), "input", "input")}, TypeError, "one dtype, not none: it has no parameters"),
+    "a source in a list": (
+        {"a": D22, "s": (engine.Add(), ["input", "a"])},
+        ValueError,
+        r"'s' reads \['input', 'a'\], ",
+    ),
+    "a dense layer of two sources": (
+        {"a": D22, "b": (D32, "input", "a")},
+        ValueError,
+        "'input' writes 2 units and 'a' writes 2 units, but 'b' reads one source, not 2",
+    ),
+    "two sources made flat": (
+        {"a": D22, "flat": (engine.Flatten(), "input", "a")},
+        ValueError,
+        "but 'flat' reads one source, not 2",
+    ),
+    "a tuple of nothing": ({"a": ()}, TypeError, "made of layers such as .*, not of None"),
+    "a layer in place of a list": (D22, TypeError, r"layers in a list, or by name in a dictionary; got Dense\(2 -> 2"),
+    "a generator": (iter([D22]), TypeError, "layers in a list, or by name in a dictionary; got <list_iterator"),
     "what is no layer": ({"a": ("tanh", "input")}, TypeError, "made of layers such as .*, not of 'tanh'"),
 }
 
