@@ -204,15 +204,31 @@ class Network:
         array = np.asarray(x)
         if array.dtype.kind not in ("biuf" if self._kind is None else "biufO"):
             raise TypeError(f"the inputs must be numbers; their dtype is {array.dtype}")
-        wanted = "(batch, ...)" if self.vocabulary else f"(batch, {self.inputs or 'units'})"
-        if array.ndim < 2 or (array.ndim == 2 and self.inputs and array.shape[-1] != self.inputs):
-            raise ValueError(f"the inputs must have shape {wanted}; theirs is {array.shape}")
+        if array.ndim < (2 if self.vocabulary is None else 1):
+            raise ValueError(f"the inputs must have shape {self._wanted}; theirs is {array.shape}")
         if not array.size:
             raise ValueError(f"the batch is empty: the inputs have shape {array.shape}")
+        if array.ndim == 2 and self.inputs not in (None, array.shape[1]) and self._reads_rows:
+            raise ValueError(f"the inputs must have shape {self._wanted}; theirs is {array.shape}")
         self.shape(array.shape[1:])
         if self.vocabulary is not None:
             return _as_indices(array, self.vocabulary)
         return as_finite(array, self.dtype, "inputs") if self._kind is None else as_exact(array, self._kind, "inputs")
+
+    @property
+    def _reads_rows(self) -> bool:
+        """Whether it reads (batch, inputs), and needs no positions."""
+        try:
+            self.shape((self.inputs or 1,))
+        except ValueError:
+            return False
+        return True
+
+    @property
+    def _wanted(self) -> str:
+        if self.vocabulary is not None:
+            return "(batch, ...)"
+        return f"(batch, {'' if self._reads_rows else '..., '}{self.inputs or 'units'})"
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Give the shape of one row's outputs where one row of the inputs has `shape`.

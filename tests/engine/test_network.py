@@ -264,3 +264,24 @@ def test_a_network_comes_back_from_a_pickle_and_trains_on_as_itself(activation):
     for name, parameter in net.parameters.items():
         np.testing.assert_array_equal(read.parameters[name], parameter, strict=True)
         np.testing.assert_array_equal(read.graph.arrays[name], parameter, strict=True)
+
+
+CONV = engine.Network([engine.Conv1d(np.ones((3, 1, 2))), engine.Flatten(), engine.Dense(np.ones((1, 6)))])
+FLAT = engine.Network([engine.Flatten(), engine.Dense(np.ones((1, 6)))])
+
+
+@pytest.mark.parametrize(
+    ("net", "shape", "message"),
+    [
+        (CONV, (4, 3), r"'layers.0', Conv1d.*: it reads \(batch, time, 1\), not \('batch', 3\)"),
+        (CONV, (4, 1), r"'layers.0', Conv1d.*: it reads \(batch, time, 1\), not \('batch', 1\)"),
+        (CONV, (3,), r"must have shape \(batch, ..., 1\); theirs is \(3,\)"),
+        (CONV, (4, 4, 1), r"'layers.2', Dense.*: it reads \(batch, ..., 6\), not \('batch', 9\)"),
+        (FLAT, (4, 5), r"'layers.1', Dense.*: it reads \(batch, ..., 6\), not \('batch', 5\)"),
+        (NET, (4, 3, 3), r"'layers.0', Dense.*: it reads \(batch, ..., 2\), not \('batch', 3, 3\)"),
+        (CONV, (4, 0), "the batch is empty"),
+    ],
+)
+def test_inputs_that_a_layer_cannot_read_are_told_in_its_words(net, shape, message):
+    with pytest.raises(ValueError, match=message):
+        net(np.ones(shape))
