@@ -50,7 +50,17 @@ class Wiring:
         self._cuts: dict[str, list[tuple[str, tuple[int, ...]]]] = {}  # of each array: names and shapes of its pieces
 
     def space(self, name: str, units: int, activation: str = "identity") -> Wire:
-        """Add a space."""
+        """Add a space.
+
+        Raises
+        ------
+        NotImplementedError
+            If there is one of that name, which would become the same.
+        """
+        if name in self._sizes:
+            raise NotImplementedError(
+                f"no graph can be made: two of its spaces would be called {name!r}; give the layer another name"
+            )
         self._sizes[name], self._activations[name] = units, activation
         return Wire((name,))
 
@@ -166,7 +176,8 @@ class Wiring:
         """
         names = {space: self._name(space) for space in self._sizes}
         last = names[outputs.spaces[0]]
-        if len(outputs.spaces) == 1 and last not in {names[space] for space in inputs.spaces}:
+        taken = "output" in names.values()  # a layer may be called so
+        if len(outputs.spaces) == 1 and last not in {names[space] for space in inputs.spaces} and not taken:
             names = {space: "output" if name == last else name for space, name in names.items()}
         spaces = {
             name: Space(name, self._sizes[space], self._activations[self._name(space)]) for space, name in names.items()

@@ -377,3 +377,27 @@ def test_a_layer_that_reads_units_parted_in_two_ways_has_no_graph():
         NotImplementedError, match=r"'first\.weight', which is used twice, over units that are parted in another way"
     ):
         _ = net.graph
+
+
+def test_a_hidden_layer_called_output_is_no_output_of_the_graph():
+    net = engine.Network({"output": engine.Dense(np.ones((2, 2)), activation="tanh"), "last": engine.Dense(np.eye(2))})
+    graph = net.graph
+    assert [(space.name, space.activation) for space in graph.spaces] == [
+        ("input", "identity"),
+        ("output", "tanh"),
+        ("last", "identity"),
+    ]
+    assert graph.outputs == ("last",)
+    assert [each.axes for each in graph.connections] == [
+        (("out", "output"), ("in", "input")),
+        (("out", "last"), ("in", "output")),
+    ]
+
+
+def test_a_layer_called_as_a_space_of_another_has_no_graph():
+    weights = [np.ones((2, 2, 2))] * 4
+    net = engine.Network({"a": engine.Attention(*weights), "a.heads": engine.Dense(np.eye(2))})
+    with pytest.raises(
+        NotImplementedError, match=r"two of its spaces would be called 'a\.heads'; give the layer another name"
+    ):
+        _ = net.graph
