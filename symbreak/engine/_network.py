@@ -9,7 +9,7 @@ import numpy as np
 from symbreak.graph import LayerGraph
 from symbreak.streams import Key, RngLike, as_key
 
-from ._checks import as_finite, look_up
+from ._checks import as_array, as_finite, look_up
 from ._exact import as_exact, as_float, kind_of
 from ._layers import AbstractLayer, Array, Run
 from ._losses import LOSSES, Loss
@@ -201,7 +201,7 @@ class Network:
 
     def read_inputs(self, x: Any) -> Array:
         """Return x in the network's dtype, or raise if it is no batch of inputs that its layers can read."""
-        array = np.asarray(x)
+        array = as_array(x, "inputs")
         if array.dtype.kind not in ("biuf" if self._kind is None else "biufO"):
             raise TypeError(f"the inputs must be numbers; their dtype is {array.dtype}")
         if array.ndim < (2 if self.vocabulary is None else 1):
@@ -376,7 +376,8 @@ def read_batch(net: Network, x: Any, y: Any, loss: Loss) -> tuple[Array, Array]:
     """Return inputs and targets as the network and the loss take them, or raise saying what is wrong with them."""
     inputs = net.read_inputs(x)
     *positions, outputs = net.shape(inputs.shape[1:])
-    if np.ndim(y) and len(y) != len(inputs):
+    y = as_array(y, "targets")
+    if y.ndim and len(y) != len(inputs):
         raise ValueError(f"inputs and targets must have as many rows; they have {len(inputs)} and {len(y)}")
     if net.dtype == object and loss is not LOSSES["mse"]:
         raise TypeError("a network of exact numbers has no other loss than 'mse': the others take logarithms")

@@ -185,6 +185,8 @@ BAD = {
     "one row without its axis": (np.ones(2), Y, ValueError, r"\(batch, 2\); theirs is \(2,\)"),
     "an empty batch": (np.ones((0, 2)), np.ones((0, 1)), ValueError, r"the batch is empty: .* shape \(0, 2\)"),
     "text": (np.full((4, 2), "a"), Y, TypeError, "the inputs must be numbers; their dtype is <U1"),
+    "rows of two lengths": ([[1, 2], [3]], Y, ValueError, "the inputs make no array; are all rows of one length"),
+    "targets of two lengths": (X, [[1], [2], [3], []], ValueError, "the targets make no array; are all rows of one"),
     "complex": (X + 1j, Y, TypeError, "the inputs must be numbers; their dtype is complex128"),
     "nan": (
         np.where(np.eye(4, 2), np.nan, X),
