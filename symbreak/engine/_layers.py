@@ -222,9 +222,14 @@ def as_parameters(
 ) -> dict[str, Array]:
     """Copy the arrays of a layer that are there, or raise if they are not of one dtype; fractions become exact.
 
+    Biases and shifts may be None, and are then left out.
     `called` has what messages call those whose name alone says too little.
     """
-    owned = {name: own(array, called.get(name, name)) for name, array in arrays.items() if array is not None}
+    owned = {
+        name: own(array, called.get(name, name))
+        for name, array in arrays.items()
+        if array is not None or not name.endswith(("bias", "shift"))
+    }
     dtypes = {str(array.dtype): called.get(name, name) for name, array in owned.items()}
     if len(dtypes) > 1:
         (one, first), (other, second), *_ = dtypes.items()

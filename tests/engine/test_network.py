@@ -287,3 +287,25 @@ FLAT = engine.Network([engine.Flatten(), engine.Dense(np.ones((1, 6)))])
 def test_inputs_that_a_layer_cannot_read_are_told_in_its_words(net, shape, message):
     with pytest.raises(ValueError, match=message):
         net(np.ones(shape))
+
+
+W2, W3 = np.ones((2, 2)), np.ones((2, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: engine.Dense(None), "a weight"),
+        (lambda: engine.Conv1d(None), "a weight"),
+        (lambda: engine.Embedding(None), "a weight"),
+        (lambda: engine.Recurrent(W2, None), "a recurrent weight"),
+        (lambda: engine.LSTM(np.ones((4, 2, 2)), None), "a recurrent weight"),
+        (lambda: engine.Attention(W3, W3, W3, None), "a weight of the output"),
+        (lambda: engine.LayerNorm(None), "a scale"),
+        (lambda: engine.RMSNorm(None), "a scale"),
+        (lambda: engine.BatchNorm(np.ones(2), None), "a shift"),
+    ],
+)
+def test_a_layer_without_an_array_that_it_needs_is_refused(make, what):
+    with pytest.raises(TypeError, match=f"^{what} must be a NumPy array, not a NoneType"):
+        make()
