@@ -205,7 +205,7 @@ def summed(values: Array) -> Array:
     return total
 
 
-def own(array: Array, name: str) -> Array:
+def own(array: Array | None, name: str) -> Array:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"a {name} must be a NumPy array, not a {type(array).__name__}; use np.asarray")
     if array.dtype == object:
