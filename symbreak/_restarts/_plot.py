@@ -53,7 +53,8 @@ def plot_losses(losses: Array, loss: str, minima: Minima, threshold: float | Non
     axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # beside the points, which may be anywhere
+    if axes.get_legend_handles_labels()[0]:  # without a finite loss nothing is drawn
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # beside the points, which may be anywhere
     return axes
 
 

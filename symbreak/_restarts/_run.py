@@ -144,6 +144,8 @@ def restarts(
     weights, biases = get(init), None if bias_init is None else get(bias_init)
     first = mlp(sizes, init=weights, activation=activation, bias_init=biases, rng=key["0"], dtype=dtype)
     inputs, targets = read_batch(first, x, y, look_up(LOSSES, loss, "loss"))
+    if inputs.ndim > 2:
+        raise ValueError(f"the inputs must have shape (rows, {inputs.shape[-1]}); theirs is {inputs.shape}")
     if batch_size is not None and as_count(batch_size, "the batch size") > len(inputs):
         raise ValueError(
             f"the batch size, {batch_size}, is more than the {len(inputs)} rows there are; None takes all of them"

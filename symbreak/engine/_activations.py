@@ -24,6 +24,15 @@ class Activation(NamedTuple):
     forward: Callable[[Array], Array]  # x -> y
     backward: Callable[[Array, Array, Array], Array]  # g, y, x -> gradient at x
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle a row of the table by its name, as its functions have none of their own."""
+        name = next((name for name, row in ACTIVATIONS.items() if row is self), None)
+        return (Activation, tuple(self)) if name is None else (_row, (name,))
+
+
+def _row(name: str) -> Activation:
+    return ACTIVATIONS[name]
+
 
 def sigmoid(x: Array) -> Array:
     """Compute 1 / (1 + exp(-x)) through exp(-|x|), which can't overflow, and without a difference of near equals."""

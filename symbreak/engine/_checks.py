@@ -23,6 +23,14 @@ def look_up(table: Mapping[str, Row], name: str, kind: str) -> Row:
     raise UnknownName(f"no {kind} is called {name!r}; {hint}")
 
 
+def as_array(values: Any, what: str) -> Array:
+    """Return the values as an array, or raise if they are lists of several lengths."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"the {what} make no array; are all rows of one length? NumPy says: {error}") from None
+
+
 def as_finite(values: Array, dtype: np.dtype[Any], what: str) -> Array:
     """Return the values in C order and the network's dtype, or raise if one of them isn't finite there."""
     with np.errstate(over="ignore"):  # what is too large for the dtype becomes inf, and is named below

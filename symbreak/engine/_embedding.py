@@ -4,6 +4,7 @@ from typing import Any, final
 
 import numpy as np
 
+from ._exact import zeros
 from ._layers import AbstractLayer, Array, Backward, Run, as_parameters, rows
 from ._wiring import Wire, Wiring
 
@@ -55,7 +56,7 @@ class Embedding(AbstractLayer):
 
     def backward(self, g: Array, memory: Any, run: Run) -> Backward:
         """Sum the gradients of each index, one after the other; there is none at the indices."""
-        of_weight = np.zeros_like(self.parameters["weight"])
+        of_weight = zeros(self.parameters["weight"].shape, self.parameters["weight"])
         np.add.at(of_weight, memory.ravel(), rows(g))
         return Backward(None, g, {"weight": of_weight})
 

@@ -128,3 +128,10 @@ def as_float(number: Any) -> float:
 def exactly(number: float, like: Array) -> Any:
     """Return a setting as an exact number where the array is exact, so that no float enters the sum."""
     return Fraction(number) if like.dtype == object else number
+
+
+def zeros(shape: tuple[int, ...], like: Array) -> Array:
+    """Return zeros of the kind of number that an array holds; a residue equals no integer."""
+    if like.dtype != object:
+        return np.zeros(shape, like.dtype)
+    return np.full(shape, like.flat[0] * 0, object)

@@ -3,7 +3,7 @@
 from math import prod
 from typing import Any, final
 
-from ._layers import AbstractLayer, Array, Backward, Run, Shape
+from ._layers import AbstractLayer, Array, Backward, Run, Shape, only
 from ._wiring import Wire, Wiring
 
 
@@ -39,6 +39,7 @@ class Flatten(AbstractLayer):
 
     def widths(self, *sizes: int | None) -> int | None:
         """Give None: how many positions there are is not known before there are inputs."""
+        only(sizes)
         return None
 
     def shape(self, *shapes: Shape) -> Shape:

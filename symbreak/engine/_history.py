@@ -132,6 +132,10 @@ class Diverged(SymbreakError, ArithmeticError):  # noqa: N818 - says what happen
         self.step = step
         self.history = history
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle all three, so that it comes back from another process."""
+        return Diverged, (str(self), self.step, self.history)
+
 
 def diverged(what: str, step: int, losses: Array, loss: str, optimizer: AbstractOptimizer | LBFGS) -> Diverged:
     """Make the error that says what stopped being finite at a step, with the losses before it."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from ._activations import ACTIVATIONS
 from ._checks import look_up
-from ._layers import AbstractLayer, Array, Backward, Run, Shape
+from ._layers import AbstractLayer, Array, Backward, Run, Shape, function_of
 from ._wiring import Wire, Wiring
 
 
@@ -129,6 +129,8 @@ class Activate(AbstractLayer):
     ------
     UnknownName
         An activation that is not in the table.
+    TypeError
+        When it runs, exact numbers whose activation is no polynomial.
 
     Examples
     --------
@@ -148,7 +150,7 @@ class Activate(AbstractLayer):
 
     def forward(self, x: Array, run: Run) -> tuple[Array, Any]:
         """Apply the activation; the memory is (input, output)."""
-        y = self._function.forward(x)
+        y = function_of(self.activation, x.dtype).forward(x)
         return y, (x, y)
 
     def backward(self, g: Array, memory: Any, run: Run) -> Backward:

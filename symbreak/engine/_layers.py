@@ -149,7 +149,7 @@ class AbstractLayer(ABC):
         ValueError
             If the sizes don't meet.
         """
-        (size,) = sizes
+        size = only(sizes)
         if None not in (size, self.inputs) and size != self.inputs:
             raise ValueError(f"reads {self.inputs}")
         return size if self.units is None else self.units
@@ -186,6 +186,13 @@ class AbstractLayer(ABC):
         )
 
 
+def only(sizes: tuple[int | None, ...]) -> int | None:
+    """Return the size of the one source that there is, or raise."""
+    if len(sizes) != 1:
+        raise ValueError(f"reads one source, not {len(sizes)}")
+    return sizes[0]
+
+
 def project(x: Array, weight: Array, run: Run) -> Array:
     """Multiply each position of x, (batch, ..., inputs), by a weight, (units, inputs): (batch, ..., units)."""
     if x.ndim == 2:
@@ -204,7 +211,7 @@ def summed(values: Array) -> Array:
     return total
 
 
-def own(array: Array, name: str) -> Array:
+def own(array: Array | None, name: str) -> Array:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"a {name} must be a NumPy array, not a {type(array).__name__}; use np.asarray")
     if array.dtype == object:
@@ -221,9 +228,14 @@ def as_parameters(
 ) -> dict[str, Array]:
     """Copy the arrays of a layer that are there, or raise if they are not of one dtype; fractions become exact.
 
+    Biases and shifts may be None, and are then left out.
     `called` has what messages call those whose name alone says too little.
     """
-    owned = {name: own(array, called.get(name, name)) for name, array in arrays.items() if array is not None}
+    owned = {
+        name: own(array, called.get(name, name))
+        for name, array in arrays.items()
+        if array is not None or not name.endswith(("bias", "shift"))
+    }
     dtypes = {str(array.dtype): called.get(name, name) for name, array in owned.items()}
     if len(dtypes) > 1:
         (one, first), (other, second), *_ = dtypes.items()

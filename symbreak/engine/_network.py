@@ -10,7 +10,7 @@ import numpy as np
 from symbreak.graph import LayerGraph
 from symbreak.streams import Key, RngLike, as_key
 
-from ._checks import as_finite, look_up
+from ._checks import as_array, as_finite, look_up
 from ._exact import as_exact, as_float, kind_of
 from ._layers import AbstractLayer, Array, Backward, Run
 from ._losses import LOSSES, Loss
@@ -205,18 +205,34 @@ class Network:
 
     def read_inputs(self, x: Any) -> Array:
         """Return x in the network's dtype, or raise if it is no batch of inputs that its layers can read."""
-        array = np.asarray(x)
+        array = as_array(x, "inputs")
         if array.dtype.kind not in ("biuf" if self._kind is None else "biufO"):
             raise TypeError(f"the inputs must be numbers; their dtype is {array.dtype}")
-        wanted = "(batch, ...)" if self.vocabulary else f"(batch, {self.inputs or 'units'})"
-        if array.ndim < 2 or (array.ndim == 2 and self.inputs and array.shape[-1] != self.inputs):
-            raise ValueError(f"the inputs must have shape {wanted}; theirs is {array.shape}")
+        if array.ndim < (2 if self.vocabulary is None else 1):
+            raise ValueError(f"the inputs must have shape {self._wanted}; theirs is {array.shape}")
         if not array.size:
             raise ValueError(f"the batch is empty: the inputs have shape {array.shape}")
+        if array.ndim == 2 and self.inputs not in (None, array.shape[1]) and self._reads_rows:
+            raise ValueError(f"the inputs must have shape {self._wanted}; theirs is {array.shape}")
         self.shape(array.shape[1:])
         if self.vocabulary is not None:
             return _as_indices(array, self.vocabulary)
         return as_finite(array, self.dtype, "inputs") if self._kind is None else as_exact(array, self._kind, "inputs")
+
+    @property
+    def _reads_rows(self) -> bool:
+        """Whether it reads (batch, inputs), and needs no positions."""
+        try:
+            self.shape((self.inputs or 1,))
+        except ValueError:
+            return False
+        return True
+
+    @property
+    def _wanted(self) -> str:
+        if self.vocabulary is not None:
+            return "(batch, ...)"
+        return f"(batch, {'' if self._reads_rows else '..., '}{self.inputs or 'units'})"
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Give the shape of one row's outputs where one row of the inputs has `shape`.
@@ -299,7 +315,7 @@ def _gather(gradients: dict[str, Any], name: str, gradient: Any) -> None:
 def _read_layers(layers: Any, run: Run) -> tuple[Use, ...]:
     """Read layers in a row, or by name with what they read, or raise."""
     if not isinstance(layers, Mapping | Sequence):
-        raise TypeError(f"a network is made of a list of layers, or of layers by name; got {layers!r}")
+        raise TypeError(f"a network is made of layers in a list, or by name in a dictionary; got {layers!r}")
     if not isinstance(layers, Mapping) and len({id(layer) for layer in layers}) != len(layers):
         raise ValueError(
             "one layer is given twice, and would share its parameters; make two layers, or, to share them on purpose, "
@@ -312,13 +328,13 @@ def _read_layers(layers: Any, run: Run) -> tuple[Use, ...]:
     uses: list[Use] = []
     before = INPUT
     for name, entry in named.items():
-        layer, *sources = entry if isinstance(entry, tuple) else (entry, before)
+        layer, *sources = (entry or (None,)) if isinstance(entry, tuple) else (entry, before)
         if not isinstance(layer, AbstractLayer):
             raise TypeError(f"a network is made of layers such as engine.Dense(weight, bias), not of {layer!r}")
         if not isinstance(name, str) or not name or name == INPUT:
             raise ValueError(f"a layer needs a name of its own, not empty and not {INPUT!r}; got {name!r}")
         for source in sources or [None]:
-            if source != INPUT and source not in {use.name for use in uses}:
+            if source != INPUT and source not in [use.name for use in uses]:
                 known = [INPUT, *(use.name for use in uses)]
                 raise ValueError(f"{name!r} reads {source!r}, which no layer before it writes; there are {known}")
         first = all(source == INPUT for source in sources)
@@ -366,12 +382,13 @@ def read_batch(net: Network, x: Any, y: Any, loss: Loss) -> tuple[Array, Array]:
     """Return inputs and targets as the network and the loss take them, or raise saying what is wrong with them."""
     inputs = net.read_inputs(x)
     *positions, outputs = net.shape(inputs.shape[1:])
-    if np.ndim(y) and len(y) != len(inputs):
+    y = as_array(y, "targets")
+    if y.ndim and len(y) != len(inputs):
         raise ValueError(f"inputs and targets must have as many rows; they have {len(inputs)} and {len(y)}")
     if net.dtype == object and loss is not LOSSES["mse"]:
         raise TypeError("a network of exact numbers has no other loss than 'mse': the others take logarithms")
     t = loss.read(y, (len(inputs), *positions, outputs), net.dtype)
-    return inputs, as_exact(t, kind_of(inputs), "targets") if net.dtype == object else t
+    return inputs, as_exact(t, net._kind, "targets") if net._kind is not None else t
 
 
 def gradients(

@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from ._checks import as_positive, as_share
-from ._layers import AbstractLayer, Array, Backward, Run, as_parameters, rows, summed
+from ._layers import AbstractLayer, Array, Backward, Run, as_parameters, own, rows, summed
 from ._wiring import Wire, Wiring
 
 
@@ -200,7 +200,7 @@ class BatchNorm(AbstractLayer):
     units: int
 
     def __init__(self, scale: Array, shift: Array, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        self.parameters = _per_unit_parameters("a batch norm", scale, shift)
+        self.parameters = _per_unit_parameters("a batch norm", scale, own(shift, "shift"))
         self.inputs = self.units = len(scale)
         self.eps = as_positive(eps, "eps")
         self.momentum = as_share(momentum, "the momentum of a batch norm")

@@ -7,6 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
+from ._exact import Residue, kind_of
 from ._layers import AbstractLayer, Array, Backward, Run, Shape, summed
 from ._windows import AXES, SIZES, Windows, check_axes, per_axis, shown
 from ._wiring import Wire, Wiring
@@ -55,6 +56,8 @@ class MaxPool(AbstractPool):
     ------
     ValueError
         Sizes, strides or paddings that make no sense.
+    TypeError
+        When it runs, residues, which have no order.
 
     Examples
     --------
@@ -73,6 +76,8 @@ class MaxPool(AbstractPool):
 
     def forward(self, x: Array, run: Run) -> tuple[Array, Any]:
         """Find the largest values; the memory is (shape of the input, place of the largest in each window)."""
+        if x.dtype == object and kind_of(x) is Residue:
+            raise TypeError(f"residues have no order, and so no largest; {self!r} takes fractions or floats")
         windows = self._windows.see(x, -np.inf)
         flat = windows.reshape(*windows.shape[: -len(self._windows.sizes)], -1)
         largest = flat.argmax(axis=-1)[..., np.newaxis]  # the first of several

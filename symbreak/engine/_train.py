@@ -88,7 +88,7 @@ def train(
     Raises
     ------
     Diverged
-        The loss or a parameter is no longer finite. The error has the step and the history up to it.
+        The loss, a parameter or a buffer is no longer finite. The error has the step and the history up to it.
     ValueError, TypeError, UnknownName
         As for `gradients`; a clip, a batch size or a network that `LBFGS` doesn't take; or a number of steps or rows
         that makes no sense.
@@ -144,7 +144,7 @@ def train(
                 buffers[name][...] = array
         if callback is not None:
             callback(Step(number, net, found))
-    for name, parameter in parameters.items():
-        if not exact and not np.isfinite(parameter).all():
+    for name, array in (parameters | buffers).items():
+        if not exact and not np.isfinite(array).all():
             raise diverged(f"{name!r} holds values that are not finite", steps, losses, loss, optimizer)
     return History(losses, loss, optimizer)

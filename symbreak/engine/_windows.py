@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
+from ._exact import zeros
 from ._layers import Array, Shape
 
 AXES = {1: ("time",), 2: ("height", "width")}  # what the positions are called, by how many axes they have
@@ -75,7 +76,7 @@ class Windows(NamedTuple):
         _, *positions, _ = shape
         margins = self.margins(tuple(positions))
         counts = self.counts(tuple(positions))
-        total = np.zeros(_padded(shape, margins), g.dtype)
+        total = zeros(_padded(shape, margins), g)
         for place in np.ndindex(*self.sizes):
             axes = zip(place, counts, self.strides, strict=True)
             seen = tuple(slice(first, first + count * stride, stride) for first, count, stride in axes)

@@ -47,9 +47,20 @@ class Wiring:
         self._same: dict[str, str] = {}  # a space that was merged into another: its name there
         self._weights: list[_Array] = []
         self._per_unit: list[tuple[_Array, str]] = []
+        self._cuts: dict[str, list[tuple[str, tuple[int, ...]]]] = {}  # of each array: names and shapes of its pieces
 
     def space(self, name: str, units: int, activation: str = "identity") -> Wire:
-        """Add a space."""
+        """Add a space.
+
+        Raises
+        ------
+        NotImplementedError
+            If there is one of that name, which would become the same.
+        """
+        if name in self._sizes:
+            raise NotImplementedError(
+                f"no graph can be made: two of its spaces would be called {name!r}; give the layer another name"
+            )
         self._sizes[name], self._activations[name] = units, activation
         return Wire((name,))
 
@@ -119,12 +130,17 @@ class Wiring:
             ``"gate"``, ``"receptive"``, or a pair of role and space.
         out, source
             The wires.
+
+        Raises
+        ------
+        NotImplementedError
+            If the array is used a second time, over wires with other borders.
         """
         axes = [Axis(*((role, None) if isinstance(role, str) else role)) for role in roles]
         pieces = [_Array(f"{self.owner}.{part}", np.array(array), axes)]
         for role, wire in (("out", out), ("in", source)):
             pieces = [cut for piece in pieces for cut in self._cut(piece, role, wire)]
-        self._weights += pieces
+        self._weights += self._cut_as_before(f"{self.owner}.{part}", pieces)
 
     def per_unit(
         self,
@@ -134,16 +150,34 @@ class Wiring:
         kind: str = "bias",
         roles: Sequence[str | tuple[str, str | None]] = ("out",),
     ) -> None:
-        """Add a parameter with values of each unit of a wire; `roles` as in `weight`."""
+        """Add a parameter with values of each unit of a wire; `roles` as in `weight`, and so is what raises."""
         axes = [Axis(*((role, None) if isinstance(role, str) else role)) for role in roles]
-        for piece in self._cut(_Array(f"{self.owner}.{part}", np.array(array), axes), "out", wire):
+        name = f"{self.owner}.{part}"
+        for piece in self._cut_as_before(name, self._cut(_Array(name, np.array(array), axes), "out", wire)):
             self._per_unit.append((piece, kind))
 
+    def _cut_as_before(self, name: str, pieces: list[_Array]) -> list[_Array]:
+        """Return the pieces of an array, or raise if it is used again and has others: they would overlap unseen."""
+        cuts = [(piece.name, piece.array.shape) for piece in pieces]
+        if self._cuts.setdefault(name, cuts) != cuts:
+            raise NotImplementedError(
+                f"no graph can be made of {name!r}, which is used twice, over units that are parted in another way "
+                f"each time"
+            )
+        return pieces
+
     def graph(self, inputs: Wire, outputs: Wire) -> LayerGraph:
-        """Make the graph."""
+        """Make the graph.
+
+        Raises
+        ------
+        NotImplementedError
+            If units of two spaces share a parameter, and no weight says that they are the same: a graph can't.
+        """
         names = {space: self._name(space) for space in self._sizes}
         last = names[outputs.spaces[0]]
-        if len(outputs.spaces) == 1 and last not in {names[space] for space in inputs.spaces}:
+        taken = "output" in names.values()  # a layer may be called so
+        if len(outputs.spaces) == 1 and last not in {names[space] for space in inputs.spaces} and not taken:
             names = {space: "output" if name == last else name for space, name in names.items()}
         spaces = {
             name: Space(name, self._sizes[space], self._activations[self._name(space)]) for space, name in names.items()
@@ -159,8 +193,14 @@ class Wiring:
         per_unit: dict[str, PerUnit] = {}
         for (name, array, axes), kind in self._per_unit:
             found = [Axis(role, names.get(space or "")) for role, space in axes]
-            unique = name if name not in per_unit else f"{name}@{found[[a.role for a in found].index('out')].space}"
-            per_unit[unique] = PerUnit(unique, array, found, kind)
+            each = PerUnit(name, array, found, kind)
+            first = per_unit.setdefault(name, each).space
+            if first != each.space:
+                if not any(_alike(weight, first, each.space) for weight in weights.values()):
+                    raise NotImplementedError(
+                        f"no graph can be made of {name!r}, which the units of {first!r} and of {each.space!r} share"
+                    )
+                per_unit[f"{name}@{each.space}"] = PerUnit(f"{name}@{each.space}", array, found, kind)
         return LayerGraph(
             spaces.values(),
             weights.values(),
@@ -201,3 +241,8 @@ class Wiring:
             found.append(_Array(name + index, part, [*axes[:at], Axis(role, space), *axes[at + 1 :]]))
             begin = end
         return found
+
+
+def _alike(weight: Weight, one: str, other: str) -> bool:
+    """Whether an axis of a weight runs over both spaces, each in its own use: their units are numbered alike."""
+    return any({one, other} <= {axis.space for axis in axes} for axes in zip(*weight.uses, strict=True))

@@ -141,6 +141,28 @@ def test_units_whose_rows_have_equal_sums_stay_tied_without_rounding(kind):
     assert steps == list(range(count))
 
 
+@pytest.mark.parametrize("kind", [Fraction, engine.Residue])
+def test_targets_are_read_as_the_kind_of_number_that_the_weight_is(kind):
+    weight = np.array([[kind(3)]], object)
+    net = engine.Network([engine.Embedding(weight)], product="exact")
+    target = np.array([[[kind(Fraction(1, 2))]]], object)
+    gradient = engine.gradients(net, [[0]], target)["layers.0.weight"]
+    assert gradient[0, 0] == kind(5)
+    engine.train(net, [[0]], target, optimizer=engine.SGD(0.5), steps=1)
+    assert net.parameters["layers.0.weight"][0, 0] == kind(Fraction(1, 2))
+
+
+def test_rows_may_be_one_index_each():
+    rng = np.random.default_rng(0)
+    net = engine.Network([engine.Embedding(rng.normal(size=(3, 2))), engine.Dense(rng.normal(size=(1, 2)))])
+    x, y = np.array([0, 2, 2, 1]), rng.normal(size=4)
+    np.testing.assert_array_equal(net(x), net(x[:, np.newaxis])[:, 0])
+    ours, other = engine.gradients(net, x, y), engine.gradients(net, x[:, np.newaxis], y[:, np.newaxis])
+    for name, gradient in other.parameters.items():
+        np.testing.assert_array_equal(ours[name], gradient, strict=True)
+    assert ours.loss == other.loss
+
+
 def test_the_graph_reads_from_a_space_of_indices():
     net = engine.Network([engine.Embedding(np.ones((7, 3))), engine.Dense(np.ones((2, 3)))])
     graph = net.graph
@@ -159,7 +181,8 @@ BAD = {
     "an index too large": (lambda: NET([[0, 7]]), ValueError, "index 7 is out of range: the inputs go from 0 to 6"),
     "an index below 0": (lambda: NET([[0, -1]]), ValueError, "index -1 is out of range"),
     "numbers": (lambda: NET([[0.5]]), TypeError, "the inputs are indices, 0 to 6: integers; their dtype is float64"),
-    "one row without its axis": (lambda: NET([1, 2]), ValueError, r"shape \(batch, ...\); theirs is \(2,\)"),
+    "one index": (lambda: NET(1), ValueError, r"the inputs must have shape \(batch, ...\); theirs is \(\)"),
+    "no index": (lambda: NET([]), ValueError, r"the batch is empty: the inputs have shape \(0,\)"),
     "what a layer writes": (
         lambda: engine.Network([engine.Dense(np.ones((1, 1))), engine.Embedding(np.ones((7, 3)))]),
         ValueError,

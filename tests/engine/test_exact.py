@@ -285,3 +285,16 @@ def test_numbers_are_taken_as_they_are():
     assert y.tolist() == [[(2**62 + 1) * Fraction(10, 3)]]
     mod = engine.Network([engine.Dense(np.array([[Residue(third), 3]], object))], product="exact")
     assert mod(np.array([[big, big]])).tolist() == [[Residue((2**62 + 1) * Fraction(10, 3))]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_no_gradient_comes_there_is_a_zero_of_the_kind_of_the_others(kind):
+    kind = KINDS[kind]
+    table = np.array([[kind(1)], [kind(2)]], object)
+    weight = np.array([[[kind(3)]]], object)  # sees the first of two positions
+    net = engine.Network([engine.Embedding(table), engine.Conv1d(weight, stride=2)], product="exact")
+    found = engine.gradients(net, [[0, 0]], [[[0]]])
+    assert found["layers.0.weight"].tolist() == [[kind(18)], [kind(0)]]
+    assert found.error_signals["layers.0"].tolist() == [[[kind(18)], [kind(0)]]]
+    assert {type(each) for each in found["layers.0.weight"].flat} == {kind}
+    assert {type(each) for each in found.error_signals["layers.0"].flat} == {kind}

@@ -1,5 +1,7 @@
 """Networks with branches: sums, concatenations, shared layers, and what their graphs say."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -256,6 +258,24 @@ BAD = {
         "layers read inputs of several sizes",
     ),
     "no parameters": ({"s": (engine.Add(), "input", "input")}, TypeError, "one dtype, not none: it has no parameters"),
+    "a source in a list": (
+        {"a": D22, "s": (engine.Add(), ["input", "a"])},
+        ValueError,
+        r"'s' reads \['input', 'a'\], ",
+    ),
+    "a dense layer of two sources": (
+        {"a": D22, "b": (D32, "input", "a")},
+        ValueError,
+        "'input' writes 2 units and 'a' writes 2 units, but 'b' reads one source, not 2",
+    ),
+    "two sources made flat": (
+        {"a": D22, "flat": (engine.Flatten(), "input", "a")},
+        ValueError,
+        "but 'flat' reads one source, not 2",
+    ),
+    "a tuple of nothing": ({"a": ()}, TypeError, "made of layers such as .*, not of None"),
+    "a layer in place of a list": (D22, TypeError, r"layers in a list, or by name in a dictionary; got Dense\(2 -> 2"),
+    "a generator": (iter([D22]), TypeError, "layers in a list, or by name in a dictionary; got <list_iterator"),
     "what is no layer": ({"a": ("tanh", "input")}, TypeError, "made of layers such as .*, not of 'tanh'"),
 }
 
@@ -297,3 +317,87 @@ def test_an_unknown_activation_is_refused():
         engine.Activate("tahn")
     assert repr(engine.Activate("tanh")) == "Activate('tanh')"
     assert repr(engine.Concatenate()) == "Concatenate()"
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "gelu"])
+@pytest.mark.parametrize("kind", [Fraction, engine.Residue])
+def test_an_activation_alone_takes_exact_numbers_only_where_it_is_a_polynomial(activation, kind):
+    one = np.array([[kind(1)]], object)
+    net = engine.Network([engine.Dense(one), engine.Activate(activation)], product="exact")
+    with pytest.raises(TypeError, match=f"needs a polynomial .* identity or square; got '{activation}'"):
+        net([[2]])
+    squared = engine.Network([engine.Dense(one), engine.Activate("square")], product="exact")
+    assert squared([[3]])[0, 0] == kind(9)
+
+
+def shared_norm(kind):
+    """Tied units of one space, random ones of another, and one norm for both."""
+    rng = np.random.default_rng(0)
+    return engine.Network(
+        {
+            "tied": engine.Dense(np.tile(rng.normal(size=(1, 3)), (2, 1)), activation="tanh"),
+            "first": kind,
+            "loose": (engine.Dense(rng.normal(size=(2, 3)), activation="tanh"), "input"),
+            "second": (kind, "loose"),
+            "sum": (engine.Concatenate(), "first", "second"),
+            "out": engine.Dense(np.array([[1.0, 1.0, 2.0, 3.0]])),
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", [engine.LayerNorm, engine.BatchNorm])
+def test_a_norm_that_two_spaces_share_unties_units_and_so_has_no_graph_that_would_call_them_tied(kind):
+    net = shared_norm(kind(np.ones(2), np.zeros(2)))
+    rng = np.random.default_rng(1)
+    scale = engine.gradients(net, rng.normal(size=(5, 3)), rng.normal(size=5))["first.scale"]
+    assert abs(scale[0] - scale[1]) > 0.01
+    with pytest.raises(
+        NotImplementedError, match=r"made of 'first\.scale', which the units of 'tied' and of 'loose' share"
+    ):
+        _ = net.graph
+
+
+def test_a_layer_that_reads_units_parted_in_two_ways_has_no_graph():
+    rng = np.random.default_rng(0)
+    shared = engine.Dense(np.concatenate([np.ones((2, 2)), rng.normal(size=(2, 3))], axis=1))
+    net = engine.Network(
+        {
+            "two": engine.Dense(np.ones((2, 3))),
+            "three": (engine.Dense(rng.normal(size=(3, 3))), "input"),
+            "ahead": (engine.Concatenate(), "two", "three"),
+            "first": shared,
+            "behind": (engine.Concatenate(), "three", "two"),
+            "second": shared,
+            "sum": (engine.Add(), "first", "second"),
+        }
+    )
+    weight = engine.gradients(net, rng.normal(size=(5, 3)), rng.normal(size=(5, 2)))["first.weight"]
+    assert (abs(weight[:, 0] - weight[:, 1]) > 0.01).all()  # the columns of the tied units of "two"
+    with pytest.raises(
+        NotImplementedError, match=r"'first\.weight', which is used twice, over units that are parted in another way"
+    ):
+        _ = net.graph
+
+
+def test_a_hidden_layer_called_output_is_no_output_of_the_graph():
+    net = engine.Network({"output": engine.Dense(np.ones((2, 2)), activation="tanh"), "last": engine.Dense(np.eye(2))})
+    graph = net.graph
+    assert [(space.name, space.activation) for space in graph.spaces] == [
+        ("input", "identity"),
+        ("output", "tanh"),
+        ("last", "identity"),
+    ]
+    assert graph.outputs == ("last",)
+    assert [each.axes for each in graph.connections] == [
+        (("out", "output"), ("in", "input")),
+        (("out", "last"), ("in", "output")),
+    ]
+
+
+def test_a_layer_called_as_a_space_of_another_has_no_graph():
+    weights = [np.ones((2, 2, 2))] * 4
+    net = engine.Network({"a": engine.Attention(*weights), "a.heads": engine.Dense(np.eye(2))})
+    with pytest.raises(
+        NotImplementedError, match=r"two of its spaces would be called 'a\.heads'; give the layer another name"
+    ):
+        _ = net.graph

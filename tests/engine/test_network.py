@@ -1,5 +1,7 @@
 """A network's gradients are the slopes of its loss, and what it yields as a graph is what it computes with."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -183,6 +185,8 @@ BAD = {
     "one row without its axis": (np.ones(2), Y, ValueError, r"\(batch, 2\); theirs is \(2,\)"),
     "an empty batch": (np.ones((0, 2)), np.ones((0, 1)), ValueError, r"the batch is empty: .* shape \(0, 2\)"),
     "text": (np.full((4, 2), "a"), Y, TypeError, "the inputs must be numbers; their dtype is <U1"),
+    "rows of two lengths": ([[1, 2], [3]], Y, ValueError, "the inputs make no array; are all rows of one length"),
+    "targets of two lengths": (X, [[1], [2], [3], []], ValueError, "the targets make no array; are all rows of one"),
     "complex": (X + 1j, Y, TypeError, "the inputs must be numbers; their dtype is complex128"),
     "nan": (
         np.where(np.eye(4, 2), np.nan, X),
@@ -275,6 +279,57 @@ def test_what_a_layer_must_return_is_said():
         engine.gradients(net, X, X)
 
 
-def test_one_layer_alone_is_no_network():
-    with pytest.raises(TypeError, match=r"made of a list of layers, or of layers by name; got Dense\(2 -> 2"):
-        engine.Network(SAME)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_network_comes_back_from_a_pickle_and_trains_on_as_itself(activation):
+    net = random_network([2, 3, 1], activation)
+    engine.train(net, X, Y, optimizer=engine.SGD(0.01), steps=1)
+    read = pickle.loads(pickle.dumps(net))
+    np.testing.assert_array_equal(read(X), net(X))
+    for each in (net, read):
+        engine.train(each, X, Y, optimizer=engine.SGD(0.01), steps=2)
+    for name, parameter in net.parameters.items():
+        np.testing.assert_array_equal(read.parameters[name], parameter, strict=True)
+        np.testing.assert_array_equal(read.graph.arrays[name], parameter, strict=True)
+
+
+CONV = engine.Network([engine.Conv1d(np.ones((3, 1, 2))), engine.Flatten(), engine.Dense(np.ones((1, 6)))])
+FLAT = engine.Network([engine.Flatten(), engine.Dense(np.ones((1, 6)))])
+
+
+@pytest.mark.parametrize(
+    ("net", "shape", "message"),
+    [
+        (CONV, (4, 3), r"'layers.0', Conv1d.*: it reads \(batch, time, 1\), not \('batch', 3\)"),
+        (CONV, (4, 1), r"'layers.0', Conv1d.*: it reads \(batch, time, 1\), not \('batch', 1\)"),
+        (CONV, (3,), r"must have shape \(batch, ..., 1\); theirs is \(3,\)"),
+        (CONV, (4, 4, 1), r"'layers.2', Dense.*: it reads \(batch, ..., 6\), not \('batch', 9\)"),
+        (FLAT, (4, 5), r"'layers.1', Dense.*: it reads \(batch, ..., 6\), not \('batch', 5\)"),
+        (NET, (4, 3, 3), r"'layers.0', Dense.*: it reads \(batch, ..., 2\), not \('batch', 3, 3\)"),
+        (CONV, (4, 0), "the batch is empty"),
+    ],
+)
+def test_inputs_that_a_layer_cannot_read_are_told_in_its_words(net, shape, message):
+    with pytest.raises(ValueError, match=message):
+        net(np.ones(shape))
+
+
+W2, W3 = np.ones((2, 2)), np.ones((2, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: engine.Dense(None), "a weight"),
+        (lambda: engine.Conv1d(None), "a weight"),
+        (lambda: engine.Embedding(None), "a weight"),
+        (lambda: engine.Recurrent(W2, None), "a recurrent weight"),
+        (lambda: engine.LSTM(np.ones((4, 2, 2)), None), "a recurrent weight"),
+        (lambda: engine.Attention(W3, W3, W3, None), "a weight of the output"),
+        (lambda: engine.LayerNorm(None), "a scale"),
+        (lambda: engine.RMSNorm(None), "a scale"),
+        (lambda: engine.BatchNorm(np.ones(2), None), "a shift"),
+    ],
+)
+def test_a_layer_without_an_array_that_it_needs_is_refused(make, what):
+    with pytest.raises(TypeError, match=f"^{what} must be a NumPy array, not a NoneType"):
+        make()

@@ -418,3 +418,11 @@ def test_a_norm_of_another_width_is_refused():
     for layer in (engine.LayerNorm(ONES), engine.RMSNorm(ONES), engine.BatchNorm(ONES, ONES)):
         with pytest.raises(ValueError, match=r"'layers.0' writes 2 units, but 'layers.1' reads 3"):
             engine.Network([engine.Dense(np.ones((2, 1))), layer])
+
+
+def test_statistics_that_overflow_are_told_where_the_loss_is_finite():
+    net = engine.Network([engine.BatchNorm(np.ones(1, "float32"), np.zeros(1, "float32"))])
+    with pytest.raises(
+        engine.Diverged, match=r"'layers\.0\.variance' holds values that are not finite at step 1, after"
+    ):
+        engine.train(net, [[1e25], [-1e25]], [1.0, -1.0], optimizer=engine.SGD(0.1), steps=1)

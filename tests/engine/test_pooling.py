@@ -245,6 +245,13 @@ def test_what_makes_no_sense_is_refused(case):
         call()
 
 
+def test_residues_which_have_no_order_have_no_largest():
+    weight = np.array([[[engine.Residue(2)]]], object)
+    net = engine.Network([engine.Conv1d(weight), engine.MaxPool(2)], product="exact")
+    with pytest.raises(TypeError, match=r"residues have no order, and so no largest; MaxPool\(2\) takes fractions"):
+        net([[[1], [2]]])
+
+
 def test_pools_say_what_they_are():
     assert repr(engine.MaxPool(2)) == "MaxPool(2)"
     assert repr(engine.MaxPool((3, 3), stride=2, padding=1)) == "MaxPool(3x3, stride 2x2, padding 1x1)"

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -175,6 +176,17 @@ def test_a_run_that_diverges_says_at_which_step_and_keeps_its_history(dtype, act
     assert len(error.history) == error.step
     assert np.isfinite(error.history.losses).all()
     assert isinstance(error, ArithmeticError)
+
+
+def test_an_error_that_says_that_a_run_diverged_comes_back_from_a_pickle():
+    net = engine.Network([engine.Dense(np.full((1, 1), 2.0))])
+    with pytest.raises(engine.Diverged) as caught:
+        engine.train(net, [[1.0]], [0.0], optimizer=engine.SGD(1e3), steps=500)
+    read = pickle.loads(pickle.dumps(caught.value))
+    assert str(read) == str(caught.value)
+    assert read.step == caught.value.step > 0
+    np.testing.assert_array_equal(read.history.losses, caught.value.history.losses)
+    assert read.history.optimizer == engine.SGD(1e3)
 
 
 def test_a_first_loss_that_is_not_finite_leaves_an_empty_history():

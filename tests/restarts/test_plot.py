@@ -78,6 +78,12 @@ def test_starts_without_a_finite_loss_are_counted_in_the_label():
     assert points(axes) == {"2 starts, the best at 0.1": (COLOURS[0], [2, 1], [0.2, 0.1])}
 
 
+def test_starts_none_of_which_has_a_finite_loss_are_counted_and_nothing_is_drawn():
+    axes = result([math.inf, math.inf], [0, 1]).plot()
+    assert points(axes) == {}
+    assert "(2 without a finite loss)" in axes.get_xlabel()
+
+
 def test_axes_that_are_given_are_drawn_on():
     from matplotlib.figure import Figure
 

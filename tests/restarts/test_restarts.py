@@ -297,6 +297,11 @@ BAD = {
     "no batch": ({"batch": 0}, ValueError, "the batch must be a whole number, 1 or more; got 0"),
     "one size": ({"sizes": [2]}, ValueError, r"such as \[2, 8, 1\]; got \[2\]"),
     "inputs that don't meet": ({"sizes": [3, 4, 1]}, ValueError, r"inputs must have shape \(batch, 3\); .* \(4, 2\)"),
+    "inputs with positions": (
+        {"x": np.zeros((4, 5, 2)), "y": np.zeros((4, 5))},
+        ValueError,
+        r"the inputs must have shape \(rows, 2\); theirs is \(4, 5, 2\)",
+    ),
     "targets that don't meet": ({"sizes": [2, 4, 2]}, ValueError, r"shape of the outputs, \(4, 2\); theirs is \(4,\)"),
     "rows that don't meet": ({"y": [0, 1]}, ValueError, "as many rows; they have 4 and 2"),
     "nan in x": ({"x": [[0, np.nan]] * 4}, ValueError, r"inputs must be finite .* at \[0, 1\] there is nan"),
