@@ -144,7 +144,7 @@ def train(
                 buffers[name][...] = array
         if callback is not None:
             callback(Step(number, net, found))
-    for name, array in (parameters | buffers).items():
+    for name, array in {**parameters, **buffers}.items():
         if not exact and not np.isfinite(array).all():
             raise diverged(f"{name!r} holds values that are not finite", steps, losses, loss, optimizer)
     return History(losses, loss, optimizer)
