@@ -291,7 +291,9 @@ def stability(
     graph = net.graph
     arrays = graph.arrays
     strange = [
-        name for name, array in net.parameters.items() if name not in arrays or arrays[name].shape != array.shape
+        name
+        for name, array in net.parameters.items()
+        if name not in arrays or not np.array_equal(arrays[name].ravel(), array.ravel())
     ]
     if strange:
         raise NotImplementedError(

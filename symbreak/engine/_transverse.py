@@ -44,7 +44,7 @@ class Block:
         self.pairs = {}
         for name, array in net.parameters.items():
             if name in axes:
-                numbers = np.arange(array.size).reshape(array.shape)
+                numbers = np.arange(array.size).reshape(graph.arrays[name].shape)  # an axis may be two in the graph
                 swapped = swap(numbers, axes[name], *tied.units[:2])
                 first = numbers[numbers < swapped]
                 self.pairs[name] = first, swapped.ravel()[first]

@@ -565,3 +565,33 @@ def test_in_a_network_with_branches_the_eigenvalues_are_among_those_of_the_full_
     values = np.linalg.eigvalsh(full_hessian(net, x, y, "mse"))
     for value in found.eigenvalues[abs(found.eigenvalues) > 1e-4]:
         assert np.sum(abs(values - value) < 1e-7) == 3  # four units differ in three ways
+
+
+def test_units_before_a_flatten_are_judged_at_every_position():
+    """The dense weight has (1, 3 positions, 4 units) in the graph, and (1, 12) in the network."""
+    rng = np.random.default_rng(0)
+    wide = np.repeat(rng.normal(size=(1, 3, 1)), 4, axis=2).reshape(1, 12)
+    net = engine.Network(
+        [
+            engine.Conv1d(np.repeat(rng.normal(size=(1, 2, 3)), 4, axis=0), np.full(4, 0.2), "tanh"),
+            engine.Flatten(),
+            engine.Dense(wide),
+        ]
+    )
+    x, y = rng.normal(size=(8, 5, 2)), rng.normal(size=(8, 1))
+    found = engine.stability(net, x, y, optimizer=SGD)
+    assert (found[0].units, found[0].directions) == ((0, 1, 2, 3), 2 * 3 + 1 + 3)
+    names = list(net.parameters)
+    flat = np.concatenate([net.parameters[name].ravel() for name in names])
+
+    def slopes(point):
+        parts = np.split(point, np.cumsum([net.parameters[name].size for name in names])[:-1])
+        for name, part in zip(names, parts, strict=True):
+            net.parameters[name][...] = part.reshape(net.parameters[name].shape)
+        gradients = engine.gradients(net, x, y)
+        return np.concatenate([gradients[name].ravel() for name in names])
+
+    hessian = np.stack([(slopes(flat + 1e-5 * row) - slopes(flat - 1e-5 * row)) / 2e-5 for row in np.eye(len(flat))])
+    whole = np.linalg.eigvalsh((hessian + hessian.T) / 2)
+    for value in found[0].eigenvalues:
+        assert np.sort(abs(whole - value))[2] < 1e-7, "each is there three times, for four units"
