@@ -27,6 +27,9 @@ def _no_seed() -> Any:
         def generate_state(self, n_words: int, dtype: npt.DTypeLike = np.uint32) -> npt.NDArray[Any]:
             return np.zeros(n_words, dtype)
 
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _no_seed, ()  # a bit generator is pickled with its seed
+
     return NoSeed()
 
 

@@ -153,3 +153,12 @@ def test_a_seed_may_have_any_size():
     assert repr(huge) == f"Key(7{'0' * 4999}3)"
     assert repr(sb.Key([10**5000])) == f"Key((1{'0' * 5000},))"
     assert repr(sb.Key([1, 2])) == "Key((1, 2))"
+
+
+def test_a_bit_generator_can_be_copied_and_pickled_and_goes_on_as_itself():
+    generator = sb.Key(0)["w"].bit_generator("uniform32")
+    generator.random_raw(5)
+    copies = [pickle.loads(pickle.dumps(generator)), copy.deepcopy(generator)]
+    wanted = generator.random_raw(4).tolist()
+    for other in copies:
+        assert other.random_raw(4).tolist() == wanted
