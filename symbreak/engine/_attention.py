@@ -5,7 +5,7 @@ from typing import Any, final
 
 import numpy as np
 
-from ._layers import AbstractLayer, Array, Backward, Run, Shape, as_parameters, project, rows, summed
+from ._layers import AbstractLayer, Array, Backward, Run, Shape, as_parameters, project, rows, summed, totals
 from ._products import alike
 from ._time import shape_in_time
 from ._wiring import Wire, Wiring
@@ -126,7 +126,7 @@ class Attention(AbstractLayer):
             seen = np.tile(np.tri(time, dtype=bool), (self.heads // self.groups, 1))
             scores = np.where(seen, scores, -np.inf)
         e = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        a = e / _totals(e, run)
+        a = e / totals(e, run)
         m = _by_time(_each(a, v.swapaxes(-1, -2), run), time)  # (batch, time, heads * value_size)
         y = project(m, self.parameters["output"].reshape(self.units, -1), run)
         if "output_bias" in self.parameters:
@@ -142,7 +142,7 @@ class Attention(AbstractLayer):
             gradients["output_bias"] = summed(g)
         dm = _by_group(project(g, output.T, run), self.groups, self.value_size)
         da = _each(dm, v, run)
-        ds = a * (da - _totals(a * da, run)) * self.size**-0.5
+        ds = a * (da - totals(a * da, run)) * self.size**-0.5
         at_units = {
             "query": _each(ds, k.swapaxes(-1, -2), run),
             "key": _each(ds.swapaxes(-1, -2), q.swapaxes(-1, -2), run),
@@ -204,12 +204,6 @@ def _each(a: Array, b: Array, run: Run) -> Array:
     (m, k), n = a.shape[2:], b.shape[2]
     left, right = alike(a.reshape(-1, k)).reshape(-1, m, k), alike(b.reshape(-1, k)).reshape(-1, n, k)
     return np.stack([run.product(*pair) for pair in zip(left, right, strict=True)]).reshape(*a.shape[:2], m, n)
-
-
-def _totals(values: Array, run: Run) -> Array:
-    """Sum the last axis, every row in the same order."""
-    times = values.shape[-1]
-    return run.product(values.reshape(-1, times), np.ones((1, times), values.dtype)).reshape(*values.shape[:-1], 1)
 
 
 def _by_group(z: Array, groups: int, size: int) -> Array:

@@ -211,6 +211,12 @@ def summed(values: Array) -> Array:
     return total
 
 
+def totals(values: Array, run: Run) -> Array:
+    """Sum the last axis, every row in the same order: (..., n) to (..., 1)."""
+    ones = np.ones((1, values.shape[-1]), values.dtype)
+    return run.product(rows(values), ones).reshape(*values.shape[:-1], 1)
+
+
 def own(array: Array | None, name: str) -> Array:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"a {name} must be a NumPy array, not a {type(array).__name__}; use np.asarray")

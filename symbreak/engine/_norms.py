@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from ._checks import as_positive, as_share
-from ._layers import AbstractLayer, Array, Backward, Run, as_parameters, own, rows, summed
+from ._layers import AbstractLayer, Array, Backward, Run, as_parameters, own, rows, summed, totals
 from ._wiring import Wire, Wiring
 
 
@@ -260,9 +260,7 @@ def _per_unit_parameters(what: str, scale: Array, shift: Array | None = None) ->
 
 def _mean_over_units(values: Array, run: Run) -> Array:
     """Average (batch, ..., units) over the units: (batch, ..., 1), one number for all of them."""
-    units = values.shape[-1]
-    sums = run.product(rows(values), np.ones((1, units), values.dtype))
-    return np.asarray(sums.reshape(*values.shape[:-1], 1) / units)
+    return np.asarray(totals(values, run) / values.shape[-1])
 
 
 def _wire(layer: AbstractLayer, wiring: Wiring, wire: Wire) -> Wire:
