@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from ._checks import as_count
-from ._layers import AbstractLayer, Array, Backward, Run, Shape, as_parameters, function_of, rows, summed
+from ._layers import AbstractLayer, Array, Backward, Run, Shape, as_parameters, check_fits, function_of, rows, summed
 from ._windows import SIZES, Windows, check_axes, per_axis, shown
 from ._wiring import Wire, Wiring
 
@@ -45,11 +45,7 @@ class AbstractConvolution(AbstractLayer):
         self.units, self.inputs = len(weight), weight.shape[1] * self.groups
         if self.units % self.groups:
             raise ValueError(f"{self.units} units, of a weight of shape {weight.shape}, make no {groups} equal groups")
-        if bias is not None and bias.shape != (self.units,):
-            raise ValueError(
-                f"a weight of shape {weight.shape}, units first, needs a bias of shape ({self.units},), "
-                f"not {bias.shape}"
-            )
+        check_fits(weight, "units first", "bias", bias, (self.units,))
         self.activation = activation
         self._function = function_of(activation, weight.dtype)
         self._windows = Windows(

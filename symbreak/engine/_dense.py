@@ -2,7 +2,7 @@
 
 from typing import Any, final
 
-from ._layers import AbstractLayer, Array, Backward, Run, as_parameters, function_of, project, rows, summed
+from ._layers import AbstractLayer, Array, Backward, Run, as_parameters, check_fits, function_of, project, rows, summed
 from ._wiring import Wire, Wiring
 
 
@@ -52,11 +52,7 @@ class Dense(AbstractLayer):
         self.units, self.inputs = weight.shape
         self.activation = activation
         self._function = function_of(activation, weight.dtype)
-        if bias is not None and bias.shape != (self.units,):
-            raise ValueError(
-                f"a weight of shape {weight.shape}, (units, inputs), needs a bias of shape ({self.units},), "
-                f"not {bias.shape}"
-            )
+        check_fits(weight, "(units, inputs)", "bias", bias, (self.units,))
 
     def forward(self, x: Array, run: Run) -> tuple[Array, Any]:
         """Compute the outputs; the memory is (input, pre-activation, output)."""

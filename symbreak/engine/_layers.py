@@ -252,6 +252,14 @@ def as_parameters(
     return owned
 
 
+def check_fits(weight: Array, axes: str, what: str, array: Array | None, shape: Shape) -> None:
+    """Raise if an array that goes with a weight has another shape; `axes` says what those of the weight are."""
+    if array is not None and array.shape != shape:
+        raise ValueError(
+            f"a weight of shape {weight.shape}, {axes}, needs a {what} of shape {shape}, not {array.shape}"
+        )
+
+
 def function_of(activation: str, dtype: np.dtype[Any]) -> Activation:
     """Look an activation up, or raise; exact numbers have polynomials only."""
     found = look_up(ACTIVATIONS, activation, "activation")

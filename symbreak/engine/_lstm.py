@@ -5,7 +5,7 @@ from typing import Any, final
 import numpy as np
 
 from ._activations import ACTIVATIONS
-from ._layers import AbstractLayer, Array, Backward, Run, Shape, as_parameters, project, rows, summed
+from ._layers import AbstractLayer, Array, Backward, Run, Shape, as_parameters, check_fits, project, rows, summed
 from ._time import shape_in_time
 from ._wiring import Wire, Wiring
 
@@ -80,15 +80,9 @@ class LSTM(AbstractLayer):
                 f"the weight of an LSTM has three axes, (4 gates, units, inputs), of 1 or more; got {weight.shape}"
             )
         _, self.units, self.inputs = weight.shape
-        for what, array, wanted in [
-            ("recurrent weight", recurrent, (len(GATES), self.units, self.units)),
-            ("bias", bias, (len(GATES), self.units)),
-        ]:
-            if array is not None and array.shape != wanted:
-                raise ValueError(
-                    f"a weight of shape {weight.shape}, (4 gates, units, inputs), needs a {what} of shape {wanted}, "
-                    f"not {array.shape}"
-                )
+        axes, units = "(4 gates, units, inputs)", self.units
+        check_fits(weight, axes, "recurrent weight", recurrent, (len(GATES), units, units))
+        check_fits(weight, axes, "bias", bias, (len(GATES), units))
 
     def shape(self, *shapes: Shape) -> Shape:
         """Give (time, units) for (time, inputs)."""

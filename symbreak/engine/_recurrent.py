@@ -4,7 +4,19 @@ from typing import Any, final
 
 import numpy as np
 
-from ._layers import AbstractLayer, Array, Backward, Run, Shape, as_parameters, function_of, project, rows, summed
+from ._layers import (
+    AbstractLayer,
+    Array,
+    Backward,
+    Run,
+    Shape,
+    as_parameters,
+    check_fits,
+    function_of,
+    project,
+    rows,
+    summed,
+)
 from ._time import shape_in_time
 from ._wiring import Wire, Wiring
 
@@ -67,15 +79,8 @@ class Recurrent(AbstractLayer):
         self.units, self.inputs = weight.shape
         self.activation = activation
         self._function = function_of(activation, weight.dtype)
-        for what, array, wanted in [
-            ("recurrent weight", recurrent, (self.units, self.units)),
-            ("bias", bias, (self.units,)),
-        ]:
-            if array is not None and array.shape != wanted:
-                raise ValueError(
-                    f"a weight of shape {weight.shape}, (units, inputs), needs a {what} of shape {wanted}, "
-                    f"not {array.shape}"
-                )
+        check_fits(weight, "(units, inputs)", "recurrent weight", recurrent, (self.units, self.units))
+        check_fits(weight, "(units, inputs)", "bias", bias, (self.units,))
 
     def shape(self, *shapes: Shape) -> Shape:
         """Give (time, units) for (time, inputs)."""
