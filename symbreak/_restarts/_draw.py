@@ -110,11 +110,10 @@ class _Beside:
     def _draw(self, name: str, shape: Any, transform: Any, *settings: float) -> Array:
         p, size, keys = self._precision, int(np.prod(shape)), self._keys
         blocks = -(-size // transforms.BLOCK)
-        words = np.empty((len(keys), blocks * transforms.BLOCK * p.bits // 64), "<u8")
+        words = np.empty((len(keys), blocks * transforms.BLOCK * p.bits // 64), np.uint64)
         for row, key in zip(words, keys, strict=True):
             row[:] = key.bit_generator(name + p.name).random_raw(len(row))
-        items = words.view(f"<u{p.bits // 8}").astype(p.unsigned, copy=False)
         values = np.empty((len(keys), blocks * transforms.BLOCK), p.real)
         with np.errstate(all="ignore"):
-            transform(items.reshape(-1, transforms.BLOCK), values.reshape(-1, transforms.BLOCK), p, *settings)
+            transform(p.items(words).reshape(-1, transforms.BLOCK), values.reshape(-1, transforms.BLOCK), p, *settings)
         return values[:, :size].ravel()

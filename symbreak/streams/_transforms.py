@@ -45,6 +45,10 @@ class Precision:
     sin: Sequence[float]  # sin(pi/4 x) / x in x**2, for |x| <= 1
     cos: Sequence[float]  # cos(pi/4 x) in x**2
 
+    def items(self, words: Array) -> Array:
+        """Read raw 64-bit words as this lane's items, low half first."""
+        return words.astype("<u8", copy=False).view(f"<u{self.bits // 8}").astype(self.unsigned, copy=False)
+
     @cached_property
     def pairs(self) -> list[Array]:
         """The coefficients of both polynomials, (2, 1, 1) for each power."""

@@ -187,10 +187,7 @@ def draw(generator: "np.random.PCG64DXSM", p: Precision, window: Window, transfo
         if at != position:
             generator.advance((at - position) % (1 << 128))
         position = at + words
-        raw = generator.random_raw(words)
-        return (
-            raw.astype("<u8", copy=False).view(f"<u{p.bits // 8}").astype(p.unsigned, copy=False).reshape(blocks, BLOCK)
-        )
+        return p.items(generator.random_raw(words)).reshape(blocks, BLOCK)
 
     if len(window.starts) == 1:
         _draw_run(items, p, int(window.starts[0]), transform, out)
