@@ -50,10 +50,11 @@ def differences(net, classes, found=None):
     return wrong
 
 
-def check_run(net, x, y, classes, **settings):
+def check_run(net, x, y, classes, *, differences=differences, **settings):
     """Train, and assert that the classes are tied at the start and at every step; returns how many steps were checked.
 
-    A run that diverges is checked up to there: tied units run away together.
+    `differences` lists what differs, of a network, its classes, and the gradients of a batch if given. A run that
+    diverges is checked up to there: tied units run away together.
     """
     steps = 0
 

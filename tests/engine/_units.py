@@ -1,8 +1,11 @@
 """Ties in networks with branches, by the spaces of their graphs; and residual networks to look for them in."""
 
+from functools import partial
+
 import numpy as np
 
 from symbreak import engine
+from tests.engine import _tied
 
 
 def slices(net):
@@ -64,26 +67,7 @@ def _gradients(net, found, space):
     }
 
 
-def check_run(net, x, y, labels, **settings):
-    """Train, and assert that the classes are tied at the start and at every step; returns how many steps were checked.
-
-    A run that diverges is checked up to there.
-    """
-    steps = 0
-
-    def check(step):
-        nonlocal steps
-        steps += 1
-        wrong = differences(net, labels, step.gradients)
-        assert not wrong, f"at step {step.number} units of one class differ in: {', '.join(wrong)}"
-
-    wrong = differences(net, labels)
-    assert not wrong, f"at the start units of one class differ in: {', '.join(wrong)}"
-    try:
-        engine.train(net, x, y, callback=check, **settings)
-    except engine.Diverged:
-        assert steps > 0, "the first loss is not finite: nothing was tested"
-    return steps
+check_run = partial(_tied.check_run, differences=differences)
 
 
 def residual_network(
