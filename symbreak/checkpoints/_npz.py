@@ -1,15 +1,16 @@
 """NumPy's npz format: a zip archive of npy files. Stored members are mapped, deflated ones unpacked when asked for."""
 
+from collections.abc import Iterator
 from typing import final
 
 import numpy as np
 
 from symbreak._visible import quoted
-from symbreak.checkpoints._arrays import check_bool
+from symbreak.checkpoints._arrays import Buffer, check_bool
 from symbreak.checkpoints._npy import MAGIC, OPENING, Header, Unsupported, array_at, parse_npy
 from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
 from symbreak.checkpoints._source import Source
-from symbreak.checkpoints._zip import Archive, Member
+from symbreak.checkpoints._zip import STORED, Archive, Member
 
 
 @final
@@ -45,3 +46,16 @@ class Npz(Checkpoint):
     def _read(self, info: TensorInfo) -> np.ndarray:
         member, header = self._at[info.name]
         return check_bool(self._source, array_at(header, self._archive.data(member)), quoted(info.name))
+
+    def _stream(self, info: TensorInfo) -> Iterator[Buffer] | None:
+        member, header = self._at[info.name]
+        if member.method == STORED or header.fortran:
+            return None
+        return _without(self._archive.unpacked(member), header.begin)
+
+
+def _without(pieces: Iterator[bytes], opening: int) -> Iterator[Buffer]:
+    """Leave out the first bytes, as many as `opening`."""
+    for piece in pieces:
+        yield memoryview(piece)[opening:]
+        opening = max(0, opening - len(piece))

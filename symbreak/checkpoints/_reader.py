@@ -13,8 +13,12 @@ from typing import Self, final
 import numpy as np
 
 from symbreak._visible import quoted, visible
+from symbreak.checkpoints._arrays import Buffer, check_bool
 from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._spool import blocks
 from symbreak.errors import BadCheckpoint
+
+PIECE = 1 << 24  # bytes of a block that `pieces` gives
 
 
 @final
@@ -57,7 +61,8 @@ class Skipped:
 class Checkpoint(ABC):
     """An open file of saved weights; ``with open_checkpoint(path) as ckpt`` closes it.
 
-    A subclass reads the headers in its `__init__`, passes what it found on to this one, and writes `_read`.
+    A subclass reads the headers in its `__init__`, passes what it found on to this one, and writes `_read`; where
+    values are packed or converted, `_stream` too.
 
     Parameters
     ----------
@@ -71,6 +76,10 @@ class Checkpoint(ABC):
         What can't.
     metadata
         The file's own notes, where the format has any.
+    structure
+        What the file itself says of how its tensors are connected, as plain dictionaries, lists, texts and numbers:
+        the graph of an ONNX model, the configuration of a Keras model. Empty where the format says nothing. Data, as
+        the file has it: escape its texts before showing them.
 
     Examples
     --------
@@ -92,12 +101,14 @@ class Checkpoint(ABC):
         tensors: Mapping[str, TensorInfo],
         skipped: tuple[Skipped, ...] = (),
         metadata: Mapping[str, str] = MappingProxyType({}),
+        structure: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         self.path = source.path
         self.format = format
         self.tensors: Mapping[str, TensorInfo] = MappingProxyType(dict(tensors))
         self.skipped = skipped
         self.metadata: Mapping[str, str] = MappingProxyType(dict(metadata))
+        self.structure: Mapping[str, object] = MappingProxyType(dict(structure))
         self._source = source
         self._open = True
 
@@ -117,14 +128,7 @@ class Checkpoint(ABC):
         BadCheckpoint
             It has, but the values can't be read.
         """
-        if not self._open:
-            raise ValueError(f"{visible(self.path)} is closed: read its tensors inside the `with` block")
-        info = self.tensors.get(name)
-        if info is None:
-            for item in self.skipped:
-                if item.name == name:
-                    raise BadCheckpoint(f"{visible(self.path)}: {quoted(name)} can't be read: {item.reason}")
-            raise KeyError(f"{visible(self.path)} has no tensor {quoted(name)}")
+        info = self._info(name)
         try:
             array = self._read(info)
         except MemoryError:
@@ -133,6 +137,67 @@ class Checkpoint(ABC):
             ) from None
         array.flags.writeable = False
         return array
+
+    def pieces(self, name: str, size: int = PIECE) -> Iterator[np.ndarray]:
+        """Yield one tensor as consecutive blocks along its first axis, without holding it whole.
+
+        Parameters
+        ----------
+        name
+            The tensor's name.
+        size
+            Bytes of a block, about; a block has at least one row.
+
+        Yields
+        ------
+        numpy.ndarray
+            Read only, of the tensor's dtype; joined along axis 0 they are ``ckpt[name]``. A tensor without axes comes
+            as one block.
+
+        Raises
+        ------
+        KeyError, BadCheckpoint
+            As for ``ckpt[name]``; a fault further on in the file shows when its block is asked for.
+
+        Examples
+        --------
+        >>> import numpy as np, tempfile, pathlib
+        >>> from symbreak.checkpoints import open_checkpoint
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "weights.npz"
+        >>> np.savez_compressed(path, fc1=np.arange(12.0).reshape(6, 2))
+        >>> with open_checkpoint(path) as ckpt:
+        ...     [block.shape for block in ckpt.pieces("fc1", size=64)]
+        [(4, 2), (2, 2)]
+        """
+        if size < 1:
+            raise ValueError(f"a block has a positive number of bytes; got {size!r}")
+        info = self._info(name)
+        stream = self._stream(info) if info.shape else None
+        if stream is not None:
+            for block in blocks(self._source, stream, info.dtype, info.shape, size, quoted(name)):
+                yield check_bool(self._source, block, quoted(name))
+            return
+        array = self[name]
+        step = max(1, size * len(array) // max(array.nbytes, 1)) if info.shape else 1
+        if not info.shape or len(array) <= step:
+            yield array
+            return
+        yield from (array[low : low + step] for low in range(0, len(array), step))
+
+    def _stream(self, info: TensorInfo) -> Iterator[Buffer] | None:
+        """Return the values' bytes in C order, piece by piece, where the file does not store them so; else None."""
+        return None
+
+    def _info(self, name: str) -> TensorInfo:
+        if not self._open:
+            raise ValueError(f"{visible(self.path)} is closed: read its tensors inside the `with` block")
+        info = self.tensors.get(name)
+        if info is None:
+            for item in self.skipped:
+                if item.name == name:
+                    raise BadCheckpoint(f"{visible(self.path)}: {quoted(name)} can't be read: {item.reason}")
+            raise KeyError(f"{visible(self.path)} has no tensor {quoted(name)}")
+        return info
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.tensors)

@@ -54,9 +54,11 @@ class Source:
             raise self.bad(
                 f"is {KINDS.get(stat.S_IFMT(mode), 'not a regular file')}", "give the path of a regular file"
             )
+        self._flags = flags
         handle = os.open(self.path, flags)
         try:
-            self.size = os.fstat(handle).st_size
+            facts = os.fstat(handle)
+            self.size, self._identity = facts.st_size, (facts.st_dev, facts.st_ino)
             # An empty file can't be mapped. The map outlives the handle, and arrays outlive the checkpoint.
             self.data: mmap.mmap | bytes = mmap.mmap(handle, 0, access=mmap.ACCESS_READ) if self.size else b""
         finally:
@@ -72,6 +74,23 @@ class Source:
     def close(self) -> None:
         """Let go of the bytes; arrays that were given out keep the map alive for as long as they need it."""
         self.data = b""
+
+    def reopen(self) -> int:
+        """Return a new handle of the same file, for another process; the caller closes it.
+
+        Raises
+        ------
+        OSError
+            The file is gone or can't be opened.
+        BadCheckpoint
+            Another file has taken its place, or it is shorter than it was.
+        """
+        handle = os.open(self.path, self._flags)
+        facts = os.fstat(handle)
+        if (facts.st_dev, facts.st_ino) != self._identity or facts.st_size < self.size:
+            os.close(handle)
+            raise self.bad("was replaced while it was read", "try again when nothing writes to it")
+        return handle
 
     def take(self, start: int, length: int, what: str) -> bytes:
         """Return a copy of `length` bytes at `start`, or raise BadCheckpoint when they are not all in the file."""

@@ -10,11 +10,13 @@ Layout as in PKWARE's APPNOTE 6.3.10, sections 4.3 and 4.5.
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
 from symbreak._visible import quoted
 from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._spool import collect
 
 LOCAL = struct.Struct("<4s5H3I2H")
 CENTRAL = struct.Struct("<4s6H3I5H2I")
@@ -83,15 +85,49 @@ class Archive:
         crc_optional
             A checksum of 0 means that there is none, as PyTorch writes on request.
         """
-        packed = self.source.view(member.begin, member.packed, quoted(member.name))
-        if member.name in self._sound:
-            return packed
-        data = packed if member.method == STORED else self._inflate(member, packed, member.size)
-        if not (crc_optional and member.crc == 0) and zlib.crc32(data) != member.crc:
-            raise self.source.bad(f"{quoted(member.name)} is damaged: its checksum does not match", "fetch it again")
-        if member.method == STORED:
+        what = quoted(member.name)
+        if member.method != STORED:
+            return collect(self.source, self.unpacked(member, crc_optional=crc_optional), member.size, what)
+        data = self.source.view(member.begin, member.packed, what)
+        if member.name not in self._sound:
+            if not (crc_optional and member.crc == 0):
+                self._compare(member, zlib.crc32(data))
             self._sound.add(member.name)
         return data
+
+    def unpacked(self, member: Member, *, crc_optional: bool = False) -> Iterator[bytes]:
+        """Yield the bytes of a deflated member piece by piece; the checksum is compared after the last.
+
+        Raises
+        ------
+        BadCheckpoint
+            The member is damaged, or does not unpack to the size that it claims. One byte more is the most that is
+            unpacked beyond it.
+        """
+        packed = self.source.view(member.begin, member.packed, quoted(member.name))
+        unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+        crc = size = at = 0
+        try:
+            while not unpacker.eof:
+                piece: bytes | memoryview = unpacker.unconsumed_tail
+                if not piece:
+                    piece = packed[at : at + PIECE]
+                    at += len(piece)
+                more = unpacker.decompress(piece, min(member.size + 1 - size, PIECE))
+                crc, size = zlib.crc32(more, crc), size + len(more)
+                if size > member.size or not (more or piece):
+                    break
+                yield more
+        except zlib.error as error:
+            raise self._damaged(member, error) from None
+        if size != member.size or not unpacker.eof or at != len(packed) or unpacker.unused_data:
+            raise self.source.bad(f"{quoted(member.name)} does not unpack to the {member.size:,} bytes that it claims")
+        if not (crc_optional and member.crc == 0):
+            self._compare(member, crc)
+
+    def _compare(self, member: Member, crc: int) -> None:
+        if crc != member.crc:
+            raise self.source.bad(f"{quoted(member.name)} is damaged: its checksum does not match", "fetch it again")
 
     def opening(self, member: Member, length: int) -> bytes:
         """Return the first bytes of a member, at most `length`, unpacking no more than that."""
@@ -102,26 +138,6 @@ class Archive:
             return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, min(length, member.size) or 1)
         except zlib.error as error:
             raise self._damaged(member, error) from None
-
-    def _inflate(self, member: Member, packed: memoryview, size: int) -> memoryview:
-        """Unpack piece by piece, and stop one byte past what was promised."""
-        unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-        out, at = bytearray(), 0
-        try:
-            while len(out) <= size and not unpacker.eof:
-                piece: bytes | memoryview = unpacker.unconsumed_tail
-                if not piece:
-                    piece = packed[at : at + PIECE]
-                    at += len(piece)
-                more = unpacker.decompress(piece, min(size + 1 - len(out), PIECE))
-                if not more and not piece:
-                    break
-                out += more
-        except zlib.error as error:
-            raise self._damaged(member, error) from None
-        if len(out) != size or not unpacker.eof or at != len(packed) or unpacker.unused_data:
-            raise self.source.bad(f"{quoted(member.name)} does not unpack to the {size:,} bytes that it claims")
-        return memoryview(out).toreadonly()
 
     def _damaged(self, member: Member, error: Exception) -> Exception:
         return self.source.bad(f"{quoted(member.name)} is damaged: {error}", "fetch it again")

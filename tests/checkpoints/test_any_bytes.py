@@ -176,7 +176,8 @@ def test_files_that_claim_gigabytes_are_refused_within_256_megabytes(tmp_path):
 MODULES = {"pickle", "_pickle", "pickletools", "marshal", "shelve", "torch", "importlib", "subprocess", "ctypes"}
 BUILTINS = {"eval", "exec", "compile", "__import__", "getattr"}
 METHODS = {"load", "loads", "eval", "exec"}
-ALLOWED = {("_dtypes.py", "getattr"), ("_json.py", "loads"), ("_source.py", "getattr")}
+ALLOWED = {("_dtypes.py", "getattr"), ("_json.py", "loads"), ("_source.py", "getattr"), ("_child.py", "loads")}
+STARTS = {("_child.py", "importlib"), ("_child.py", "subprocess")}  # modules that a reader names, never a file
 
 
 def test_no_code_path_can_unpickle_or_evaluate():
@@ -186,7 +187,8 @@ def test_no_code_path_can_unpickle_or_evaluate():
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
-                assert not MODULES & {name.split(".")[0] for name in names}, (file.name, names)
+                loaded = MODULES & {name.split(".")[0] for name in names}
+                assert {(file.name, name) for name in loaded} <= STARTS, (file.name, names)
             if isinstance(node, ast.Call):
                 method = isinstance(node.func, ast.Attribute)
                 called = node.func.attr if method else getattr(node.func, "id", "")
