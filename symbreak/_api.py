@@ -3,14 +3,15 @@
 import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
 
 from symbreak.axes import Axes
-from symbreak.diagnosis import NotNumbers, judge_array, judge_weight
+from symbreak.diagnosis import NotNumbers, check_tolerance, judge_array, judge_weight
 from symbreak.errors import BadCheckpoint, SymbreakError
 from symbreak.findings import Finding
 from symbreak.reports import Report, Skipped, visible
@@ -19,11 +20,24 @@ if TYPE_CHECKING:
     from symbreak.checkpoints import Checkpoint
 
 Array = npt.NDArray[Any]
+Arrays: TypeAlias = "Mapping[str, Array] | Checkpoint"
 Layouts: TypeAlias = Mapping[str, Axes | str | None]
 Progress: TypeAlias = Callable[[str, int, int], None]  # file, arrays done, arrays in all
 
+# How weights and their biases are called, and the axis of the units: PyTorch's layers, and those of Keras and Flax.
+BIASED = {".weight": 0, ".kernel": -1, "/kernel": -1}
+
 # What a file can do wrong, or the machine while it is read. Anything else is a fault of the program and is not caught.
 UNREADABLE = (SymbreakError, OSError, MemoryError, NotNumbers)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How arrays are judged."""
+
+    workers: int | None = None
+    tolerance: float | None = None
 
 
 def diagnose(
@@ -31,6 +45,7 @@ def diagnose(
     *,
     axes: Axes | str | Layouts | None = None,
     workers: int | None = None,
+    tolerance: float | None = None,
 ) -> Report:
     """Say which units of a weight, of named arrays, or of saved files are tied.
 
@@ -49,6 +64,10 @@ def diagnose(
         mapping from names to layouts; of those arrays only the output units are judged.
     workers
         Threads to use; None is one for each processor where an array is large enough. The result does not depend on it.
+    tolerance
+        A relative distance from 0 to 0.5. Units that differ by no more are reported too: as they are (SB103), up to a
+        positive factor (SB104) and up to sign (SB105); see `symbreak.diagnosis.find_near_ties`. By default they are not
+        looked for.
 
     Returns
     -------
@@ -60,7 +79,7 @@ def diagnose(
     TypeError
         If `weights` is of another kind, or an array in memory holds no numbers.
     ValueError
-        If `axes` does not fit a shape, or names an array that is not there.
+        If `axes` does not fit a shape, or names an array that is not there, or `tolerance` is out of its range.
 
     Notes
     -----
@@ -89,16 +108,20 @@ def diagnose(
     >>> sb.diagnose({"fc1.weight": sb.HeNormal()((64, 32), rng=0), "fc1.bias": np.zeros(64)}).ok
     True
     """
+    check_tolerance(tolerance)
     if isinstance(weights, str | os.PathLike):
-        return diagnose_path(weights, axes=_layouts(axes), workers=workers)
+        return diagnose_path(weights, axes=_layouts(axes), workers=workers, tolerance=tolerance)
     if isinstance(weights, Mapping):
         layouts = _layouts(axes)
         arrays = {_name(name): _as_array(value, f"the array {name!r}") for name, value in weights.items()}
         _refuse_strangers(layouts, arrays)
-        return Report.merged(_judge_in_memory(array, name, layouts, workers) for name, array in arrays.items())
+        return Report.merged(
+            _judge_in_memory(array, name, arrays, layouts, Options(workers, tolerance))
+            for name, array in arrays.items()
+        )
     if isinstance(axes, Mapping):
         raise TypeError(f"for one weight `axes` is one layout, such as 'io'; got a mapping of {len(axes)}")
-    return judge_weight(_as_array(weights, "`weights`"), axes=axes, workers=workers)
+    return judge_weight(_as_array(weights, "`weights`"), axes=axes, workers=workers, tolerance=tolerance)
 
 
 def diagnose_path(
@@ -108,6 +131,7 @@ def diagnose_path(
     workers: int | None = None,
     progress: Progress | None = None,
     seen: set[Path] | None = None,
+    tolerance: float | None = None,
 ) -> Report:
     """Judge every checkpoint that a path leads to; `progress` is told of each array.
 
@@ -129,13 +153,13 @@ def diagnose_path(
         files = [file for file in files if file.resolve() not in seen]
         seen.update(file.resolve() for file in files)
     layouts, names = axes or {}, set[str]()
-    report = Report.merged(_judge_file(file, layouts, names, workers, progress) for file in files)
+    report = Report.merged(_judge_file(file, layouts, names, Options(workers, tolerance), progress) for file in files)
     if not report.skipped:  # what was not read may hold any name
         _refuse_strangers(layouts, names)
     return report
 
 
-def _judge_file(file: Path, axes: Layouts, names: set[str], workers: int | None, progress: Progress | None) -> Report:
+def _judge_file(file: Path, axes: Layouts, names: set[str], options: Options, progress: Progress | None) -> Report:
     from symbreak.checkpoints import open_checkpoint
 
     where = os.fspath(file)
@@ -146,34 +170,47 @@ def _judge_file(file: Path, axes: Layouts, names: set[str], workers: int | None,
             for done, name in enumerate(checkpoint.tensors):
                 if progress is not None:
                     progress(where, done, len(checkpoint.tensors))
-                reports.append(_judge_tensor(checkpoint, name, f"{where}: {name}", axes, workers))
+                reports.append(_judge_tensor(checkpoint, name, f"{where}: {name}", axes, options))
             reports += [_unread(f"{where}: {skipped.name}", skipped.reason) for skipped in checkpoint.skipped]
     except UNREADABLE as error:
         reports.append(_unread(where, error))
     return Report.merged(reports)
 
 
-def _judge_tensor(checkpoint: "Checkpoint", name: str, where: str, axes: Layouts, workers: int | None) -> Report:
+def _judge_tensor(checkpoint: "Checkpoint", name: str, where: str, axes: Layouts, options: Options) -> Report:
     try:
-        return _judge_named(checkpoint[name], name, where, axes, workers)
+        return _judge_named(checkpoint[name], name, where, checkpoint, axes, options)
     except UNREADABLE as error:
         return _unread(where, error)
 
 
-def _judge_in_memory(array: Array, name: str, axes: Layouts, workers: int | None) -> Report:
+def _judge_in_memory(array: Array, name: str, arrays: Mapping[str, Array], axes: Layouts, options: Options) -> Report:
     try:
-        return _judge_named(array, name, name, axes, workers)
+        return _judge_named(array, name, name, arrays, axes, options)
     except NotNumbers as error:
         raise NotNumbers(f"{visible(name)}: {error}") from None
 
 
-def _judge_named(array: Array, name: str, where: str, axes: Layouts, workers: int | None) -> Report:
+def _judge_named(array: Array, name: str, where: str, arrays: Arrays, axes: Layouts, options: Options) -> Report:
+    bias = None if options.tolerance is None else _bias(name, array, arrays)
     if axes.get(name) is None:
-        return judge_array(array, where, workers, name)
+        biases = {} if bias is None else {bias[0]: bias[1]}
+        return judge_array(array, where, options.workers, name, options.tolerance, biases)
     try:
-        return judge_weight(array, where, axes[name], workers)
+        own = None if bias is None else bias[1]
+        return judge_weight(array, where, axes[name], options.workers, options.tolerance, own)
     except ValueError as error:
         raise ValueError(f"{visible(name)}: {error}") from None
+
+
+def _bias(name: str, array: Array, arrays: Arrays) -> tuple[int, Array] | None:
+    """Return the biases that go with a weight by their names, and the axis along which its units lie."""
+    for ending, axis in BIASED.items():
+        if name.endswith(ending) and array.ndim > 1:
+            partner = name.removesuffix(ending) + ending[0] + "bias" if ending[0] in "./" else "bias"
+            if partner in arrays and (bias := arrays[partner]).shape == (array.shape[axis],):
+                return axis % array.ndim, bias
+    return None
 
 
 def _unread(where: str, error: Exception | str) -> Report:

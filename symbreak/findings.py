@@ -136,6 +136,44 @@ _TABLE = (
         "draw the equal units again from a random initializer, or add a little noise to all of a group but one",
     ),
     Code(
+        "SB103",
+        Level.WARNING,
+        "units with nearly equal incoming weights",
+        "Units that read nearly the same compute nearly the same. Training separates them only as fast as their small "
+        "difference grows, and until then they take the room of one unit. The search is made when a tolerance is given; "
+        "within it no pair is missed and none is false.",
+        (
+            "rows were copied to widen a layer, with too little noise",
+            "training under noise or weight decay drew units together",
+            "tied units were saved in another precision, or rounded apart",
+        ),
+        "draw all of a class but one again from a random initializer, or merge them if the network is to be smaller",
+    ),
+    Code(
+        "SB104",
+        Level.NOTE,
+        "units equal up to a positive factor (redundant under ReLU-like activations)",
+        "Behind a ReLU a unit with its weights and bias twice as large gives twice the output, so units that differ by a "
+        "factor can be merged into one without a change of the function. Other activations tell them apart.",
+        (
+            "rows were copied and scaled",
+            "training drew units together whose lengths differed from the start",
+        ),
+        "merge them behind a ReLU, or draw all but one again; ignore the note for other activations",
+    ),
+    Code(
+        "SB105",
+        Level.NOTE,
+        "units equal up to sign (redundant under odd activations)",
+        "Behind an odd activation such as tanh a unit with its weights and bias negated gives the negated output, so such "
+        "units can be merged into one without a change of the function. Other activations tell them apart.",
+        (
+            "a start that pairs each unit with its negative on purpose, as LooksLinear does for ReLU-like functions",
+            "training drew units together whose signs differed from the start",
+        ),
+        "merge them behind an odd activation, or draw all but one again; ignore the note for other activations",
+    ),
+    Code(
         "SB106",
         Level.WARNING,
         "units whose incoming weights are all zero",
@@ -196,7 +234,7 @@ def select_codes(prefix: str) -> tuple[str, ...]:
     Examples
     --------
     >>> select_codes("SB10")
-    ('SB101', 'SB102', 'SB106', 'SB108')
+    ('SB101', 'SB102', 'SB103', 'SB104', 'SB105', 'SB106', 'SB108')
     """
     wanted = prefix.strip().upper()
     found = tuple(code for code in CODES if wanted and code.startswith(wanted))

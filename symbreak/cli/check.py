@@ -33,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fail-on", choices=levels, default="warning", help="lowest level for code 1 (default: warning)"
     )
+    parser.add_argument(
+        "--tolerance",
+        metavar="T",
+        type=_tolerance,
+        help="report units too whose relative distance is at most T, from 0 to 0.5 (SB103, SB104, SB105)",
+    )
     parser.add_argument("--exit-zero", action="store_true", help="exit with 0 whatever was found, if all was read")
 
 
@@ -62,6 +68,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed and not arguments.exit_zero else 0
 
 
+def _tolerance(text: str) -> float:
+    from symbreak.diagnosis import check_tolerance
+
+    try:
+        value = float(text)
+        check_tolerance(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a relative distance from 0 to 0.5 is needed; got {visible(text)}") from None
+    return value
+
+
 def _replaced(target: str | None, paths: list[str]) -> str | None:
     """Give the path to be read that is the file to be written."""
     if target is None or not Path(target).exists():
@@ -74,7 +91,9 @@ def _judge(arguments: argparse.Namespace) -> Report:
 
     seen = set[Path]()
     with progress() as tell:
-        report = Report.merged(diagnose_path(path, progress=tell, seen=seen) for path in arguments.paths)
+        report = Report.merged(
+            diagnose_path(path, progress=tell, seen=seen, tolerance=arguments.tolerance) for path in arguments.paths
+        )
     return report.only(set(arguments.select or CODES) - set(arguments.ignore))
 
 

@@ -9,6 +9,9 @@ array([0, 0, 0])
 """
 
 from ._bits import NotNumbers as NotNumbers
+from ._near import NearTies as NearTies
+from ._near import check_tolerance as check_tolerance
+from ._near import find_near_ties as find_near_ties
 from ._ties import Ties as Ties
 from ._ties import find_ties as find_ties
 from ._units import unit_axes as unit_axes
@@ -16,8 +19,11 @@ from ._weights import judge_array as judge_array
 from ._weights import judge_weight as judge_weight
 
 __all__ = [
+    "NearTies",
     "NotNumbers",
     "Ties",
+    "check_tolerance",
+    "find_near_ties",
     "find_ties",
     "judge_array",
     "judge_weight",

@@ -1,5 +1,7 @@
 """What there is to say about one weight by itself: SB101, SB102, SB106 and SB108."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from symbreak.findings import Finding
 from symbreak.reports import Report, fold_units
 
 from ._bits import Bits
+from ._likeness import judge_near
 from ._others import SLAB, is_additive_mask, is_index, is_optimizer_state
 from ._ties import Ties, find_ties
 from ._units import copies, name_unit_axes, unit_axes
@@ -19,7 +22,14 @@ Array = npt.NDArray[Any]
 CLASSES = 8  # classes of equal units in a message before it is cut short
 
 
-def judge_weight(array: Array, where: str = "weight", axes: AxesLike = None, workers: int | None = None) -> Report:
+def judge_weight(
+    array: Array,
+    where: str = "weight",
+    axes: AxesLike = None,
+    workers: int | None = None,
+    tolerance: float | None = None,
+    bias: Array | None = None,
+) -> Report:
     """Judge one weight whose layout is known.
 
     Parameters
@@ -34,6 +44,11 @@ def judge_weight(array: Array, where: str = "weight", axes: AxesLike = None, wor
         are compared within each stacked copy, each group and each split.
     workers
         Threads to use; None is one for each processor where the weight is large enough.
+    tolerance
+        The relative distance within which units are nearly equal, for SB103, SB104 and SB105; by default these are not
+        looked for.
+    bias
+        The units' biases, (units,), which join the weights for SB104 and SB105.
 
     Returns
     -------
@@ -63,13 +78,27 @@ def judge_weight(array: Array, where: str = "weight", axes: AxesLike = None, wor
     labels = []
     for name, parts in blocks:
         found = [find_ties(part, workers=workers) for part in parts]
-        findings += _judge_units(f"{where}, {along}{name}", parts, found, "incoming weights")
+        space = f"{where}, {along}{name}"
+        findings += _judge_units(space, parts, found, "incoming weights")
+        if tolerance is not None:
+            begin = 0
+            for part in parts:
+                own = None if bias is None or len(parts) > 1 or len(bias) != len(part) else bias
+                findings += judge_near(space, part, tolerance, "incoming weights", own, begin, workers)
+                begin += len(part)
         labels.append(_join(found).labels)
     partition = {where: np.stack(labels) if blocks[0][0] else labels[0]}
     return Report(tuple(findings), partition=partition, arrays=1)
 
 
-def judge_array(array: Array, where: str, workers: int | None = None, name: str | None = None) -> Report:
+def judge_array(
+    array: Array,
+    where: str,
+    workers: int | None = None,
+    name: str | None = None,
+    tolerance: float | None = None,
+    biases: Mapping[int, Array] = MappingProxyType({}),
+) -> Report:
     """Judge an array of which only the shape is known, along every axis that units may lie along.
 
     Parameters
@@ -83,6 +112,11 @@ def judge_array(array: Array, where: str, workers: int | None = None, name: str 
         Threads to use; None is one for each processor where the array is large enough.
     name
         Its name in the file, by which optimizer state is told; by default `where`.
+    tolerance
+        The relative distance within which units are nearly equal, for SB103, SB104 and SB105; by default these are not
+        looked for.
+    biases
+        {axis: the biases of its units}, which join the weights for SB104 and SB105.
 
     Returns
     -------
@@ -121,6 +155,9 @@ def judge_array(array: Array, where: str, workers: int | None = None, name: str 
         units_first = np.moveaxis(array, axis, 0)
         judged = _judge_units(f"{where}, axis {axis}", [units_first], [ties], "weights")
         findings += [finding for finding in judged if finding.code != "SB108"]
+        if tolerance is not None:
+            place = f"{where}, axis {axis}"
+            findings += judge_near(place, units_first, tolerance, "weights", biases.get(axis), 0, workers)
     return Report(tuple(findings), partition=partition, arrays=1)
 
 
