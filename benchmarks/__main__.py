@@ -15,8 +15,8 @@ from symbreak._table import table
 
 from ._measure import Result, measure
 
-FILES = ("fills", "orthogonal", "ties", "engine", "restarts", "imports", "memory")
-PEERS = ("numpy", "scipy", "torch", "jax", "keras", "pandas")
+FILES = ("fills", "orthogonal", "ties", "near", "engine", "restarts", "imports", "memory")
+PEERS = ("numpy", "scipy", "torch", "jax", "keras", "pandas", "faiss-cpu")
 
 
 def run(name: str) -> list[Result]:

@@ -139,9 +139,9 @@ _TABLE = (
         "SB103",
         Level.WARNING,
         "units with nearly equal incoming weights",
-        "Units that read nearly the same compute nearly the same. Training separates them only as fast as their small "
-        "difference grows, and until then they take the room of one unit. The search is made when a tolerance is given; "
-        "within it no pair is missed and none is false.",
+        "Units that read nearly the same compute nearly the same. Training separates them only as fast as their "
+        "small difference grows, and until then they are worth one unit. They are looked for when a tolerance is "
+        "given; within it no pair is missed and none is false.",
         (
             "rows were copied to widen a layer, with too little noise",
             "training under noise or weight decay drew units together",
@@ -152,9 +152,10 @@ _TABLE = (
     Code(
         "SB104",
         Level.NOTE,
-        "units equal up to a positive factor (redundant under ReLU-like activations)",
-        "Behind a ReLU a unit with its weights and bias twice as large gives twice the output, so units that differ by a "
-        "factor can be merged into one without a change of the function. Other activations tell them apart.",
+        "units equal up to a positive factor (redundant behind ReLU)",
+        "Behind a ReLU a unit with its weights and bias doubled gives twice the output, so units that differ by "
+        "a factor can be merged into one without a change of the function. Other activations tell them apart. They are "
+        "looked for when a tolerance is given.",
         (
             "rows were copied and scaled",
             "training drew units together whose lengths differed from the start",
@@ -164,11 +165,12 @@ _TABLE = (
     Code(
         "SB105",
         Level.NOTE,
-        "units equal up to sign (redundant under odd activations)",
-        "Behind an odd activation such as tanh a unit with its weights and bias negated gives the negated output, so such "
-        "units can be merged into one without a change of the function. Other activations tell them apart.",
+        "units equal up to sign (redundant behind odd activations)",
+        "Behind an odd activation such as tanh a unit with its weights and bias negated gives the negated output, so "
+        "such units can be merged into one without a change of the function. Other activations tell them apart. They "
+        "are looked for when a tolerance is given.",
         (
-            "a start that pairs each unit with its negative on purpose, as LooksLinear does for ReLU-like functions",
+            "a start that pairs each unit with its negative on purpose, as looks-linear starts do",
             "training drew units together whose signs differed from the start",
         ),
         "merge them behind an odd activation, or draw all but one again; ignore the note for other activations",

@@ -127,7 +127,25 @@ def find_near_ties(
 
 
 def check_tolerance(tolerance: float | None) -> None:
-    """Raise ValueError unless the tolerance is a relative distance in its range, or None."""
+    """Check that a tolerance is a relative distance in its range, or None.
+
+    Parameters
+    ----------
+    tolerance
+        What was given.
+
+    Raises
+    ------
+    ValueError
+        If it is not a number from 0 to 0.5.
+
+    Examples
+    --------
+    >>> check_tolerance(0.01)
+    >>> check_tolerance(2)
+    Traceback (most recent call last):
+    ValueError: tolerance is a relative distance from 0 to 0.5; got 2
+    """
     if tolerance is None:
         return
     if (

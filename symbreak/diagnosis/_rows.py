@@ -26,9 +26,9 @@ class Rows:
     """
 
     def __init__(self, units: Array, bias: Array | None = None, *, directions: bool = False) -> None:
-        self._units = units.reshape(len(units), -1) if units[:1].size == 0 else units
+        self._units = units
         self._bias, self.directions = bias, directions
-        self.width = max(1, int(units[:1].size)) * (2 if np.iscomplexobj(units) else 1) + (bias is not None)
+        self.width = max(1, int(np.prod(units.shape[1:]))) * (2 if np.iscomplexobj(units) else 1) + (bias is not None)
         self.step = max(1, BLOCK // self.width)
         self.lengths = np.ones(len(units))  # while lengths are measured, no row is divided
         self._powers = np.zeros(len(units), np.intp)
@@ -58,7 +58,7 @@ class Rows:
         return np.ldexp(rows, -power) if power else rows
 
     def _plain(self, some: Indices) -> Array:
-        rows = np.ascontiguousarray(self._units[some]).reshape(len(some), -1)
+        rows = np.ascontiguousarray(self._units[some]).reshape(len(some), int(np.prod(self._units.shape[1:])))
         if np.iscomplexobj(rows):
             rows = rows.astype(np.complex128).view(np.float64)
         rows = rows.astype(np.float64)

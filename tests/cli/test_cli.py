@@ -13,7 +13,7 @@ import pytest
 
 import symbreak
 from symbreak.cli import main
-from symbreak.findings import CODES
+from symbreak.findings import CODES, select_codes
 
 ROOT = Path(symbreak.__file__).parent.parent
 
@@ -252,7 +252,7 @@ def test_explain_says_all_that_the_table_knows(capsys, code):
 def test_explain_takes_the_beginning_of_codes(capsys):
     assert main(["explain", "SB10"]) == 0
     out = capsys.readouterr().out
-    assert [code for code in CODES if f"{code} (" in out] == ["SB101", "SB102", "SB106", "SB108"]
+    assert [code for code in CODES if f"{code} (" in out] == list(select_codes("SB10"))
 
 
 @pytest.mark.parametrize("command", [[], ["check"], ["list"], ["explain"]])
