@@ -212,6 +212,7 @@ def test_the_bias_is_one_more_entry():
     assert find_near_ties(rows, 1e-6, symmetry="sign", bias=np.array([1.0, 0, 1.0])).groups == ()
     assert find_near_ties(rows[[0, 0]], 0.1, bias=np.array([1.0, 9.0])).groups == ()
     assert find_near_ties(rows[[0, 0]], 0.1, bias=np.array([1.0, np.nan])).labels.tolist() == [0, 1]
+    assert find_near_ties(rows, 0.5, bias=np.array([np.inf, np.inf, 1e300])).labels.tolist() == [0, 1, 2]
     assert find_near_ties(np.zeros((2, 3)), 0.1, bias=np.array([1.0, 1.05])).groups == ((0, 1),)
 
 
