@@ -118,13 +118,14 @@ class Bits:
 
         None says that no row does; that answer costs one pass at the speed of the cache.
         """
-        if not self._suspicious(tile):
+        if not self.suspicious(tile):
             return None
         not_finite = np.any(~np.isfinite(tile), axis=1)
         nan = np.any(np.isnan(tile), axis=1)
         return np.asarray(not_finite), np.asarray(nan)
 
-    def _suspicious(self, tile: Array) -> bool:
+    def suspicious(self, tile: Array) -> bool:
+        """Whether a value of a tile, in this machine's byte order, may be not finite; False is certain."""
         if tile.size == 0:
             return False
         if self.floating:

@@ -1,5 +1,6 @@
 """What checkpoints hold beside weights: indices, masks and optimizer state, whose equal slices tie no units."""
 
+import itertools
 import re
 from typing import Any
 
@@ -11,6 +12,7 @@ from ._bits import Bits
 Array = npt.NDArray[Any]
 
 SLAB = 1 << 18  # elements looked at together
+FEW = 64
 
 # What PyTorch 2.13 calls the tensors in an optimizer's state, `state[...]` in the modules of torch.optim: Adam, AdamW,
 # NAdam, RAdam, Adamax, SGD, Muon, RMSprop, Adadelta, Adafactor, ASGD, Rprop and LBFGS.
@@ -52,9 +54,10 @@ def is_additive_mask(array: Array) -> bool:
     if array.dtype.kind == "c" or Bits(array.dtype).always_finite:
         return False
     seen_zero = seen_infinite = False
+    edges = [0, *range(min(FEW, array.size), array.size, SLAB), array.size]  # the first few values tell mostly
     with np.errstate(all="ignore"):
-        for low in range(0, array.size, SLAB):
-            values = array.flat[low : low + SLAB]
+        for low, high in itertools.pairwise(edges):
+            values = array.flat[low:high]
             zero, infinite = values == 0, np.isinf(values) & (values < 0)
             if not (zero | infinite).all():
                 return False

@@ -1,12 +1,14 @@
-"""The search for equal units, at about the speed at which memory can be read.
+"""The search for equal units, at the speed at which memory can be read.
 
-Every unit is hashed: its canonical bytes, read as integers, times fixed odd random numbers, summed modulo 2**64; or,
-where floats can be read as they lie, its words times even ones, which takes no notice of signs. Units whose hashes
-differ are different; units whose hashes agree are compared. Those that agreed by accident, or by design of whoever made
-the file, are hashed again in other ways. So the answer never depends on a hash, and the time is in proportion to the
+Units are hashed: their canonical bytes, read as integers, times fixed odd random numbers, summed modulo 2**64; or,
+where floats can be read as they lie, their words times even ones, which takes no notice of signs. Units whose hashes
+differ are different. The first few features tell most units apart, so of all of them only these are hashed; units that
+agree there are hashed whole; those that agree then are compared. What agreed by accident, or by design of whoever made
+the file, is hashed again in other ways. So the answer never depends on a hash, and the time is in proportion to the
 size of the weight whatever is in it.
 """
 
+import functools
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator
@@ -17,11 +19,12 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from ._tiles import Tiles, Units, Words
+from ._tiles import Block, Tiles, Units, Words
 
 Indices = npt.NDArray[np.intp]
 
 SAMPLE = 64  # units
+FLAT = 1 << 20  # values that are looked at together
 _CARRY = np.uint64(0x9E3779B97F4A7C15)  # odd; joins the hashes of the blocks of one unit
 
 
@@ -38,19 +41,64 @@ class Search:
         self.not_finite = np.zeros(tiles.units, np.bool_)
         self.nan = np.zeros(tiles.units, np.bool_)
 
-    def run(self) -> tuple[Indices, Indices, Indices]:
-        """Give the labels, the units that are zero, and those that are not finite."""
+    def run(self, finite: bool = False) -> tuple[Indices, Indices, Indices]:
+        """Give the labels, the units that are zero, and those that are not finite.
+
+        `finite` says that it is known already that every value is.
+        """
         every = np.arange(self.tiles.units)
         signless = self.tiles.in_place and self._tells()
-        hashes = np.zeros(self.tiles.units, np.uint64)
-        self._share(lambda low, high: self._scan(hashes, signless, low, high), self.tiles.units)
-        zero = self._zero(np.flatnonzero((hashes == 0) & ~self.nan))
+        heads = np.zeros(self.tiles.units, np.uint64)
+        look = not finite and not self.tiles.bits.always_finite
+        if look and self.tiles.rows is None:
+            look = self._look()
+        if self._begin(heads, signless, look):
+            self._share(self._mark, self.tiles.units)
+        zero = self._zero(np.flatnonzero((heads == 0) & ~self.nan))
         rest = ~self.nan
         rest[zero] = False
-        roots = self._settle(every[rest], hashes[rest])
+        units, firsts = _repeated(every[rest], heads[rest])
+        units = np.union1d(units, firsts)
+        roots = self._settle(units, self._whole(units, signless))
         roots[zero] = zero[:1]
         labels = (np.cumsum(roots == every) - 1)[roots]
         return labels, zero, np.flatnonzero(self.not_finite)
+
+    def _begin(self, heads: Words, signless: bool, look: bool) -> bool:
+        """Hash the first features of every unit; say whether, while they are at hand, the others look not finite."""
+        rows, found = self.tiles.rows, [look and self.tiles.rows is None]
+
+        def begin(low: int, high: int) -> None:
+            buffer = self.tiles.buffer()
+            for units in self.tiles.ranges(low, high):
+                if look and not found[-1] and rows is not None and self.tiles.bits.suspicious(rows[units]):
+                    found.append(True)
+                heads[units] = self._hash(units, signless, self.tiles.head, buffer)
+
+        self._share(begin, self.tiles.units, self.workers if look and rows is not None else 1)
+        return found[-1]
+
+    def _look(self) -> bool:
+        """Say whether any value may be not finite, in the order of the memory."""
+        flat, found = self.tiles.flat, [self.tiles.flat is None]
+
+        def look(low: int, high: int) -> None:
+            for begin in range(low, high, FLAT):
+                if not found[-1] and flat is not None:
+                    found.append(self.tiles.bits.suspicious(flat[np.newaxis, begin : min(begin + FLAT, high)]))
+
+        self._share(look, 0 if flat is None else len(flat))
+        return any(found)
+
+    def _mark(self, low: int, high: int) -> None:
+        """Mark the units from `low` to `high` that hold a value that is not finite."""
+        buffer = self.tiles.buffer()
+        for units in self.tiles.ranges(low, high):
+            for block in self.tiles.blocks:
+                marks = self.tiles.bits.not_finite(self.tiles.load(units, block, buffer)[1])
+                if marks is not None:
+                    self.not_finite[units] |= marks[0]
+                    self.nan[units] |= marks[1]
 
     def _tells(self) -> bool:
         """Look at a few units: say whether their signless hashes use the low bits.
@@ -60,26 +108,30 @@ class Search:
         """
         step = -(-self.tiles.units // SAMPLE)
         with np.errstate(all="ignore"):
-            values = self.tiles.values(slice(0, None, step), self.tiles.blocks[0], self.tiles.buffer())
+            values = self.tiles.values(slice(0, None, step), self.tiles.head, self.tiles.buffer())
             hashes = self._signless(values)
         return 2 * int(np.count_nonzero(hashes & np.uint64(0xFFF))) > len(hashes)
 
-    def _scan(self, hashes: Words, signless: bool, low: int, high: int) -> None:
-        """Hash the units from `low` to `high`, and mark those that are not finite."""
-        buffer = self.tiles.buffer()
-        for units in self.tiles.ranges(low, high):
-            for block in self.tiles.blocks:
-                if signless:
-                    values = self.tiles.values(units, block, buffer)
-                    summed = self._signless(values)
-                else:
-                    codes, values = self.tiles.load(units, block, buffer)
-                    summed = self._sum(codes)
-                hashes[units] = hashes[units] * _CARRY + summed
-                marks = self.tiles.bits.not_finite(values)
-                if marks is not None:
-                    self.not_finite[units] |= marks[0]
-                    self.nan[units] |= marks[1]
+    def _whole(self, units: Indices, signless: bool) -> Words:
+        """Hash all features of some units."""
+        if 2 * len(units) > self.tiles.units > len(units):  # all of them, in order, are read where they lie
+            return self._whole(np.arange(self.tiles.units), signless)[units]
+        hashes = np.zeros(len(units), np.uint64)
+
+        def add(low: int, high: int) -> None:
+            buffer = self.tiles.buffer()
+            for some in self.tiles.ranges(low, high):
+                picked = _as_slice(units[some])
+                for block in self.tiles.blocks:
+                    hashes[some] = hashes[some] * _CARRY + self._hash(picked, signless, block, buffer)
+
+        self._share(add, len(units))
+        return hashes
+
+    def _hash(self, units: Units, signless: bool, block: Block, buffer: npt.NDArray[np.uint8]) -> Words:
+        if signless:
+            return self._signless(self.tiles.values(units, block, buffer))
+        return self._sum(self.tiles.load(units, block, buffer)[0])
 
     def _sum(self, codes: npt.NDArray[Any]) -> Words:
         words = codes.astype(np.uint64, order="K", copy=False)
@@ -180,9 +232,11 @@ class Search:
         kept: Indices = units[zero]
         return kept
 
-    def _share(self, work: Callable[[int, int], None], count: int) -> None:
+    def _share(self, work: Callable[[int, int], None], count: int, workers: int | None = None) -> None:
         """Do `work(low, high)` on ranges that make up `count`, one a worker."""
-        workers = max(1, min(self.workers, count))
+        if not count:
+            return
+        workers = max(1, min(workers or self.workers, count))
         edges = [count * worker // workers for worker in range(workers + 1)]
 
         def quietly(low: int, high: int) -> None:
@@ -228,6 +282,7 @@ def _as_slice(units: Indices) -> Units:
     return slice(first, last + 1) if consecutive else units
 
 
+@functools.cache
 def _multipliers(count: int) -> Words:
     """Give odd random numbers; the same at every call, so that a search takes the same time twice."""
     words: Words = np.random.PCG64DXSM(0).random_raw(count)

@@ -23,6 +23,7 @@ Block = tuple[int | slice, ...]
 TILE = 1 << 21  # bytes. With two threads, shorter NumPy calls lose their gain to the hand-over of the interpreter lock.
 ROW = 1 << 16  # bytes of one unit in a tile, at most, where the values of a unit lie together
 ACROSS = 1 << 11  # units in a tile, at most, where those of a feature do
+HEAD = 32  # features that tell most units apart
 
 
 @final
@@ -52,6 +53,10 @@ class Tiles:
             self.width = -(-min(limit, features) * size // 8)
             self.height = max(1, TILE // 8 // self.width)
         self.blocks = tuple(_feature_blocks(self.view.shape[1:], limit))
+        self.head = next(_feature_blocks(self.view.shape[1:], min(limit, HEAD)))
+        # All values as one row where they lie together; where those of a unit do too, as many rows as units.
+        self.flat = _flatten(array) if self.bits.stored.isnative and self.view.flags.aligned else None
+        self.rows = None if self.flat is None or self.across else self.flat.reshape(self.units, features)
         # Where neighbours in memory are neighbours in a tile, aligned floats are hashed and compared where they lie.
         near = self.view.strides[0 if self.across else -1]
         whole = self.bits.stored.kind == "f" or not self.across
@@ -118,6 +123,13 @@ def _merge_features(array: Array) -> Array:
     # NumPy's stride tricks ask for a dtype by its letter and size, which types of ml_dtypes share with others.
     plain = array.view(f"u{array.dtype.itemsize}") if array.dtype.itemsize <= 2 else array
     return np.lib.stride_tricks.as_strided(plain, shape, strides, writeable=False).view(array.dtype)
+
+
+def _flatten(array: Array) -> Array | None:
+    """View an array that lies together in memory as one row, in the order of the memory; None if it does not."""
+    row = _merge_features(array[np.newaxis])
+    together = row.ndim == 2 and row.strides[1] == row.dtype.itemsize
+    return row[0] if together else None
 
 
 def _feature_blocks(shape: tuple[int, ...], limit: int) -> Iterator[Block]:

@@ -14,7 +14,7 @@ from symbreak.reports import Report, fold_units
 from ._bits import Bits
 from ._likeness import judge_near
 from ._others import SLAB, is_additive_mask, is_index, is_optimizer_state
-from ._ties import Ties, find_ties
+from ._ties import Ties, find_ties, search
 from ._units import copies, name_unit_axes, unit_axes
 
 Array = npt.NDArray[Any]
@@ -139,7 +139,10 @@ def judge_array(
     other = array.dtype == np.bool_ or is_index(array) or is_optimizer_state(where if name is None else name)
     if other or not axes or array.size == 0:
         return _judge_values(array, where)
-    found = {axis: find_ties(array, axis, workers) for axis in axes}
+    found: dict[int, Ties] = {}
+    for axis in axes:
+        finite = bool(found) and not len(found[axes[0]].not_finite)
+        found[axis] = search(array, axis, workers, finite=finite)
     partition = {f"{where}, axis {axis}": ties.labels for axis, ties in found.items()}
     findings: list[Finding] = []
     if len(axes) > 1 and all(_is_one_class(ties) for ties in found.values()):

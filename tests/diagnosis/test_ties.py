@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symbreak.diagnosis import _bits, _search, _tiles, find_ties
+from symbreak.diagnosis import _bits, _search, _tiles, find_ties, judge_array
 
 FLOATS = ["float16", "float32", "float64", "longdouble", ">f2", ">f4", ">f8", "bfloat16", "float8_e5m2"]
 FLOATS += ["float8_e3m4", "float8_e4m3", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e4m3b11fnuz"]
@@ -78,13 +78,20 @@ def weights(draw):
 
 
 @settings(max_examples=max(300, settings().max_examples))
-@given(weight=weights(), workers=st.integers(1, 3), tile=st.sampled_from([64, 1024, 1 << 20]))
-def test_ties_are_those_of_the_definition(weight, workers, tile):
+@given(
+    weight=weights(),
+    workers=st.integers(1, 3),
+    tile=st.sampled_from([64, 1024, 1 << 20]),
+    head=st.sampled_from([1, 3, 32]),
+)
+def test_ties_are_those_of_the_definition(weight, workers, tile, head):
     array, axis = weight
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_tiles, "TILE", tile)
         patch.setattr(_tiles, "ROW", max(16, tile // 16))
         patch.setattr(_tiles, "ACROSS", max(2, tile // 128))
+        patch.setattr(_tiles, "HEAD", head)
+        patch.setattr(_search, "FLAT", 5 * head)
         assert_same(array, axis, workers)
 
 
@@ -207,6 +214,64 @@ def test_a_difference_in_any_tile_is_a_difference(axis, feature, small_tiles, mo
     array = np.ones((8, 40))
     array[5, feature] = 2
     assert_same(array if axis == 0 else array.T.copy(), axis)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8", "complex64"])
+@pytest.mark.parametrize("head", ["equal", "zero", "equal for a few"])
+def test_units_that_begin_alike_are_told_apart_by_what_follows(head, dtype, axis):
+    random = np.random.default_rng(0)
+    array = random.integers(1, 100, (300, 200)).astype(np.float32).astype(as_dtype(dtype))
+    array[250] = array[3]
+    alike = slice(10, 20) if head == "equal for a few" else slice(None)
+    array[alike, :64] = 0 if head == "zero" else 7
+    array[[5, 299]] = 0
+    assert_same(array if axis == 0 else np.ascontiguousarray(array.T), axis)
+
+
+def test_of_units_that_begin_differently_only_the_beginning_is_hashed(monkeypatch):
+    hashed = []
+    signless = _search.Search._signless
+    monkeypatch.setattr(_search.Search, "_signless", lambda self, v: hashed.append(v.size) or signless(self, v))
+    array = np.random.default_rng(0).normal(size=(2000, 3000)).astype(np.float32)
+    array[1999] = array[7]
+    for weight, axis in ((array, 0), (array.T.copy(), 1)):
+        hashed.clear()
+        assert find_ties(weight, axis, workers=1).groups == ((7, 1999),)
+        assert sum(hashed) < array.size / 50
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 12, 5999])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", ">f4", "complex128", "float8_e4m3fnuz"])
+def test_one_value_that_is_not_finite_is_seen_wherever_it_lies(dtype, place, value, monkeypatch):
+    monkeypatch.setattr(_search, "FLAT", 1000)
+    array = np.random.default_rng(0).integers(1, 5, 6000).astype(np.float32)
+    array[place] = value
+    with np.errstate(all="ignore"):
+        array = array.astype(as_dtype(dtype)).reshape(60, 100)
+    for weight, axis, unit in ((array, 0, place // 100), (array, 1, place % 100), (array[::-1], 0, 59 - place // 100)):
+        assert find_ties(weight, axis).not_finite.tolist() == [unit]
+
+
+def test_what_is_finite_along_one_axis_is_not_looked_at_again(monkeypatch):
+    looks = []
+    suspicious = _bits.Bits.suspicious
+    monkeypatch.setattr(_bits.Bits, "suspicious", lambda self, tile: looks.append(1) or suspicious(self, tile))
+    array = np.random.default_rng(0).normal(size=(30, 40))
+    assert judge_array(array, "a").ok
+    assert len(looks) == 1
+    array[3, 4] = np.inf
+    findings = judge_array(array, "a").findings
+    assert [(each.code, each.where, each.groups) for each in findings] == [("SB108", "a, axis 0", ((3,),))]
+
+
+def test_what_is_not_finite_along_one_axis_is_looked_at_along_the_others():
+    array = np.random.default_rng(0).normal(size=(6, 5)).astype(as_dtype("bfloat16"))
+    array[:, 3] = array[:, 1]
+    assert judge_array(array, "a").partition["a, axis 1"].tolist() == [0, 1, 2, 1, 3]
+    array[2, [1, 3]] = np.nan
+    assert judge_array(array, "a").partition["a, axis 1"].tolist() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0,), (0, 0), (1, 4), (1, 0), (2, 0, 5)])
