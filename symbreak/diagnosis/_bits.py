@@ -5,6 +5,7 @@ way: minus zero, the unused bits of types narrower than a byte, and the padding 
 8-bit floats are never widened.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -139,6 +140,12 @@ class Bits:
             return bool(signed.min() == limits.min)
         first = self.small.first
         return first is not None and bool(signed.max() >= first or codes.max() >= first | (limits.max + 1))
+
+
+@functools.cache
+def bits_of(dtype: np.dtype[Any]) -> Bits:
+    """Return `Bits(dtype)`; the same object for the same dtype."""
+    return Bits(dtype)
 
 
 def _integers(tile: Array) -> tuple[Array, Array]:

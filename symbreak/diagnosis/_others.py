@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._bits import Bits
+from ._bits import bits_of
 
 Array = npt.NDArray[Any]
 
@@ -51,7 +51,7 @@ def is_additive_mask(array: Array) -> bool:
     >>> is_additive_mask(np.triu(np.full((3, 3), -np.inf), 1)), is_additive_mask(np.array([0, -np.inf, np.nan]))
     (True, False)
     """
-    if array.dtype.kind == "c" or Bits(array.dtype).always_finite:
+    if array.dtype.kind == "c" or bits_of(array.dtype).always_finite:
         return False
     seen_zero = seen_infinite = False
     edges = [0, *range(min(FEW, array.size), array.size, SLAB), array.size]  # the first few values tell mostly

@@ -19,6 +19,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from ._bits import bits_of
 from ._tiles import Block, Tiles, Units, Words
 
 Indices = npt.NDArray[np.intp]
@@ -58,7 +59,9 @@ class Search:
         rest = ~self.nan
         rest[zero] = False
         units, firsts = _repeated(every[rest], heads[rest])
-        units = np.union1d(units, firsts)
+        again = np.zeros(self.tiles.units, np.bool_)
+        again[units] = again[firsts] = True
+        units = np.flatnonzero(again)
         roots = self._settle(units, self._whole(units, signless))
         roots[zero] = zero[:1]
         labels = (np.cumsum(roots == every) - 1)[roots]
@@ -249,6 +252,25 @@ class Search:
             return
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(quietly, edges[:-1], edges[1:]))
+
+
+def search_small(units: npt.NDArray[Any]) -> tuple[Indices, Indices, Indices]:
+    """Give what `Search.run` does for a small weight, (units, ...): the bytes of its units are keys of a dictionary."""
+    bits = bits_of(units.dtype)
+    values = np.empty((len(units), units.size // len(units)), bits.dtype)
+    with np.errstate(all="ignore"):
+        bits.load(units, values.reshape(units.shape))
+        marks = bits.not_finite(values)
+    codes = values.view(np.uint8)
+    data, width = codes.tobytes(), codes.shape[1]
+    keys: list[object] = [data[begin : begin + width] for begin in range(0, len(data), width)]
+    not_finite = np.zeros(len(units), np.bool_) if marks is None else marks[0]
+    for unit in () if marks is None else np.flatnonzero(marks[1]).tolist():
+        keys[unit] = object()  # equal to none
+    seen: dict[object, int] = {}
+    labels = np.array([seen.setdefault(key, len(seen)) for key in keys], np.intp)
+    zero = ~codes.any(axis=1) if bits.has_zero else np.zeros(len(units), np.bool_)
+    return labels, np.flatnonzero(zero), np.flatnonzero(not_finite)
 
 
 def _repeated(units: Indices, keys: Words) -> tuple[Indices, Indices]:

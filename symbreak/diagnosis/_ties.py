@@ -7,9 +7,11 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from ._search import Indices, Search
+from ._bits import bits_of
+from ._search import Indices, Search, search_small
 from ._tiles import Tiles
 
+SMALL = 1 << 13  # values up to which a dictionary is faster
 PARALLEL = 1 << 24  # bytes: below this, starting threads costs more than it brings
 
 
@@ -101,8 +103,10 @@ def search(array: npt.ArrayLike, axis: int = 0, workers: int | None = None, *, f
     units_first = np.moveaxis(whole, axis, 0)
     every = np.arange(len(units_first))
     if units_first.size == 0:
-        Tiles(np.empty((1, 1), whole.dtype))  # refuses what is no number
+        bits_of(whole.dtype)  # refuses what is no number
         return Ties(np.zeros_like(every), every, every[:0])
+    if whole.size <= SMALL:
+        return Ties(*search_small(units_first))
     if workers is None:
         workers = _processors() if whole.nbytes >= PARALLEL else 1
     return Ties(*Search(Tiles(units_first), workers).run(finite))

@@ -13,7 +13,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from ._bits import Bits
+from ._bits import bits_of
 
 Array = npt.NDArray[Any]
 Words = npt.NDArray[np.uint64]
@@ -37,7 +37,7 @@ class Tiles:
     """
 
     def __init__(self, array: Array) -> None:
-        self.bits = Bits(array.dtype)
+        self.bits = bits_of(array.dtype)
         self.view = _merge_features(array)
         self.units = len(self.view)
         size = self.view.dtype.itemsize

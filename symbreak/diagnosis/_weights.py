@@ -11,7 +11,7 @@ from symbreak.axes import Axes, AxesLike
 from symbreak.findings import Finding
 from symbreak.reports import Report, fold_units
 
-from ._bits import Bits
+from ._bits import bits_of
 from ._likeness import judge_near
 from ._others import SLAB, is_additive_mask, is_index, is_optimizer_state
 from ._ties import Ties, find_ties, search
@@ -203,6 +203,8 @@ def _is_one_class(ties: Ties) -> bool:
 
 def _join(found: list[Ties]) -> Ties:
     """Join the ties of several parts, the units and classes of each numbered after those before."""
+    if len(found) == 1:
+        return found[0]
     units = np.cumsum([0] + [len(ties.labels) for ties in found])
     classes = np.cumsum([0] + [int(ties.labels.max(initial=-1)) + 1 for ties in found])
     return Ties(
@@ -235,7 +237,7 @@ def _number(value: Any) -> str:
 
 def _judge_values(array: Array, where: str) -> Report:
     """Look only for values that are not finite."""
-    if Bits(array.dtype).always_finite:
+    if bits_of(array.dtype).always_finite:
         return Report(arrays=1)
     flat = array.reshape(-1)
     with np.errstate(all="ignore"):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symbreak.diagnosis import _bits, _search, _tiles, find_ties, judge_array
+from symbreak.diagnosis import _bits, _search, _ties, _tiles, find_ties, judge_array
 
 FLOATS = ["float16", "float32", "float64", "longdouble", ">f2", ">f4", ">f8", "bfloat16", "float8_e5m2"]
 FLOATS += ["float8_e3m4", "float8_e4m3", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e4m3b11fnuz"]
@@ -83,8 +83,9 @@ def weights(draw):
     workers=st.integers(1, 3),
     tile=st.sampled_from([64, 1024, 1 << 20]),
     head=st.sampled_from([1, 3, 32]),
+    small=st.sampled_from([0, 1 << 13]),
 )
-def test_ties_are_those_of_the_definition(weight, workers, tile, head):
+def test_ties_are_those_of_the_definition(weight, workers, tile, head, small):
     array, axis = weight
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_tiles, "TILE", tile)
@@ -92,6 +93,7 @@ def test_ties_are_those_of_the_definition(weight, workers, tile, head):
         patch.setattr(_tiles, "ACROSS", max(2, tile // 128))
         patch.setattr(_tiles, "HEAD", head)
         patch.setattr(_search, "FLAT", 5 * head)
+        patch.setattr(_ties, "SMALL", small)
         assert_same(array, axis, workers)
 
 
@@ -99,6 +101,7 @@ def test_ties_are_those_of_the_definition(weight, workers, tile, head):
 def test_hashes_that_all_collide_change_nothing(weight):
     array, axis = weight
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_ties, "SMALL", 0)
         patch.setattr(_search, "_multipliers", lambda count: np.zeros(count, np.uint64))
         assert_same(array, axis)
 
@@ -114,6 +117,7 @@ class _Collides:
 
 
 def test_digests_that_all_collide_too_change_nothing(monkeypatch):
+    monkeypatch.setattr(_ties, "SMALL", 0)
     monkeypatch.setattr(_search, "_multipliers", lambda count: np.zeros(count, np.uint64))
     monkeypatch.setattr(_search, "_digest", lambda salt: _Collides())
     assert_same(np.random.default_rng(0).integers(0, 2, (40, 3)))
@@ -121,6 +125,7 @@ def test_digests_that_all_collide_too_change_nothing(monkeypatch):
 
 def test_colliding_hashes_take_few_comparisons(monkeypatch):
     """An adversary who makes all hashes collide gets a fixed number of passes, not one for each pair."""
+    monkeypatch.setattr(_ties, "SMALL", 0)
     monkeypatch.setattr(_search, "_multipliers", lambda count: np.zeros(count, np.uint64))
     loads = []
     load = _tiles.Tiles.load
@@ -184,6 +189,7 @@ def test_the_outermost_codes_that_are_not_finite_are_seen_alone(name):
 @pytest.fixture
 def small_tiles(monkeypatch):
     """Cut even small arrays into many tiles, of few units and few features."""
+    monkeypatch.setattr(_ties, "SMALL", 0)
     monkeypatch.setattr(_tiles, "TILE", 256)
     monkeypatch.setattr(_tiles, "ROW", 16)
     monkeypatch.setattr(_tiles, "ACROSS", 4)
@@ -210,6 +216,7 @@ def test_what_one_tile_shows_is_kept_when_the_next_shows_nothing(axis, small_til
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("feature", [0, 20, 39])
 def test_a_difference_in_any_tile_is_a_difference(axis, feature, small_tiles, monkeypatch):
+    monkeypatch.setattr(_ties, "SMALL", 0)
     monkeypatch.setattr(_search, "_multipliers", lambda count: np.zeros(count, np.uint64))
     array = np.ones((8, 40))
     array[5, feature] = 2
@@ -245,6 +252,7 @@ def test_of_units_that_begin_differently_only_the_beginning_is_hashed(monkeypatc
 @pytest.mark.parametrize("place", [0, 12, 5999])
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", ">f4", "complex128", "float8_e4m3fnuz"])
 def test_one_value_that_is_not_finite_is_seen_wherever_it_lies(dtype, place, value, monkeypatch):
+    monkeypatch.setattr(_ties, "SMALL", 0)
     monkeypatch.setattr(_search, "FLAT", 1000)
     array = np.random.default_rng(0).integers(1, 5, 6000).astype(np.float32)
     array[place] = value
@@ -258,6 +266,7 @@ def test_what_is_finite_along_one_axis_is_not_looked_at_again(monkeypatch):
     looks = []
     suspicious = _bits.Bits.suspicious
     monkeypatch.setattr(_bits.Bits, "suspicious", lambda self, tile: looks.append(1) or suspicious(self, tile))
+    monkeypatch.setattr(_ties, "SMALL", 0)
     array = np.random.default_rng(0).normal(size=(30, 40))
     assert judge_array(array, "a").ok
     assert len(looks) == 1
@@ -266,7 +275,8 @@ def test_what_is_finite_along_one_axis_is_not_looked_at_again(monkeypatch):
     assert [(each.code, each.where, each.groups) for each in findings] == [("SB108", "a, axis 0", ((3,),))]
 
 
-def test_what_is_not_finite_along_one_axis_is_looked_at_along_the_others():
+def test_what_is_not_finite_along_one_axis_is_looked_at_along_the_others(monkeypatch):
+    monkeypatch.setattr(_ties, "SMALL", 0)
     array = np.random.default_rng(0).normal(size=(6, 5)).astype(as_dtype("bfloat16"))
     array[:, 3] = array[:, 1]
     assert judge_array(array, "a").partition["a, axis 1"].tolist() == [0, 1, 2, 1, 3]
