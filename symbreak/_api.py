@@ -2,42 +2,19 @@
 
 import difflib
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from symbreak._scan import Layouts, Options, judge_named, list_entries, scan
 from symbreak.axes import Axes
-from symbreak.diagnosis import NotNumbers, check_tolerance, judge_array, judge_weight
-from symbreak.errors import BadCheckpoint, SymbreakError
-from symbreak.findings import Finding
-from symbreak.reports import Report, Skipped, visible
-
-if TYPE_CHECKING:
-    from symbreak.checkpoints import Checkpoint
+from symbreak.diagnosis import NotNumbers, check_tolerance, judge_weight
+from symbreak.reports import Report, visible
 
 Array = npt.NDArray[Any]
-Arrays: TypeAlias = "Mapping[str, Array] | Checkpoint"
-Layouts: TypeAlias = Mapping[str, Axes | str | None]
-Progress: TypeAlias = Callable[[str, int, int], None]  # file, arrays done, arrays in all
-
-# How weights and their biases are called, and the axis of the units: PyTorch's layers, and those of Keras and Flax.
-BIASED = {".weight": 0, ".kernel": -1, "/kernel": -1}
-
-# What a file can do wrong, or the machine while it is read. Anything else is a fault of the program and is not caught.
-UNREADABLE = (SymbreakError, OSError, MemoryError, NotNumbers)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How arrays are judged."""
-
-    workers: int | None = None
-    tolerance: float | None = None
 
 
 def diagnose(
@@ -46,6 +23,7 @@ def diagnose(
     axes: Axes | str | Layouts | None = None,
     workers: int | None = None,
     tolerance: float | None = None,
+    executor: Executor | None = None,
 ) -> Report:
     """Say which units of a weight, of named arrays, or of saved files are tied.
 
@@ -68,6 +46,10 @@ def diagnose(
         A relative distance from 0 to 0.5. Units that differ by no more are reported too: as they are (SB103), up to a
         positive factor (SB104) and up to sign (SB105); see `symbreak.diagnosis.find_near_ties`. By default they are not
         looked for.
+    executor
+        A `concurrent.futures.Executor` whose workers read and judge files: threads, processes, or those of a Dask
+        cluster, ``Client.get_executor()``; they must see the files under the same paths. None takes threads. The result
+        does not depend on it.
 
     Returns
     -------
@@ -110,13 +92,13 @@ def diagnose(
     """
     check_tolerance(tolerance)
     if isinstance(weights, str | os.PathLike):
-        return diagnose_path(weights, axes=_layouts(axes), workers=workers, tolerance=tolerance)
+        return _diagnose_path(weights, Options(workers, tolerance, _layouts(axes)), executor)
     if isinstance(weights, Mapping):
         layouts = _layouts(axes)
         arrays = {_name(name): _as_array(value, f"the array {name!r}") for name, value in weights.items()}
         _refuse_strangers(layouts, arrays)
         return Report.merged(
-            _judge_in_memory(array, name, arrays, layouts, Options(workers, tolerance))
+            _judge_in_memory(array, name, arrays, Options(workers, tolerance, layouts))
             for name, array in arrays.items()
         )
     if isinstance(axes, Mapping):
@@ -124,108 +106,23 @@ def diagnose(
     return judge_weight(_as_array(weights, "`weights`"), axes=axes, workers=workers, tolerance=tolerance)
 
 
-def diagnose_path(
-    path: str | os.PathLike[str],
-    *,
-    axes: Layouts | None = None,
-    workers: int | None = None,
-    progress: Progress | None = None,
-    seen: set[Path] | None = None,
-    tolerance: float | None = None,
-) -> Report:
-    """Judge every checkpoint that a path leads to; `progress` is told of each array.
-
-    Files in `seen` are left out, and those judged are added to it: a file is reported once, by whatever paths.
-
-    See Also
-    --------
-    diagnose : the same, and what the parameters mean
-    """
-    from symbreak.checkpoints import find_checkpoints
-
-    try:
-        files = find_checkpoints(path)
-    except UNREADABLE as error:
-        return _unread(os.fspath(path), error)
-    if not files:
-        return _unread(os.fspath(path), "there is no checkpoint in this folder")
-    if seen is not None:
-        files = [file for file in files if file.resolve() not in seen]
-        seen.update(file.resolve() for file in files)
-    layouts, names = axes or {}, set[str]()
-    report = Report.merged(_judge_file(file, layouts, names, Options(workers, tolerance), progress) for file in files)
+def _diagnose_path(path: str | os.PathLike[str], options: Options, executor: Executor | None) -> Report:
+    """Judge every checkpoint that a path leads to."""
+    reports, names = [], set[str]()
+    for step in scan(list_entries([path]), options, executor=executor):
+        reports.append(step.report)
+        names.update(name for name, _ in step.judged)
+    report = Report.merged(reports)
     if not report.skipped:  # what was not read may hold any name
-        _refuse_strangers(layouts, names)
+        _refuse_strangers(options.layouts, names)
     return report
 
 
-def _judge_file(file: Path, axes: Layouts, names: set[str], options: Options, progress: Progress | None) -> Report:
-    from symbreak.checkpoints import open_checkpoint
-
-    where = os.fspath(file)
-    reports = [Report(files=(where,))]
+def _judge_in_memory(array: Array, name: str, arrays: Mapping[str, Array], options: Options) -> Report:
     try:
-        with open_checkpoint(file) as checkpoint:
-            names.update(checkpoint.tensors)
-            for done, name in enumerate(checkpoint.tensors):
-                if progress is not None:
-                    progress(where, done, len(checkpoint.tensors))
-                reports.append(_judge_tensor(checkpoint, name, f"{where}: {name}", axes, options))
-            reports += [_unread(f"{where}: {skipped.name}", skipped.reason) for skipped in checkpoint.skipped]
-    except UNREADABLE as error:
-        reports.append(_unread(where, error))
-    return Report.merged(reports)
-
-
-def _judge_tensor(checkpoint: "Checkpoint", name: str, where: str, axes: Layouts, options: Options) -> Report:
-    try:
-        return _judge_named(checkpoint[name], name, where, checkpoint, axes, options)
-    except UNREADABLE as error:
-        return _unread(where, error)
-
-
-def _judge_in_memory(array: Array, name: str, arrays: Mapping[str, Array], axes: Layouts, options: Options) -> Report:
-    try:
-        return _judge_named(array, name, name, arrays, axes, options)
+        return judge_named(array, name, name, arrays, options)
     except NotNumbers as error:
         raise NotNumbers(f"{visible(name)}: {error}") from None
-
-
-def _judge_named(array: Array, name: str, where: str, arrays: Arrays, axes: Layouts, options: Options) -> Report:
-    bias = None if options.tolerance is None else _bias(name, array, arrays)
-    if axes.get(name) is None:
-        biases = {} if bias is None else {bias[0]: bias[1]}
-        return judge_array(array, where, options.workers, name, options.tolerance, biases)
-    try:
-        own = None if bias is None else bias[1]
-        return judge_weight(array, where, axes[name], options.workers, options.tolerance, own)
-    except ValueError as error:
-        raise ValueError(f"{visible(name)}: {error}") from None
-
-
-def _bias(name: str, array: Array, arrays: Arrays) -> tuple[int, Array] | None:
-    """Return the biases that go with a weight by their names, and the axis along which its units lie."""
-    for ending, axis in BIASED.items():
-        if name.endswith(ending) and array.ndim > 1:
-            partner = name.removesuffix(ending) + ending[0] + "bias" if ending[0] in "./" else "bias"
-            if partner in arrays and (bias := arrays[partner]).shape == (array.shape[axis],):
-                return axis % array.ndim, bias
-    return None
-
-
-def _unread(where: str, error: Exception | str) -> Report:
-    """Report what could not be read: a finding, and an entry among the skipped."""
-    fix = None
-    if isinstance(error, BadCheckpoint) and error.problem is not None:
-        reason, fix = error.problem, error.fix
-    elif isinstance(error, OSError) and error.strerror:
-        reason = error.strerror
-        fix = "check the path" if isinstance(error, FileNotFoundError) else None
-    elif isinstance(error, MemoryError):
-        reason = f"not enough memory: {error}"
-    else:
-        reason = str(error)
-    return Report((Finding.of("SB301", where, reason, fix=fix),), (Skipped(where, reason),))
 
 
 def _layouts(axes: Axes | str | Layouts | None) -> Layouts:

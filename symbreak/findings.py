@@ -215,6 +215,20 @@ _TABLE = (
         ),
         "check the path, fetch the file again, or save the weights as safetensors, npz or npy",
     ),
+    Code(
+        "SB401",
+        Level.WARNING,
+        "two files hold the same weights",
+        "Members of an ensemble, or starts from several seeds, are worth as many as are different. Files whose random "
+        "weights are equal in every value are copies, whatever their names say. They are looked for when files are "
+        "compared.",
+        (
+            "the seed was ignored, or the same one was given to every member",
+            "a generator was made anew, from one fixed seed, for each member",
+            "the first checkpoint was saved several times, or one file was copied",
+        ),
+        "start each member from a seed of its own, such as Key(seed)[str(member)]",
+    ),
 )
 
 CODES: dict[str, Code] = {row.code: row for row in _TABLE}

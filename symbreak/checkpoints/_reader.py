@@ -184,6 +184,30 @@ class Checkpoint(ABC):
             return
         yield from (array[low : low + step] for low in range(0, len(array), step))
 
+    @property
+    def state(self) -> tuple[tuple[str, int, int], ...]:
+        """The files behind it as they were opened: path, size in bytes, and time of change in nanoseconds.
+
+        Examples
+        --------
+        >>> import numpy as np, tempfile, pathlib
+        >>> from symbreak.checkpoints import open_checkpoint
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "weights.npy"
+        >>> np.save(path, np.zeros((2, 2)))
+        >>> with open_checkpoint(path) as ckpt:
+        ...     [(pathlib.Path(file).name, size) for file, size, _ in ckpt.state], ckpt.changed()
+        ([('weights.npy', 160)], False)
+        """
+        return tuple(source.state for source in self._sources())
+
+    def changed(self) -> bool:
+        """Whether a file behind it was written to, replaced or removed since it was opened."""
+        return any(source.changed() for source in self._sources())
+
+    def _sources(self) -> Iterator[Source]:
+        """Yield the open files behind it."""
+        yield self._source
+
     def _stream(self, info: TensorInfo) -> Iterator[Buffer] | None:
         """Return the values' bytes in C order, piece by piece, where the file does not store them so; else None."""
         return None

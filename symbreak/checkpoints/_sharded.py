@@ -6,6 +6,7 @@ folder, and no symbolic link.
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import final
 
@@ -117,6 +118,11 @@ class Sharded(Checkpoint):
 
     def _read(self, info: TensorInfo) -> np.ndarray:
         return self._shards[self._in[info.name]][info.name]
+
+    def _sources(self) -> Iterator[Source]:
+        yield self._source
+        for ckpt in self._shards.values():
+            yield from ckpt._sources()
 
     def _close_shards(self) -> None:
         for ckpt in self._shards.values():

@@ -59,6 +59,7 @@ class Source:
         try:
             facts = os.fstat(handle)
             self.size, self._identity = facts.st_size, (facts.st_dev, facts.st_ino)
+            self.state = (self.path, facts.st_size, facts.st_mtime_ns)
             # An empty file can't be mapped. The map outlives the handle, and arrays outlive the checkpoint.
             self.data: mmap.mmap | bytes = mmap.mmap(handle, 0, access=mmap.ACCESS_READ) if self.size else b""
         finally:
@@ -74,6 +75,15 @@ class Source:
     def close(self) -> None:
         """Let go of the bytes; arrays that were given out keep the map alive for as long as they need it."""
         self.data = b""
+
+    def changed(self) -> bool:
+        """Whether the file was written to, replaced or removed since it was opened."""
+        try:
+            facts = os.stat(self.path)  # noqa: PTH116 - the path stays the caller's text
+        except OSError:
+            return True
+        same = (facts.st_dev, facts.st_ino) == self._identity and (facts.st_size, facts.st_mtime_ns) == self.state[1:]
+        return not same
 
     def reopen(self) -> int:
         """Return a new handle of the same file, for another process; the caller closes it.

@@ -5,8 +5,11 @@ something could not be read; what was found is printed all the same.
 """
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from symbreak.cli._codes import code_list
 from symbreak.cli._output import output, wants_colour
@@ -14,13 +17,19 @@ from symbreak.cli._progress import progress
 from symbreak.findings import CODES, Level
 from symbreak.reports import Report, to_text, visible
 
+if TYPE_CHECKING:
+    from symbreak._scan import Entry, Kept, Step
+
 FORMATS = ("text", "json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take paths, and how to judge and to print."""
     parser.add_argument(
-        "paths", metavar="PATH", nargs="+", help="a file, a folder of files, or a sharded model's index"
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="a file, a folder of files, a sharded model's index, or a pattern such as 'models/**/*.npz'",
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="how to print the result (default: text)")
     parser.add_argument("--output", metavar="FILE", help="write the result to a file instead of stdout")
@@ -39,6 +48,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_tolerance,
         help="report units too whose relative distance is at most T, from 0 to 0.5 (SB103, SB104, SB105)",
     )
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=_workers,
+        help="threads (default: one for each processor); the result is the same",
+    )
+    parser.add_argument(
+        "--resume", metavar="FILE", help="keep in FILE what was judged, and don't judge again what is kept there"
+    )
+    parser.add_argument(
+        "--compare", action="store_true", help="report weights that are the same in several of the files too (SB401)"
+    )
     parser.add_argument("--exit-zero", action="store_true", help="exit with 0 whatever was found, if all was read")
 
 
@@ -52,15 +73,20 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 2
     try:
-        with output(arguments.output) as write:
-            report = _judge(arguments)
+        with output(arguments.output) as write, _kept(arguments) as kept:
+            report = _judge(arguments, kept)
             write(_render(report, arguments))
         if arguments.output is not None:
             print(report.verdict, file=sys.stderr)  # so that the log of a CI job isn't empty
+    except _Unusable as error:
+        print(f"symbreak: {error}", file=sys.stderr)
+        return 2
     except OSError as error:  # the report itself takes in whatever can't be read
         if arguments.output is None:
             raise
         print(f"symbreak: cannot write to {visible(arguments.output)}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    if kept is not None and kept.failed:
         return 2
     if report.skipped:
         return 2
@@ -86,15 +112,84 @@ def _replaced(target: str | None, paths: list[str]) -> str | None:
     return next((path for path in paths if Path(path).exists() and Path(path).samefile(target)), None)
 
 
-def _judge(arguments: argparse.Namespace) -> Report:
-    from symbreak._api import diagnose_path
+def _workers(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"a positive number of threads is needed; got {visible(text)}")
+    return int(text)
 
-    seen = set[Path]()
-    with progress() as tell:
-        report = Report.merged(
-            diagnose_path(path, progress=tell, seen=seen, tolerance=arguments.tolerance) for path in arguments.paths
-        )
-    return report.only(set(arguments.select or CODES) - set(arguments.ignore))
+
+class _Unusable(Exception):  # noqa: N818 - says what is the matter
+    """The file of --resume can't be used."""
+
+
+class _Keeper:
+    """Keeps what is judged; where that fails, the scan goes on without, and the exit code says so."""
+
+    def __init__(self, kept: "Kept", path: str) -> None:
+        self.kept, self._path, self.failed = kept, path, False
+
+    def add(self, path: str, step: "Step") -> None:
+        if self.failed:
+            return
+        try:
+            self.kept.add(path, step.state, step.judged)
+        except OSError as error:
+            self.failed = True
+            reason = error.strerror or error
+            print(f"symbreak: cannot write to {visible(self._path)}: {reason}; going on without", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _kept(arguments: argparse.Namespace) -> "Iterator[_Keeper | None]":
+    if arguments.resume is None:
+        yield None
+        return
+    from symbreak import __version__
+    from symbreak._scan import Kept
+
+    try:
+        kept = Kept(arguments.resume, {"version": __version__, "tolerance": arguments.tolerance})
+    except OSError as error:
+        raise _Unusable(f"cannot use {visible(arguments.resume)}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise _Unusable(str(error)) from None
+    with kept:
+        yield _Keeper(kept, arguments.resume)
+
+
+def _judge(arguments: argparse.Namespace, keeper: _Keeper | None) -> Report:
+    from symbreak._scan import Options, compare, guarded, list_entries, scan
+
+    options = Options(arguments.workers, arguments.tolerance)
+    entries = list_entries(arguments.paths)
+    kept = None if keeper is None else keeper.kept
+    reports: list[Report] = []
+    last = None
+    try:
+        with progress(entries) as tell:
+            for step in guarded(entries, lambda begin: scan(entries, options, kept=kept, begin=begin)):
+                last = step
+                reports.append(step.report)
+                if keeper is not None:
+                    keeper.add(entries[step.entry].path, step)
+                tell(step)
+        if arguments.compare:
+            reports.append(compare([entry.path for entry in entries if entry.fault is None]))
+    except KeyboardInterrupt:
+        reports.append(_interrupted(entries, last))
+    return Report.merged(reports).only(set(arguments.select or CODES) - set(arguments.ignore))
+
+
+def _interrupted(entries: "Sequence[Entry]", last: "Step | None") -> Report:
+    """Report what was not judged when the scan was interrupted."""
+    from symbreak._scan import unread
+
+    number = 0 if last is None else last.entry
+    done = "" if last is None or not last.arrays else f" after {last.done} of its {last.arrays} arrays"
+    more = len(entries) - number - 1
+    others = f", and {more} more {'file was' if more == 1 else 'files were'} not read" if more else ""
+    fix = "check again; --resume FILE keeps what was judged"
+    return unread(entries[number].path if entries else "", f"the scan was interrupted{done}{others}", fix)
 
 
 def _render(report: Report, arguments: argparse.Namespace) -> str:

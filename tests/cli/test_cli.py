@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -386,16 +385,6 @@ def test_a_full_disk_is_exit_code_2():
         )
     assert done.returncode == 2
     assert done.stderr == b"symbreak: cannot write to stdout: No space left on device\n"
-
-
-def test_an_interrupt_is_quiet(models, monkeypatch, capsys):
-    def interrupted(*arguments, **options):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("symbreak._api.diagnose_path", interrupted)
-    assert main(["check", "sound.npz", "--output", "out.txt"]) == 128 + signal.SIGINT
-    assert capsys.readouterr() == ("", "")
-    assert not Path("out.txt").exists()
 
 
 def test_the_command_starts_without_what_it_does_not_use():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from symbreak import Axes
-from symbreak._api import diagnose, diagnose_path
+from symbreak._api import diagnose
 from symbreak.reports import Skipped
 
 
@@ -230,17 +230,11 @@ def test_an_array_that_cannot_be_read_is_reported_and_the_others_are_judged(tmp_
     json.dumps(report.to_dict())
 
 
-def test_progress_is_told_of_each_array(models):
-    told = []
-    diagnose_path(models / "b.npz", progress=lambda *step: told.append(step))
-    assert told == [(str(models / "b.npz"), 0, 2), (str(models / "b.npz"), 1, 2)]
-
-
 def test_faults_of_the_program_are_not_taken_for_faults_of_a_file(models, monkeypatch):
     def broken(*arguments):
         raise TypeError("a bug")
 
-    monkeypatch.setattr("symbreak._api.judge_array", broken)
+    monkeypatch.setattr("symbreak._scan._judge.judge_array", broken)
     with pytest.raises(TypeError, match="a bug"):
         diagnose(models / "a.npz")
 

@@ -1,0 +1,14 @@
+"""Scans: every array of every saved file that some paths stand for, judged in order, by one worker or many."""
+
+from ._compare import compare as compare
+from ._entries import Entry as Entry
+from ._entries import list_entries as list_entries
+from ._guard import guarded as guarded
+from ._judge import UNREADABLE as UNREADABLE
+from ._judge import Layouts as Layouts
+from ._judge import Options as Options
+from ._judge import judge_named as judge_named
+from ._judge import unread as unread
+from ._kept import Kept as Kept
+from ._run import scan as scan
+from ._step import Step as Step
