@@ -2,57 +2,87 @@
 
 import typing as _typing
 
-from . import errors as errors
-from .axes import Axes as Axes
-from .axes import Fans as Fans
-from .axes import fans as fans
-from .initializers import AbstractInitializer as AbstractInitializer
-from .initializers import AbstractVarianceScaling as AbstractVarianceScaling
-from .initializers import Constant as Constant
-from .initializers import GlorotNormal as GlorotNormal
-from .initializers import GlorotTruncatedNormal as GlorotTruncatedNormal
-from .initializers import GlorotUniform as GlorotUniform
-from .initializers import HeNormal as HeNormal
-from .initializers import HeTruncatedNormal as HeTruncatedNormal
-from .initializers import HeUniform as HeUniform
-from .initializers import LecunNormal as LecunNormal
-from .initializers import LecunTruncatedNormal as LecunTruncatedNormal
-from .initializers import LecunUniform as LecunUniform
-from .initializers import Moments as Moments
-from .initializers import Normal as Normal
-from .initializers import Ones as Ones
-from .initializers import Orthogonal as Orthogonal
-from .initializers import TruncatedNormal as TruncatedNormal
-from .initializers import Uniform as Uniform
-from .initializers import VarianceScaling as VarianceScaling
-from .initializers import Zeros as Zeros
-from .initializers import from_config as from_config
-from .initializers import gain as gain
-from .initializers import get as get
-from .initializers import names as names
-from .initializers import register as register
-from .streams import Key as Key
-from .streams import Stream as Stream
-
 if _typing.TYPE_CHECKING:
+    from . import errors as errors
     from ._api import diagnose as diagnose
     from ._audit import Audit as Audit
     from ._restarts import Restarts as Restarts
     from ._restarts import restarts as restarts
+    from .axes import Axes as Axes
+    from .axes import Fans as Fans
+    from .axes import fans as fans
     from .findings import Code as Code
     from .findings import Finding as Finding
     from .graph import LayerGraph as LayerGraph
     from .graph import chain as chain
+    from .initializers import AbstractInitializer as AbstractInitializer
+    from .initializers import AbstractVarianceScaling as AbstractVarianceScaling
+    from .initializers import Constant as Constant
+    from .initializers import GlorotNormal as GlorotNormal
+    from .initializers import GlorotTruncatedNormal as GlorotTruncatedNormal
+    from .initializers import GlorotUniform as GlorotUniform
+    from .initializers import HeNormal as HeNormal
+    from .initializers import HeTruncatedNormal as HeTruncatedNormal
+    from .initializers import HeUniform as HeUniform
+    from .initializers import LecunNormal as LecunNormal
+    from .initializers import LecunTruncatedNormal as LecunTruncatedNormal
+    from .initializers import LecunUniform as LecunUniform
+    from .initializers import Moments as Moments
+    from .initializers import Normal as Normal
+    from .initializers import Ones as Ones
+    from .initializers import Orthogonal as Orthogonal
+    from .initializers import TruncatedNormal as TruncatedNormal
+    from .initializers import Uniform as Uniform
+    from .initializers import VarianceScaling as VarianceScaling
+    from .initializers import Zeros as Zeros
+    from .initializers import from_config as from_config
+    from .initializers import gain as gain
+    from .initializers import get as get
+    from .initializers import names as names
+    from .initializers import register as register
     from .reports import Report as Report
     from .rules import Plan as Plan
     from .rules import Rule as Rule
     from .rules import initialize as initialize
     from .rules import plan as plan
+    from .streams import Key as Key
+    from .streams import Stream as Stream
 
 __version__ = "0.0.1"
 
-# Loaded when they are first used: somebody who imports an initializer should not wait for the diagnostic.
+# Loaded when they are first used: somebody who imports an initializer should not wait for the diagnostic, nor a check
+# of a file for the initializers.
 _LATER = {
+    "Axes": "axes",
+    "Fans": "axes",
+    "fans": "axes",
+    "AbstractInitializer": "initializers",
+    "AbstractVarianceScaling": "initializers",
+    "Constant": "initializers",
+    "GlorotNormal": "initializers",
+    "GlorotTruncatedNormal": "initializers",
+    "GlorotUniform": "initializers",
+    "HeNormal": "initializers",
+    "HeTruncatedNormal": "initializers",
+    "HeUniform": "initializers",
+    "LecunNormal": "initializers",
+    "LecunTruncatedNormal": "initializers",
+    "LecunUniform": "initializers",
+    "Moments": "initializers",
+    "Normal": "initializers",
+    "Ones": "initializers",
+    "Orthogonal": "initializers",
+    "TruncatedNormal": "initializers",
+    "Uniform": "initializers",
+    "VarianceScaling": "initializers",
+    "Zeros": "initializers",
+    "from_config": "initializers",
+    "gain": "initializers",
+    "get": "initializers",
+    "names": "initializers",
+    "register": "initializers",
+    "Key": "streams",
+    "Stream": "streams",
     "diagnose": "_api",
     "Audit": "_audit",
     "Code": "findings",
@@ -69,7 +99,9 @@ _LATER = {
 }
 
 
-_MODULES = ("checkpoints", "diagnosis", "engine", "published", "testing")
+__all__ = list(_LATER)
+
+_MODULES = ("axes", "checkpoints", "diagnosis", "engine", "errors", "initializers", "published", "streams", "testing")
 
 
 def _load(name: str) -> object:

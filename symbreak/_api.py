@@ -1,10 +1,8 @@
 """`diagnose`: one function for a weight, named arrays, and saved files."""
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +11,9 @@ from symbreak._scan import Layouts, Options, judge_named, list_entries, scan
 from symbreak.axes import Axes
 from symbreak.diagnosis import NotNumbers, check_tolerance, judge_weight
 from symbreak.reports import Report, visible
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 Array = npt.NDArray[Any]
 
@@ -23,7 +24,7 @@ def diagnose(
     axes: Axes | str | Layouts | None = None,
     workers: int | None = None,
     tolerance: float | None = None,
-    executor: Executor | None = None,
+    executor: "Executor | None" = None,
 ) -> Report:
     """Say which units of a weight, of named arrays, or of saved files are tied.
 
@@ -106,7 +107,7 @@ def diagnose(
     return judge_weight(_as_array(weights, "`weights`"), axes=axes, workers=workers, tolerance=tolerance)
 
 
-def _diagnose_path(path: str | os.PathLike[str], options: Options, executor: Executor | None) -> Report:
+def _diagnose_path(path: str | os.PathLike[str], options: Options, executor: "Executor | None") -> Report:
     """Judge every checkpoint that a path leads to."""
     reports, names = [], set[str]()
     for step in scan(list_entries([path]), options, executor=executor):
@@ -140,6 +141,8 @@ def _refuse_strangers(axes: Layouts, names: Iterable[str]) -> None:
     known = set(names)
     for name in axes:
         if name not in known:
+            import difflib  # for errors only
+
             near = difflib.get_close_matches(str(name), known, n=3, cutoff=0)
             raise ValueError(f"`axes` names {name!r}, which is not among the arrays; nearest: {near}")
 

@@ -4,7 +4,6 @@ One table says all of it. `symbreak explain`, `symbreak list` and one page of th
 from the same rows, so that a new code is one new row.
 """
 
-import difflib
 import enum
 from dataclasses import dataclass
 from typing import final
@@ -267,6 +266,8 @@ def nearest_codes(text: str, count: int = 3) -> tuple[str, ...]:
     >>> nearest_codes("SB302", count=2)
     ('SB102', 'SB301')
     """
+    import difflib  # for errors only
+
     wanted = text.strip().upper()
 
     def distance(code: str) -> tuple[float, int]:

@@ -182,9 +182,17 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_import_symbreak_loads_nothing_heavy():
-    loaded = loaded_by("import symbreak")
+    assert "numpy" not in loaded_by("import symbreak")
+    loaded = loaded_by("from symbreak import HeNormal")
     assert "numpy" in loaded
     assert sorted(loaded & set(HEAVY)) == []
+
+
+def test_everything_public_can_be_imported_at_once():
+    names: dict[str, object] = {}
+    exec("from symbreak import *", names)
+    assert {"HeNormal", "Key", "diagnose", "restarts", "LayerGraph"} <= set(names)
+    assert names["HeNormal"] is symbreak.HeNormal
 
 
 def test_a_heavy_import_would_be_seen():

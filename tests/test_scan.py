@@ -245,11 +245,11 @@ def test_a_worker_that_finds_another_file_says_so(models):
     with open_checkpoint("runs/a.safetensors") as checkpoint:
         state = checkpoint.state
     os.utime("runs/a.safetensors", ns=(0, 1))
-    ((name, report),) = _run.judge_batch("runs/a.safetensors", state, ("layer.0.weight",), Options())
+    ((name, report),) = _run.judge_batch("runs/a.safetensors", state, ("layer.0.weight",), options=Options())
     assert name == "layer.0.weight"
     assert report.skipped[0].reason == "was changed while it was read"
     Path("runs/a.safetensors").unlink()
-    ((_, report),) = _run.judge_batch("runs/a.safetensors", state, ("layer.0.weight",), Options())
+    ((_, report),) = _run.judge_batch("runs/a.safetensors", state, ("layer.0.weight",), options=Options())
     assert report.skipped[0].reason == "No such file or directory"
 
 
@@ -346,16 +346,16 @@ def test_a_fault_of_the_program_comes_through_a_fork_with_its_place(alone):
 @linux
 def test_a_scan_that_is_given_up_leaves_no_process(alone):
     def steps(begin):
-        yield Step(0, Report())
+        yield Step(0, Report(), done=os.getpid())
         time.sleep(60)
 
     scanning = guarded([Entry("a")], steps)
-    next(scanning)
+    child = next(scanning).done
     begin = time.monotonic()
     scanning.close()
     assert time.monotonic() - begin < 30
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
 
 
 def test_where_there_are_threads_the_scan_runs_here(models, monkeypatch):

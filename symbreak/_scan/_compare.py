@@ -1,6 +1,5 @@
 """Weights that are the same in several files: members of an ensemble that are copies, seeds that were ignored."""
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -61,6 +60,8 @@ def compare(paths: Sequence[str | os.PathLike[str]]) -> Report:
 
 def _keys(checkpoint: "Checkpoint") -> Iterator[tuple[str, bytes]]:
     """Yield (name, digest) of every weight that a start draws at random."""
+    import hashlib  # loads OpenSSL
+
     for name, info in checkpoint.tensors.items():
         if not unit_axes(info.shape):
             continue

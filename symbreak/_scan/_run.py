@@ -1,22 +1,22 @@
 """The scan itself: files one after the other, their arrays in batches, here or on the workers of an executor."""
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
+from symbreak.diagnosis import processors
 from symbreak.errors import BadCheckpoint
 from symbreak.reports import Report
 
 from ._entries import Entry
 from ._judge import UNREADABLE, Options, judge_tensor, unread
-from ._step import State, Step
+from ._step import Judged, State, Step
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from symbreak.checkpoints import Checkpoint
     from symbreak.checkpoints._reader import TensorInfo
 
@@ -26,14 +26,12 @@ BATCH = 1 << 24  # bytes of arrays in a batch
 MOST = 256  # arrays in a batch
 PARALLEL = 1 << 24  # bytes of arrays in a file below which threads cost more than they bring
 
-Judged: TypeAlias = tuple[tuple[str, Report], ...]
-
 
 def scan(
     entries: Sequence[Entry],
     options: Options,
     *,
-    executor: Executor | None = None,
+    executor: "Executor | None" = None,
     kept: "Kept | None" = None,
     begin: int = 0,
 ) -> Iterator[Step]:
@@ -66,6 +64,32 @@ def scan(
             yield from _judge_file(number, entry.path, options, executor, kept)
 
 
+def _judge_groups(
+    checkpoint: "Checkpoint",
+    path: str,
+    groups: list[tuple[str, ...]],
+    sizes: dict[str, int],
+    options: Options,
+    executor: "Executor | None",
+) -> Iterator[Judged]:
+    """Judge the batches on the workers of an executor, on threads that share the open file, or here."""
+    one, total = replace(options, workers=1), sum(sizes.values())
+    workers = options.workers or processors()
+    if executor is not None:
+        from ._workers import in_order
+
+        work = partial(judge_batch, path, checkpoint.state, options=one)
+        yield from in_order(executor, work, groups, path)
+    elif workers < 2 or len(groups) < 2 or total < PARALLEL or 2 * max(sizes.values()) > total:
+        for group in groups:
+            yield judge_some(checkpoint, path, group, options)
+    else:
+        from ._workers import in_order, threads
+
+        with threads(workers) as pool:
+            yield from in_order(pool, partial(judge_some, checkpoint, path, options=one), groups, path)
+
+
 def judge_batch(path: str, state: State, names: tuple[str, ...], options: Options) -> Judged:
     """Judge some arrays of a file on a worker, which opens it anew."""
     from symbreak.checkpoints import open_checkpoint
@@ -74,13 +98,13 @@ def judge_batch(path: str, state: State, names: tuple[str, ...], options: Option
         with open_checkpoint(path) as checkpoint:
             if [facts[1:] for facts in checkpoint.state] != [facts[1:] for facts in state]:
                 raise _changed(path)
-            return _judge_some(checkpoint, path, names, options)
+            return judge_some(checkpoint, path, names, options)
     except UNREADABLE as error:
         return tuple((name, unread(f"{path}: {name}", error)) for name in names)
 
 
 def _judge_file(
-    number: int, path: str, options: Options, executor: Executor | None, kept: "Kept | None"
+    number: int, path: str, options: Options, executor: "Executor | None", kept: "Kept | None"
 ) -> Iterator[Step]:
     from symbreak.checkpoints import open_checkpoint
 
@@ -103,7 +127,7 @@ def _judge_all(
     checkpoint: "Checkpoint",
     path: str,
     options: Options,
-    executor: Executor | None,
+    executor: "Executor | None",
     before: dict[str, Report],
 ) -> Iterator[Step]:
     """Judge the arrays of an open file, those of `before` excepted, whose reports are there."""
@@ -112,82 +136,21 @@ def _judge_all(
     old = tuple((name, before[name]) for name in sizes if name in before)
     new = {name: size for name, size in sizes.items() if name not in before}
     groups = _batches(new)
-    with ExitStack() as stack:
-        submit = _submitter(stack, checkpoint, path, new, options, executor, len(groups))
-        done: dict[str, Report] = dict(old)
-        for judged in _in_order(submit, groups, path):
-            read = step.read + sum(sizes[name] for name, _ in judged)
-            step = replace(step, report=Report(), done=step.done + len(judged), read=read, judged=judged)
-            if old:  # the order of the file is that of the report, so it waits for the end
-                done.update(judged)
-                yield step
-            else:
-                yield replace(step, report=Report.merged(report for _, report in judged))
+    done: dict[str, Report] = dict(old)
+    for judged in _judge_groups(checkpoint, path, groups, new, options, executor):
+        read = step.read + sum(sizes[name] for name, _ in judged)
+        step = replace(step, report=Report(), done=step.done + len(judged), read=read, judged=judged)
+        if old:  # the order of the file is that of the report, so it waits for the end
+            done.update(judged)
+            yield step
+        else:
+            yield replace(step, report=Report.merged(report for _, report in judged))
     if old:
         whole = Report.merged(done[name] for name in sizes)
         yield replace(step, report=whole, done=len(sizes), read=step.size, judged=())
 
 
-def _submitter(
-    stack: ExitStack,
-    checkpoint: "Checkpoint",
-    path: str,
-    sizes: dict[str, int],
-    options: Options,
-    executor: Executor | None,
-    groups: int,
-) -> Callable[[tuple[str, ...]], "Future[Judged] | Judged"]:
-    """Choose who judges the batches: the workers of an executor, threads that share the open file, or this one."""
-    one = replace(options, workers=1)
-    if executor is not None:
-        state = checkpoint.state
-        return lambda names: executor.submit(judge_batch, path, state, names, one)
-    workers = options.workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    total = sum(sizes.values())
-    if (workers or 1) < 2 or groups < 2 or total < PARALLEL or 2 * max(sizes.values()) > total:
-        return lambda names: _judge_some(checkpoint, path, names, options)
-    pool = ThreadPoolExecutor(workers)
-    stack.callback(pool.shutdown, cancel_futures=True)
-    return lambda names: pool.submit(_judge_some, checkpoint, path, names, one)
-
-
-def _in_order(
-    submit: Callable[[tuple[str, ...]], "Future[Judged] | Judged"], groups: list[tuple[str, ...]], path: str
-) -> Iterator[Judged]:
-    """Yield what is judged in the order of the batches, a few of which are in work at a time."""
-    waiting: deque[tuple[tuple[str, ...], Future[Judged] | Judged]] = deque()
-    ahead = 2 * (os.cpu_count() or 1)
-    try:
-        for group in groups:
-            try:
-                waiting.append((group, submit(group)))
-            except (BrokenExecutor, RuntimeError) as error:
-                waiting.append((group, _lost(group, path, error)))
-            if len(waiting) > ahead or not isinstance(waiting[0][1], Future):
-                yield _result(*waiting.popleft(), path)
-        while waiting:
-            yield _result(*waiting.popleft(), path)
-    finally:
-        for _, future in waiting:
-            if isinstance(future, Future):
-                future.cancel()
-
-
-def _result(names: tuple[str, ...], future: "Future[Judged] | Judged", path: str) -> Judged:
-    if not isinstance(future, Future):
-        return future
-    try:
-        return future.result()
-    except (BrokenExecutor, CancelledError) as error:
-        return _lost(names, path, error)
-
-
-def _lost(names: tuple[str, ...], path: str, error: BaseException) -> Judged:
-    reason = f"the executor's workers are gone: {error or type(error).__name__}"
-    return tuple((name, unread(f"{path}: {name}", reason, "scan again with workers that live")) for name in names)
-
-
-def _judge_some(checkpoint: "Checkpoint", path: str, names: tuple[str, ...], options: Options) -> Judged:
+def judge_some(checkpoint: "Checkpoint", path: str, names: tuple[str, ...], options: Options) -> Judged:
     return tuple((name, judge_tensor(checkpoint, name, f"{path}: {name}", options)) for name in names)
 
 

@@ -7,6 +7,8 @@ from symbreak.reports import Report
 
 State = tuple[tuple[str, int, int], ...]  # the files behind a checkpoint: path, bytes, time of change in nanoseconds
 
+Judged = tuple[tuple[str, Report], ...]  # names of arrays, and what was found in them
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -35,5 +37,5 @@ class Step:
     arrays: int = 0
     read: int = 0
     size: int = 0
-    judged: tuple[tuple[str, Report], ...] = ()
+    judged: Judged = ()
     state: State = ()

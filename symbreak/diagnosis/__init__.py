@@ -14,6 +14,7 @@ from ._near import check_tolerance as check_tolerance
 from ._near import find_near_ties as find_near_ties
 from ._ties import Ties as Ties
 from ._ties import find_ties as find_ties
+from ._ties import processors as processors
 from ._units import unit_axes as unit_axes
 from ._weights import judge_array as judge_array
 from ._weights import judge_weight as judge_weight
@@ -27,5 +28,6 @@ __all__ = [
     "find_ties",
     "judge_array",
     "judge_weight",
+    "processors",
     "unit_axes",
 ]

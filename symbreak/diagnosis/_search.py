@@ -9,18 +9,19 @@ size of the weight whatever is in it.
 """
 
 import functools
-import hashlib
 import itertools
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 from ._bits import bits_of
 from ._tiles import Block, Tiles, Units, Words
+
+if TYPE_CHECKING:
+    import hashlib
 
 Indices = npt.NDArray[np.intp]
 
@@ -250,6 +251,8 @@ class Search:
         if workers == 1:
             quietly(0, count)
             return
+        from concurrent.futures import ThreadPoolExecutor  # slow to import, and seldom used by those who start
+
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(quietly, edges[:-1], edges[1:]))
 
@@ -312,4 +315,6 @@ def _multipliers(count: int) -> Words:
 
 
 def _digest(salt: int) -> "hashlib.blake2b":
+    import hashlib  # loads OpenSSL
+
     return hashlib.blake2b(digest_size=32, salt=salt.to_bytes(hashlib.blake2b.SALT_SIZE, "little"))

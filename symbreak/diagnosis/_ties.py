@@ -108,12 +108,18 @@ def search(array: npt.ArrayLike, axis: int = 0, workers: int | None = None, *, f
     if whole.size <= SMALL:
         return Ties(*search_small(units_first))
     if workers is None:
-        workers = _processors() if whole.nbytes >= PARALLEL else 1
+        workers = processors() if whole.nbytes >= PARALLEL else 1
     return Ties(*Search(Tiles(units_first), workers).run(finite))
 
 
-def _processors() -> int:
-    """Count the processors that this process may use."""
+def processors() -> int:
+    """Count the processors that this process may use.
+
+    Examples
+    --------
+    >>> processors() > 0
+    True
+    """
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on Linux
