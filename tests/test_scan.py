@@ -344,11 +344,12 @@ def test_a_fault_of_the_program_comes_through_a_fork_with_its_place(alone):
 
 
 @linux
-def test_a_scan_that_is_given_up_leaves_no_process(alone):
+def test_a_scan_that_is_given_up_leaves_no_process(alone, monkeypatch):
     def steps(begin):
         yield Step(0, Report(), done=os.getpid())
         time.sleep(60)
 
+    monkeypatch.setattr(_guard, "PATIENCE", 60)
     scanning = guarded([Entry("a")], steps)
     child = next(scanning).done
     begin = time.monotonic()
@@ -407,10 +408,11 @@ def test_ctrl_c_ends_the_process_with_a_report(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     assert process.stderr.readline() == "reading\n"
     time.sleep(0.5)  # until what was written before has been read
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to both processes
     out, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "the scan was interrupted" in out
@@ -451,9 +453,24 @@ def test_a_scan_that_was_cut_off_anywhere_goes_on_to_the_same_report(models, sma
     assert sorted(Path("kept.jsonl").read_bytes().splitlines()) == sorted(whole.splitlines())
 
 
-def test_what_could_not_be_read_is_tried_again(models, capsys):
-    report_of("runs", "--resume", "kept.jsonl", capsys=capsys)
-    assert b"SB301" not in Path("kept.jsonl").read_bytes()
+def test_what_could_not_be_read_is_tried_again(models, capsys, monkeypatch):
+    monkeypatch.setattr(_guard.threading, "active_count", lambda: 2)
+    judge = _run.judge_tensor
+    failing = _scan.unread("runs/a.safetensors: layer.7.weight", "out of memory")
+    monkeypatch.setattr(_run, "judge_tensor", lambda c, name, *rest: failing if "7" in name else judge(c, name, *rest))
+    code, report = report_of("runs/a.safetensors", "--resume", "kept.jsonl", capsys=capsys)
+    assert (code, len(report["skipped"])) == (2, 4)
+    monkeypatch.setattr(_run, "judge_tensor", judge)
+    code, report = report_of("runs/a.safetensors", "--resume", "kept.jsonl", capsys=capsys)
+    assert (code, report["summary"]["arrays"]) == (0, 40)
+
+
+def test_what_is_kept_of_the_middle_of_a_file_is_reported_in_its_place(models, capsys):
+    tied = "runs/b/tied.safetensors"
+    code, plain = report_of(tied, "--resume", "kept.jsonl", capsys=capsys)
+    lines = Path("kept.jsonl").read_bytes().splitlines(keepends=True)
+    Path("kept.jsonl").write_bytes(b"".join([lines[0], *lines[18:20], *lines[30:]]))
+    assert report_of(tied, "--resume", "kept.jsonl", capsys=capsys) == (code, plain)
 
 
 @pytest.mark.parametrize(
