@@ -1,0 +1,1 @@
+"""Fuzzing, which runs by name: ``python -m tests.fuzz.checkpoints --seconds 600``."""

@@ -1,0 +1,115 @@
+"""Fuzz the readers of saved files for a stated time.
+
+``python -m tests.fuzz.checkpoints --seconds 600`` mutates the files of tests/data with atheris, which is guided by the
+lines that an input reaches, or without it (``--by hypothesis``, also where atheris is not installed) as Hypothesis
+draws. ``--only gguf`` takes the files whose names hold it. An input that is neither read nor refused is written to
+tests/data/fuzz, where the tests read it ever after; the exit code is then 1.
+"""
+
+import argparse
+import hashlib
+import importlib.util
+import sys
+import time
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+DATA = Path(__file__).parent.parent / "data"
+FOUND = DATA / "fuzz"
+LARGEST = 1 << 16  # bytes of a seed; larger files are slow to mutate, and show nothing that small ones don't
+
+
+def seeds(only: str) -> list[Path]:
+    """List the small files that mutations start from."""
+    files = [path for path in sorted(DATA.rglob("*")) if path.is_file() and path.stat().st_size <= LARGEST]
+    kept = [path for path in files if only in path.name and path.suffix not in {".py", ".jsonl"}]
+    return [path for path in kept if path.name != ".gitattributes"]
+
+
+def keep(data: bytes, error: BaseException) -> None:
+    """Write an input that was found, and say what it did."""
+    FOUND.mkdir(exist_ok=True)
+    path = FOUND / hashlib.sha256(data).hexdigest()[:16]
+    path.write_bytes(data)
+    print(f"{type(error).__name__}: {error}\nkept as {path}", file=sys.stderr)
+
+
+def by_hypothesis(files: list[Path], seconds: float, number: int) -> int:
+    """Draw mutations until the time is over; return how many inputs were tried."""
+    from ._edits import edited
+    from ._target import Target, limits
+
+    target, end, tried = Target(), time.monotonic() + seconds, 0
+    contents = [path.read_bytes() for path in files]
+    last = b""
+
+    while time.monotonic() < end:
+
+        @seed(number + tried)
+        @settings(max_examples=500, deadline=None, database=None, phases=[Phase.generate, Phase.shrink],
+                  suppress_health_check=list(HealthCheck))  # fmt: skip
+        @given(edited(contents))
+        def one(data: bytes) -> None:
+            nonlocal last, tried
+            tried += 1
+            if time.monotonic() < end:
+                last = data
+                target(data)
+
+        try:
+            with limits():
+                one()
+        except BaseException as error:
+            keep(last, error)
+            raise
+    target.close()
+    print(f"hypothesis: {tried:,} inputs, {target.read:,} read and {target.refused:,} refused", file=sys.stderr)
+    return tried
+
+
+def by_atheris(files: list[Path], seconds: float, number: int) -> None:
+    """Let libFuzzer mutate the files, guided by the lines of the readers; it ends the process."""
+    import tempfile
+
+    import atheris
+
+    with atheris.instrument_imports(include=["symbreak.checkpoints", "symbreak._visible", "symbreak.errors"]):
+        from ._target import Target, limits
+    target = Target()
+
+    def one(data: bytes) -> None:
+        try:
+            target(data)
+        except BaseException as error:
+            keep(data, error)
+            raise
+
+    with tempfile.TemporaryDirectory() as folder, limits():
+        for path in files:
+            (Path(folder) / path.name).write_bytes(path.read_bytes())
+        options = [f"-max_total_time={seconds:.0f}", f"-max_len={LARGEST}", f"-seed={number + 1}", "-rss_limit_mb=0"]
+        atheris.Setup([sys.argv[0], *options, "-verbosity=0", "-print_final_stats=1", folder], one)
+        atheris.Fuzz()
+
+
+def main() -> None:
+    """Read the arguments and fuzz."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.checkpoints", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--only", default="", help="a part of the names of the files to start from")
+    parser.add_argument("--by", choices=("atheris", "hypothesis"), help="by default atheris, where it is installed")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    files = seeds(arguments.only)
+    if not files:
+        sys.exit(f"no file of tests/data has {arguments.only!r} in its name")
+    have = importlib.util.find_spec("atheris") is not None
+    if (arguments.by or ("atheris" if have else "hypothesis")) == "atheris":
+        by_atheris(files, arguments.seconds, arguments.seed)
+    else:
+        by_hypothesis(files, arguments.seconds, arguments.seed)
+
+
+if __name__ == "__main__":
+    main()
