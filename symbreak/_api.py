@@ -13,7 +13,7 @@ from symbreak.diagnosis import NotNumbers, check_tolerance, judge_weight
 from symbreak.reports import Report, visible
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    import concurrent.futures
 
 Array = npt.NDArray[Any]
 
@@ -24,7 +24,7 @@ def diagnose(
     axes: Axes | str | Layouts | None = None,
     workers: int | None = None,
     tolerance: float | None = None,
-    executor: "Executor | None" = None,
+    executor: "concurrent.futures.Executor | None" = None,
 ) -> Report:
     """Say which units of a weight, of named arrays, or of saved files are tied.
 
@@ -107,7 +107,7 @@ def diagnose(
     return judge_weight(_as_array(weights, "`weights`"), axes=axes, workers=workers, tolerance=tolerance)
 
 
-def _diagnose_path(path: str | os.PathLike[str], options: Options, executor: "Executor | None") -> Report:
+def _diagnose_path(path: str | os.PathLike[str], options: Options, executor: "concurrent.futures.Executor | None") -> Report:
     """Judge every checkpoint that a path leads to."""
     reports, names = [], set[str]()
     for step in scan(list_entries([path]), options, executor=executor):

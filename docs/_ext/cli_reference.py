@@ -47,8 +47,8 @@ def section(name: str, parser: argparse.ArgumentParser) -> str:
 
 
 def literal_options(text: str) -> str:
-    """Mark the options in a text as code."""
-    return re.sub(r"(?<!\S)--[a-z][a-z-]*", r"``\g<0>``", text)
+    """Mark the options in a text, and the patterns of file names, as code."""
+    return re.sub(r"(?<!\S)(?:--[a-z][a-z-]*|'[^' ]*\*[^' ]*')", r"``\g<0>``", text)
 
 
 def fitted(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

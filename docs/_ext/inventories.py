@@ -35,6 +35,7 @@ PYTHON = {
     "collections.abc.Iterator": ("class", "library/collections.abc.html#$"),
     "collections.abc.Mapping": ("class", "library/collections.abc.html#$"),
     "collections.abc.Sequence": ("class", "library/collections.abc.html#$"),
+    "concurrent.futures.Executor": ("class", "library/concurrent.futures.html#$"),
     "concurrent.futures._base.Executor": (  # where the class says that it lives
         "class",
         "library/concurrent.futures.html#concurrent.futures.Executor",
