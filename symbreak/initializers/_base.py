@@ -348,16 +348,19 @@ def _run(write: Callable[[Any], None], pieces: Iterator[Any], threads: int) -> N
         for piece in pieces:
             write(piece)
         return
-    from concurrent.futures import ThreadPoolExecutor  # a third of the time to import symbreak
+    waiting = iter(list(pieces))  # next() on it is one step of the interpreter, so that threads may share it
 
-    waiting = list(pieces)
-
-    def work(worker: int) -> None:
-        for piece in waiting[worker::threads]:
+    def work() -> None:
+        for piece in waiting:
             write(piece)
 
-    with ThreadPoolExecutor(threads) as executor:
-        list(executor.map(work, range(threads)))
+    from concurrent.futures import ThreadPoolExecutor  # a third of the time to import symbreak
+
+    with ThreadPoolExecutor(threads - 1) as executor:
+        others = [executor.submit(work) for _ in range(threads - 1)]
+        work()
+        for other in others:
+            other.result()
 
 
 def _as_workers(workers: int | None, size: int) -> int:
