@@ -107,7 +107,9 @@ def diagnose(
     return judge_weight(_as_array(weights, "`weights`"), axes=axes, workers=workers, tolerance=tolerance)
 
 
-def _diagnose_path(path: str | os.PathLike[str], options: Options, executor: "concurrent.futures.Executor | None") -> Report:
+def _diagnose_path(
+    path: str | os.PathLike[str], options: Options, executor: "concurrent.futures.Executor | None"
+) -> Report:
     """Judge every checkpoint that a path leads to."""
     reports, names = [], set[str]()
     for step in scan(list_entries([path]), options, executor=executor):
