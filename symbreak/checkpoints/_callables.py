@@ -197,10 +197,13 @@ def _size(source: Source, args: tuple[object, ...]) -> object:
 
 
 def _ordered(source: Source, args: tuple[object, ...]) -> Pairs:
-    """Return an OrderedDict: it is made empty, and filled after."""
-    if args:
-        raise source.bad("its pickle makes an OrderedDict that is not empty at first")
-    return Pairs()
+    """Return an OrderedDict: it is made empty, and filled after; Python 2 gave it a list of keys and values."""
+    pairs = args[0] if args else []
+    if len(args) > 1 or not isinstance(pairs, list):
+        raise source.bad("its pickle makes an OrderedDict of something other than keys and values")
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+        raise source.bad("its pickle makes an OrderedDict of something other than keys and values")
+    return Pairs([(pair[0], pair[1]) for pair in pairs])
 
 
 def _changes_values(metadata: tuple[object, ...]) -> bool:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from symbreak.checkpoints._gguf import Gguf, looks_like_gguf
 from symbreak.checkpoints._npy import Npy, looks_like_npy
 from symbreak.checkpoints._npz import Npz
 from symbreak.checkpoints._reader import Checkpoint
 from symbreak.checkpoints._safetensors import Safetensors, looks_like_safetensors
 from symbreak.checkpoints._sharded import Sharded, looks_like_index
 from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._torch_legacy import TorchLegacy, looks_like_torch_legacy
 from symbreak.checkpoints._torch_zip import TorchZip
 from symbreak.checkpoints._zip import glimpse_names, looks_like_zip
 
@@ -68,8 +70,6 @@ def _is_lfs_pointer(source: Source) -> bool:
 SUFFIXES = frozenset({".npy", ".npz", ".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".h5", ".hdf5", ".gguf", ".onnx"})
 TO_SAFETENSORS = "convert it to safetensors or npz"
 RESAVE = "load it with PyTorch where you trust it, and save the state_dict again with torch.save or as safetensors"
-# torch.save before 1.6 wrote a pickle of this number first.
-LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 REFUSALS = (
     Refusal(lambda s: s.size == 0, "is empty", "the download or the save did not finish: repeat it", weights=False),
@@ -79,9 +79,7 @@ REFUSALS = (
         "save the state_dict of the module with torch.save or as safetensors",
     ),
     Refusal(names(lambda n: _ends(n, "model.weights.h5")), "is a Keras archive, which holds HDF5", TO_SAFETENSORS),
-    Refusal(begins(LEGACY_MAGIC), "is a PyTorch file of before version 1.6, one pickle", RESAVE),
     Refusal(begins(b"\x89HDF\r\n\x1a\n"), "is an HDF5 file", TO_SAFETENSORS),
-    Refusal(begins(b"GGUF"), "is a GGUF file", "convert it to safetensors with the tool that wrote it"),
     Refusal(_is_lfs_pointer, "is a git-lfs pointer: the file itself was not fetched", "run `git lfs pull`"),
 )
 OTHERS = (
@@ -92,6 +90,9 @@ OTHERS = (
         "is a bare pickle, which only running it could read",
         "load it where you trust it, and save the arrays with numpy.savez or as safetensors",
         weights=False,
+    ),
+    Refusal(
+        begins(b"tjgg", b"fmgg", b"lmgg"), "is a GGML file of before GGUF", "convert the original model to GGUF again"
     ),
     Refusal(begins(b"\x1f\x8b"), "is compressed with gzip", "unpack it first", weights=False),
     Refusal(begins(b"BZh"), "is compressed with bzip2", "unpack it first", weights=False),
@@ -123,6 +124,8 @@ OTHERS = (
 
 FORMATS = (
     Format(looks_like_npy, Npy),
+    Format(looks_like_gguf, Gguf),
+    Format(looks_like_torch_legacy, TorchLegacy),
     Format(names(lambda n: _ends(n, "/data.pkl")), TorchZip),
     Format(names(lambda n: not n or _ends(n, ".npy")), Npz),
     Format(looks_like_index, Sharded),

@@ -56,11 +56,12 @@ class Unread:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Storage:
-    """A run of elements in one record of the archive."""
+    """A run of elements in one record of the file."""
 
     kind: Global  # torch.FloatStorage
     key: str  # of the record
     numel: int  # elements; bytes for an untyped storage
+    begin: int = 0  # element of the record at which it begins
 
 
 @final

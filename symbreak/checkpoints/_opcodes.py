@@ -9,11 +9,12 @@ are bounded.
 
 import struct
 from collections.abc import Callable
+from mmap import mmap
 from typing import final
 
 from symbreak._visible import visible
 from symbreak.checkpoints._callables import RESAVE, call, is_dangerous, is_harmless, storage, would_call
-from symbreak.checkpoints._inert import Global, Opaque, Pairs, Unread, kind_of
+from symbreak.checkpoints._inert import Global, Opaque, Pairs, Storage, Unread, kind_of
 from symbreak.checkpoints._source import Source
 
 MOST_BYTES = 256 << 20  # of program; the tensors are not in it
@@ -31,13 +32,26 @@ class Machine:
     source
         The file, for its name in errors.
     program
-        The pickle.
+        The pickle, and nothing else.
+    begin
+        Where the pickle begins, when other bytes of the file surround it: then the program is the file's bytes, and
+        after the run `at` is where the pickle ends.
+    describe
+        What a persistent id stands for.
     """
 
-    def __init__(self, source: Source, program: bytes | bytearray | memoryview) -> None:
-        if len(program) > MOST_BYTES:
+    def __init__(
+        self,
+        source: Source,
+        program: bytes | memoryview | mmap,
+        begin: int | None = None,
+        describe: Callable[[Source, object], Storage | Global] = storage,
+    ) -> None:
+        if begin is None and len(program) > MOST_BYTES:
             raise self.refuse(source, f"its pickle has {len(program):,} bytes")
-        self.source, self.program, self.at = source, bytes(program), 0
+        self.source, self.begin, self.alone, self.describe = source, begin or 0, begin is None, describe
+        self.program = bytes(program) if isinstance(program, memoryview) else program
+        self.at = self.begin
         self.stack: list[object] = []
         self.marks: list[list[object]] = []
         self.memo: dict[int, object] = {}
@@ -70,14 +84,15 @@ class Machine:
             self.steps += 1
             if self.steps > MOST_STEPS:
                 raise self.refuse(self.source, f"its pickle has more than {MOST_STEPS:,} steps")
-        if self.at != len(self.program) or len(self.stack) != 1 or self.marks:
+        whole = self.at == len(self.program) or not self.alone
+        if not whole or len(self.stack) != 1 or self.marks:
             raise self.bad("its pickle does not end with its one value")
         if self.named:
             raise self.refuse(self.source, f"its pickle names {visible(self.named[0])}, which no tensor needs")
         return self.stack[0]
 
     def bad(self, problem: str) -> Exception:
-        return self.source.bad(f"{problem} (at byte {self.at:,} of the pickle)")
+        return self.source.bad(f"{problem} (at byte {self.at - self.begin:,} of the pickle)")
 
     # Reading the program
 
@@ -85,6 +100,8 @@ class Machine:
         if length > len(self.program) - self.at:
             raise self.bad(f"its pickle is cut off: {length:,} more bytes are claimed")
         self.at += length
+        if self.at - self.begin > MOST_BYTES:
+            raise self.refuse(self.source, f"its pickle has more than {MOST_BYTES:,} bytes")
         return self.program[self.at - length : self.at]
 
     def unsigned(self, width: int) -> int:
@@ -100,6 +117,13 @@ class Machine:
             return data.decode("utf-8")
         except UnicodeDecodeError:
             raise self.bad("its pickle has a text that is not UTF-8") from None
+
+    def old_text(self, data: bytes) -> str | bytes:
+        """Return a text of Python 2, in which bytes were texts too."""
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError:
+            return data
 
     def line(self) -> str:
         end = self.program.find(b"\n", self.at, self.at + LONGEST_NAME + 1)
@@ -218,8 +242,9 @@ class Machine:
         self.update([part for pair in options.pairs for part in pair])
 
     def storage(self) -> None:
-        found = storage(self.source, self.pop())
-        self.storages.add(found.key)
+        found = self.describe(self.source, self.pop())
+        if isinstance(found, Storage):
+            self.storages.add(found.key)
         self.push(found)
 
     def instance(self) -> None:
@@ -277,6 +302,8 @@ OPCODES: dict[bytes, Callable[[Machine], None]] = {
     b"\x8c": lambda m: m.push(m.text(m.take(m.unsigned(1)))),
     b"X": lambda m: m.push(m.text(m.take(m.unsigned(4)))),
     b"\x8d": lambda m: m.push(m.text(m.take(m.unsigned(8)))),
+    b"U": lambda m: m.push(m.old_text(m.take(m.unsigned(1)))),
+    b"T": lambda m: m.push(m.old_text(m.take(m.unsigned(4)))),
     b"C": lambda m: m.push(m.take(m.unsigned(1))),
     b"B": lambda m: m.push(m.take(m.unsigned(4))),
     b"\x8e": lambda m: m.push(m.take(m.unsigned(8))),
@@ -324,8 +351,6 @@ REFUSED = {
     b"I": "INT",
     b"L": "LONG",
     b"S": "STRING",
-    b"T": "BINSTRING",
-    b"U": "SHORT_BINSTRING",
     b"V": "UNICODE",
     b"P": "PERSID",
     b"d": "DICT",

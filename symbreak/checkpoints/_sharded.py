@@ -17,6 +17,7 @@ from symbreak.checkpoints._json import parse_object
 from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
 from symbreak.checkpoints._safetensors import Safetensors, looks_like_safetensors
 from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._torch_legacy import TorchLegacy, looks_like_torch_legacy
 from symbreak.checkpoints._torch_zip import TorchZip
 from symbreak.checkpoints._zip import looks_like_zip
 from symbreak.errors import BadCheckpoint
@@ -25,7 +26,11 @@ KEY = "weight_map"
 MOST_SHARDS = 10_000
 LONGEST_NAME = 255  # bytes; what a file system gives a name
 PLAIN = re.compile(r"[^/\\:\x00\ud800-\udfff]+\Z")
-SHARD_FORMATS = ((looks_like_safetensors, Safetensors), (looks_like_zip, TorchZip))
+SHARD_FORMATS = (
+    (looks_like_safetensors, Safetensors),
+    (looks_like_zip, TorchZip),
+    (looks_like_torch_legacy, TorchLegacy),
+)
 
 
 def looks_like_index(source: Source) -> bool:
@@ -108,7 +113,7 @@ class Sharded(Checkpoint):
                     faults[shard] = visible(error, limit=1000)
                 break
         else:
-            faults[shard] = f"its shard {quoted(shard)} is neither safetensors nor a PyTorch zip file"
+            faults[shard] = f"its shard {quoted(shard)} is neither safetensors nor a PyTorch file"
         if shard in faults:
             opened.close()
 

@@ -4,26 +4,23 @@ Members are `<name>/data.pkl`, `<name>/byteorder` and `<name>/data/<key>`. The p
 which nothing can be called; here its claims meet the records.
 """
 
-from math import prod
 from typing import final
 
 import numpy as np
 
 from symbreak._visible import number, quoted
-from symbreak.checkpoints._arrays import as_array, check_bool, check_shape
 from symbreak.checkpoints._callables import UNTYPED
 from symbreak.checkpoints._dtypes import in_order
-from symbreak.checkpoints._flatten import flatten
 from symbreak.checkpoints._inert import Tensor
 from symbreak.checkpoints._opcodes import MOST_BYTES, Machine
 from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
 from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._torch_views import find_tensors, view_of
 from symbreak.checkpoints._zip import USUAL_EXPANSION, Archive, Member
 
 PICKLE = "data.pkl"
 NOTES = {"byteorder", "version", ".format_version", ".storage_alignment", ".data/serialization_id"}
 ORDERS = {b"little": "<", b"big": ">"}
-MOST_REPEATED = 256 << 20  # bytes of a view that has more elements than its storage
 
 
 @final
@@ -58,19 +55,13 @@ class TorchZip(Checkpoint):
         machine = Machine(source, self._archive.data(member, crc_optional=True))
         tensors: dict[str, TensorInfo] = {}
         skipped: list[Skipped] = []
-        root = machine.run()
-        for name, found in flatten(source, root, machine.steps):
-            if isinstance(found, str):
-                skipped.append(Skipped(name, found))
+        for found in find_tensors(source, machine):
+            if isinstance(found, Skipped):
+                skipped.append(found)
                 continue
-            record = self._record(source, name, found)
-            if name in tensors:
-                skipped.append(Skipped(name, "another tensor of the file has this name too"))
-            elif (reason := _disproportion(source, name, found)) is not None:
-                skipped.append(Skipped(name, reason))
-            else:
-                self._at[name] = found, record
-                tensors[name] = TensorInfo(name, found.shape, in_order(found.dtype, self._order))
+            name, tensor = found
+            self._at[name] = tensor, self._record(source, name, tensor)
+            tensors[name] = TensorInfo(name, tensor.shape, in_order(tensor.dtype, self._order))
         known = {self._prefix + name for name in [PICKLE, *NOTES, *(f"data/{key}" for key in machine.storages)]}
         for name, record in self._archive.members.items():
             if name not in known and not (name.endswith("/") and not record.size):
@@ -93,25 +84,7 @@ class TorchZip(Checkpoint):
 
     def _read(self, info: TensorInfo) -> np.ndarray:
         tensor, record = self._at[info.name]
-        if 0 in tensor.shape:
-            return as_array(b"", info.dtype, info.shape)
-        data: bytes | memoryview = self._archive.data(record, crc_optional=True)
-        itemsize = info.dtype.itemsize
-        if self._order == ">" and info.dtype.isbuiltin == 2 and itemsize == 2:
+        data: bytes | memoryview = b"" if 0 in tensor.shape else self._archive.data(record, crc_optional=True)
+        if self._order == ">" and info.dtype.isbuiltin == 2 and info.dtype.itemsize == 2:
             data = np.frombuffer(data, ">u2", len(data) // 2).astype(np.uint16).tobytes()
-        # The stride of an axis of one is never taken: it can be any number, also one that NumPy can't hold in bytes.
-        steps = zip(tensor.shape, tensor.strides, strict=True)
-        strides = tuple(stride * itemsize if length > 1 else itemsize for length, stride in steps)
-        array: np.ndarray = np.ndarray(info.shape, info.dtype, data, tensor.offset * itemsize, strides)
-        return check_bool(self._source, array, quoted(info.name))
-
-
-def _disproportion(source: Source, name: str, tensor: Tensor) -> str | None:
-    """Return why a view is not given out, when it repeats a small storage many times, as an expanded tensor does.
-
-    Such a view costs nothing until someone copies it, and then a file of a few bytes would ask for all memory.
-    """
-    size = check_shape(source, tensor.shape, tensor.dtype.itemsize, quoted(name))
-    if prod(tensor.shape) > tensor.storage.numel and size > MOST_REPEATED:
-        return f"a view of {size:,} bytes that repeats a storage of {number(tensor.storage.numel)} elements"
-    return None
+        return view_of(self._source, info, tensor, data)

@@ -244,7 +244,18 @@ FAULTS = {
         pickled(called(name("torch._utils._rebuild_parameter"))),
         "a parameter that makes no sense",
     ),
-    "an OrderedDict of pairs": (pickled(called(name("collections.OrderedDict"), b"]")), "that is not empty at first"),
+    "an OrderedDict of a number": (
+        pickled(called(name("collections.OrderedDict"), b"K\0")),
+        "an OrderedDict of something other than keys and values",
+    ),
+    "an OrderedDict of two lists": (
+        pickled(called(name("collections.OrderedDict"), b"]", b"]")),
+        "an OrderedDict of something other than keys and values",
+    ),
+    "an OrderedDict of threes": (
+        pickled(called(name("collections.OrderedDict"), b"]N\x89\x88\x87a")),
+        "an OrderedDict of something other than keys and values",
+    ),
     "a subclass in a subclass": (
         pickled(
             called(
@@ -338,6 +349,14 @@ def test_of_two_tensors_with_one_path_the_second_is_reported(tmp_path):
         assert [(item.name, item.reason) for item in ckpt.skipped] == [
             ("a.b", "another tensor of the file has this name too")
         ]
+
+
+def test_what_python_2_wrote_is_read(tmp_path):
+    """Its texts were bytes, and it gave an OrderedDict its keys and values in a list of lists."""
+    pair = b"](U\2fc" + tensor() + b"e"
+    state = called(name("collections.OrderedDict"), b"](" + pair + b"](T\1\0\0\0\xff" + tensor() + b"ee")
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(state), STORAGE))
+    assert list(read_all(tmp_path / "a.pt")) == ["fc", r"b'\xff'"]
 
 
 def tensor_with(**attributes):

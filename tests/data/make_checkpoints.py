@@ -1,12 +1,15 @@
 """Write the small files of `tests/data/checkpoints` with the formats' own libraries: the readers' oracles.
 
-Run it where torch, safetensors and ml_dtypes are installed. The tests read what
-it wrote, so that they need none of them. `expected.jsonl` holds what each file should give, bit for bit.
+Run it where torch, safetensors and ml_dtypes are installed, and gguf for that part; parts that are named, as in
+`make_checkpoints.py gguf legacy`, are written alone. The tests read what it wrote, so that they need none of them.
+`expected.jsonl` holds what each file should give, bit for bit.
 """
 
 import argparse
 import json
 import pathlib
+import sys
+import unittest.mock
 
 import ml_dtypes
 import numpy as np
@@ -30,6 +33,15 @@ def array(tensor):
     if hasattr(ml_dtypes, name):
         return tensor.view(torch.uint8 if tensor.itemsize == 1 else torch.uint16).numpy().view(getattr(ml_dtypes, name))
     return tensor.numpy()
+
+
+class Module(torch.nn.Module):
+    """A module of our own: the old format saves the source of each class with it."""
+
+    def __init__(self, inner=None):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3))
+        self.inner = inner
 
 
 def save_npy():
@@ -139,7 +151,6 @@ def save_torch():
     torch.save({"w": shared}, FOLDER / "no_checksums.pt")
     torch.serialization.set_crc32_options(True)
     EXPECTED["no_checksums.pt"] = {"w": array(shared)}
-    torch.save({"w": shared}, FOLDER / "legacy.pt", _use_new_zipfile_serialization=False)
     torch.jit.script(torch.nn.Linear(2, 2)).save(FOLDER / "script.pt")
 
 
@@ -161,22 +172,151 @@ def save_sharded():
         EXPECTED[folder.name] = parts[0] | parts[1]
 
 
+def save_legacy():
+    def save(name, saved, **options):
+        torch.save(saved, FOLDER / name, _use_new_zipfile_serialization=False, **options)
+
+    shared = torch.arange(6.0).reshape(2, 3)
+    save("legacy.pt", {"w": shared})
+    EXPECTED["legacy.pt"] = {"w": array(shared)}
+    flat = torch.arange(12.0)
+    state = {
+        "transposed": flat[:6].reshape(2, 3).t(),
+        "sliced": flat[2:9:2],
+        "expanded": torch.tensor([7.0]).expand(3, 4),
+        "parameter": torch.nn.Parameter(torch.arange(3.0)),
+        "tied.a": shared,
+        "tied.b": shared,
+        "half": torch.arange(4.0).half(),
+        "bf16": torch.arange(4.0).bfloat16(),
+        "e4m3": torch.arange(4.0).to(torch.float8_e4m3fn),
+        "u16": torch.arange(3).to(torch.uint16),
+        "counts": torch.arange(3),
+        "flags": torch.tensor([True, False]),
+        "c64": torch.tensor([1 + 2j]),
+        "scalar": torch.tensor(2.5, dtype=torch.float64),
+        "nothing": torch.zeros(0, 3),
+    }
+    quantized = torch.quantize_per_tensor(torch.ones(4), 0.1, 0, torch.qint8)
+    save("legacy_state.pt", {"model": state, "quantized": quantized})
+    EXPECTED["legacy_state.pt"] = {f"model.{name}": array(tensor) for name, tensor in state.items()}
+    for protocol in (3, 4, 5):
+        save(f"legacy_{protocol}.pt", [shared, {"b": shared + 1}], pickle_protocol=protocol)
+        EXPECTED[f"legacy_{protocol}.pt"] = {"0": array(shared), "1.b": array(shared + 1)}
+    with unittest.mock.patch(
+        "inspect.getsourcefile", return_value=pathlib.Path(__file__).name
+    ):  # no path of ours in it
+        save("legacy_module.pt", Module(Module()))
+    names = ("_parameters.w", "_modules.inner._parameters.w")
+    EXPECTED["legacy_module.pt"] = dict.fromkeys(names, array(shared))
+
+
+def save_gguf():
+    import gguf
+
+    Kind = gguf.GGMLQuantizationType
+
+    def writer(name, **options):
+        made = gguf.GGUFWriter(FOLDER / name, "llama", **options)
+        made.add_name("small")
+        made.add_block_count(2)
+        made.add_embedding_length(8)
+        made.add_head_count([2, 2])
+        made.add_head_count_kv(1)
+        made.add_rope_freq_base(10000.0)
+        return made
+
+    def finish(made):
+        made.write_header_to_file()
+        made.write_kv_data_to_file()
+        made.write_tensors_to_file()
+        made.close()
+
+    def pack(made, name, raw):
+        made.add_tensor(f"{name}.weight", raw, raw_dtype=Kind[name])
+        EXPECTED["quantised.gguf"][f"{name}.weight"] = gguf.quants.dequantize(raw, Kind[name])
+
+    plain = {
+        "token_embd.weight": values(3, 4),
+        "blk.0.attn_q.weight": values(2, 3, 4, dtype="float16"),
+        "blk.0.attn_norm.weight": values(5),
+        "blk.0.ffn.weight": values(2, 2, 3, 2, dtype="float64"),
+        **{f"ids.{size}": np.arange(-2, 4, dtype=f"int{size}").reshape(2, 3) for size in (8, 16, 32, 64)},
+    }
+    bf16 = values(3, 5, dtype=ml_dtypes.bfloat16)
+    for name, endian in (("plain.gguf", gguf.GGUFEndian.LITTLE), ("big_endian.gguf", gguf.GGUFEndian.BIG)):
+        made = writer(name, endianess=endian)
+        made.add_token_list([str(i) for i in range(1030 if name == "plain.gguf" else 2)])
+        made.add_token_scores([0.5 * i for i in range(1030 if name == "plain.gguf" else 2)])
+        made.add_uint8("test.u8", 200)
+        made.add_int8("test.i8", -5)
+        made.add_uint16("test.u16", 60000)
+        made.add_int16("test.i16", -30000)
+        made.add_int32("test.i32", -(2**31))
+        made.add_uint64("test.u64", 2**63)
+        made.add_int64("test.i64", -(2**62))
+        made.add_float32("test.f32", 0.5)
+        made.add_float64("test.f64", 1e300)
+        made.add_bool("test.bool", val=True)
+        made.add_string("test.long", "x" * 2000)
+        made.add_array("test.nested", [[1, 2], [3]])
+        for key, value in plain.items():
+            made.add_tensor(key, value.copy())  # the writer turns the bytes around where they are
+        swapped = bf16.view("u2") if name == "plain.gguf" else bf16.view("u2").byteswap()
+        made.add_tensor("output.weight", swapped.view("u1"), raw_dtype=Kind.BF16)
+        if name == "big_endian.gguf":
+            made.add_tensor("packed", gguf.quants.quantize(values(2, 32), Kind.Q8_0), raw_dtype=Kind.Q8_0)
+        finish(made)
+        EXPECTED[name] = plain | {"output.weight": bf16}
+
+    random = np.random.default_rng(0)
+    made = writer("quantised.gguf")
+    made.add_custom_alignment(64)
+    EXPECTED["quantised.gguf"] = {}
+    for name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "TQ1_0", "TQ2_0", "MXFP4"):
+        shape = (3, 256) if name.startswith("TQ") else (3, 32)
+        pack(made, name, gguf.quants.quantize(random.standard_normal(shape, np.float32), Kind[name]))
+    # The library has no quantiser for these: any bytes will do, with scales that are finite.
+    scales = {"Q2_K": (80, 82), "Q3_K": (108,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,), "IQ4_NL": (0,)}
+    for name, places in (scales | {"IQ4_XS": (0,)}).items():
+        raw = random.integers(0, 256, (2, gguf.GGML_QUANT_SIZES[Kind[name]][1]), np.uint8)
+        for at in places:
+            raw[:, at + 1] &= 0x3F
+        pack(made, name, raw)
+    finish(made)
+
+    made = writer("unread.gguf")
+    for kind in ("IQ2_XXS", "IQ1_M", "Q8_K"):
+        made.add_tensor(kind, np.zeros((2, gguf.GGML_QUANT_SIZES[Kind[kind]][1]), np.uint8), raw_dtype=Kind[kind])
+    made.add_tensor("plain", values(2, 3))
+    finish(made)
+    EXPECTED["unread.gguf"] = {"plain": values(2, 3)}
+
+
 def save_expected():
-    """One line a tensor: the bytes in C order, little-endian, as hexadecimal."""
-    lines = []
+    """One line a tensor: the bytes in C order, little-endian, as hexadecimal; the lines of other files stay."""
+    path = FOLDER.parent / "expected.jsonl"
+    lines = [line for line in path.read_text().splitlines() if json.loads(line)[0] not in EXPECTED]
     for file, arrays in EXPECTED.items():
         for name, value in arrays.items():
             value = np.asarray(value)
             little = value if value.dtype.isbuiltin == 2 else value.astype(value.dtype.newbyteorder("<"))
             lines.append(json.dumps([file, name, value.dtype.name, list(value.shape), little.tobytes().hex()]))
-    (FOLDER.parent / "expected.jsonl").write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n")
 
+
+PARTS = {
+    "npy": save_npy,
+    "npz": save_npz,
+    "safetensors": save_safetensors,
+    "torch": save_torch,
+    "legacy": save_legacy,
+    "sharded": save_sharded,
+    "gguf": save_gguf,
+}
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    save_npy()
-    save_npz()
-    save_safetensors()
-    save_torch()
-    save_sharded()
+    for part in sys.argv[1:] or PARTS:
+        PARTS[part]()
     save_expected()
