@@ -69,7 +69,7 @@ def _is_lfs_pointer(source: Source) -> bool:
 # Suffixes of weights. They decide one thing: a file that bears one and is not known by its content is not passed over.
 SUFFIXES = frozenset({".npy", ".npz", ".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".h5", ".hdf5", ".gguf", ".onnx"})
 TO_SAFETENSORS = "convert it to safetensors or npz"
-RESAVE = "load it with PyTorch where you trust it, and save the state_dict again with torch.save or as safetensors"
+RESAVE = "where you trust it, load it with torch.load(..., weights_only=False) and save the state_dict again"
 
 REFUSALS = (
     Refusal(lambda s: s.size == 0, "is empty", "the download or the save did not finish: repeat it", weights=False),

@@ -24,9 +24,7 @@ from symbreak.checkpoints._torch_views import find_tensors, view_of
 
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
-OPENING = re.compile(
-    rb"\x80[\x02-\x05](?:\x95.{8})?\x8a\x0a" + re.escape(MAGIC.to_bytes(10, "little")) + rb"\.", re.DOTALL
-)
+OPENING = re.compile(rb"\x80[\x02-\x05](\x95.{8})?\x8a\x0a" + re.escape(MAGIC.to_bytes(10, "little")), re.DOTALL)
 COUNT = 8  # bytes of a storage's number of elements
 # Bytes of an element of storages that NumPy has no type for: their tensors are not read, but those behind them are.
 WIDTHS = {"QInt8Storage": 1, "QUInt8Storage": 1, "QInt32Storage": 4, "QUInt4x2Storage": 1, "QUInt2x4Storage": 1}

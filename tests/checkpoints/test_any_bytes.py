@@ -26,10 +26,17 @@ from tests.checkpoints._make import (
     tensor,
     torch_zip,
 )
+from tests.checkpoints._make_gguf import LIST, TEXT, UINT8, gguf, items, pair, text, u64
+from tests.checkpoints._make_gguf import tensor as tensor_entry
+from tests.checkpoints._make_legacy import legacy, record
+from tests.checkpoints._make_legacy import storage as legacy_storage
+from tests.checkpoints._make_legacy import tensor as legacy_tensor
 
 # By content: what each library wrote, and a PyTorch file put together by hand, in which no byte is padding.
 SMALL = {file: (DATA / file).read_bytes() for file in ("plain.npy", "deflated.npz", "numpy.safetensors")}
 SMALL["by hand.pt"] = torch_zip(pickled(dict_of(w=tensor((2, 2), (1, 2)))), {"0": bytes(16)})
+SMALL["by hand, legacy.pt"] = legacy()
+SMALL["by hand.gguf"] = gguf([pair("a", UINT8, b"\0")], [tensor_entry()], bytes(32))
 LARGER = {file: (DATA / file).read_bytes() for file in ("stored.npz", "bare.pt")}
 FLIPS = [(file, flip) for file in SMALL for flip in (0x01, 0x20, 0x80, 0xFF)] + [(file, 0x04) for file in LARGER]
 PACKAGE = pathlib.Path(symbreak.checkpoints.__file__).parent
@@ -87,7 +94,19 @@ def test_any_program_is_read_or_refused(tmp_path_factory, program):
     assert find_checkpoints(path.parent) in ([], [path])
 
 
-STARTS = [b"", b"\x93NUMPY\1\0", b"PK\3\4", b"PK\5\6", b"{", b"\x80\2", b"\x05\0\0\0\0\0\0\0{"]
+STARTS = [
+    b"",
+    b"\x93NUMPY\1\0",
+    b"PK\3\4",
+    b"PK\5\6",
+    b"{",
+    b"\x80\2",
+    b"\x05\0\0\0\0\0\0\0{",
+    b"GGUF\3\0\0\0",
+    b"GGUF\0\0\0\3",
+    legacy()[:15],
+    legacy()[:30],
+]
 
 
 @given(start=st.sampled_from(STARTS), content=st.binary(max_size=200))
@@ -103,7 +122,8 @@ def bombs():
     zeros = "{'descr': '|u1', 'fortran_order': False, 'shape': (%d,), }\n"
     claim = npy(zeros % (3 << 30))
     sizes = {"packed": 3 << 30, "size": 3 << 30}
-    text = b"X" + (2**31 + 2**30).to_bytes(4, "little")
+    text_claim = b"X" + (2**31 + 2**30).to_bytes(4, "little")
+    vast = legacy_tensor((3 << 30,), over=legacy_storage(3 << 30))
     return {
         "npy.header": npy("", version=(2, 0), length=2**32 - 1),
         "npy.shape": claim,
@@ -122,7 +142,16 @@ def bombs():
         "npz.directory": Zip().add("a.npy", claim).bytes(count=2**16 - 1),
         "safetensors.header": safetensors(b"{", length=99_999_999),
         "safetensors.shape": safetensors({"a": {"dtype": "U8", "shape": [3 << 30], "data_offsets": [0, 3 << 30]}}),
-        "pt.text": torch_zip(pickled(text)),
+        "pt.text": torch_zip(pickled(text_claim)),
+        "legacy.text": legacy(text_claim),
+        "legacy.storage": legacy(vast, record(b"1234", 3 << 30)),
+        "gguf.key": gguf([text("a", size=3 << 30)]),
+        "gguf.list": gguf([pair("a", LIST, items(UINT8, count=3 << 30))]),
+        "gguf.texts": gguf([pair("a", LIST, items(TEXT, count=3 << 27))]),
+        "gguf.text": gguf([pair("a", TEXT, u64(3 << 30))]),
+        "gguf.tensors": gguf(counts=(3 << 30, 0)),
+        "gguf.shape": gguf([], [tensor_entry(dims=(3 << 30,))], bytes(32)),
+        "gguf.blocks": gguf([], [tensor_entry(dims=(3 << 30,), kind=10)], bytes(32)),
         "pt.storage": torch_zip(pickled(tensor((3 << 30,), over=storage(3 << 30))), {"0": b"1234"}),
     }
 

@@ -47,6 +47,8 @@ def test_a_library_s_file_is_read_bit_for_bit(file):
         ("stored.npz", "npz"),
         ("numpy.safetensors", "safetensors"),
         ("state.pt", "torch"),
+        ("legacy.pt", "torch-legacy"),
+        ("quantised.gguf", "gguf"),
         ("sharded_safetensors", "safetensors-sharded"),
         ("sharded_pytorch", "torch-sharded"),
         ("sharded_pytorch/pytorch_model.bin.index.json", "torch-sharded"),
@@ -67,7 +69,10 @@ def test_tensors_come_in_the_order_of_the_file():
         assert offsets == sorted(offsets)
 
 
-@pytest.mark.parametrize("file", ["plain.npy", "stored.npz", "numpy.safetensors", "state.pt", "sharded_safetensors"])
+@pytest.mark.parametrize(
+    "file",
+    ["plain.npy", "stored.npz", "numpy.safetensors", "state.pt", "sharded_safetensors", "legacy.pt", "plain.gguf"],
+)
 def test_plain_bytes_are_mapped_not_copied(file):
     """Two reads of one tensor share their memory, which only a view of the file can."""
     with open_checkpoint(DATA / file) as ckpt:
@@ -204,15 +209,15 @@ def torch_tensors():
     return tensors()
 
 
-@given(data=st.data(), protocol=st.integers(2, 5), tie=st.booleans())
-def test_what_torch_saves_comes_back(tmp_path_factory, data, protocol, tie):
+@given(data=st.data(), protocol=st.integers(2, 5), tie=st.booleans(), new=st.booleans())
+def test_what_torch_saves_comes_back(tmp_path_factory, data, protocol, tie, new):
     torch = pytest.importorskip("torch")
     leaves = data.draw(st.lists(torch_tensors(), min_size=1, max_size=5))
     state = {f"l{i}": {"deep": [leaf]} if i % 2 else leaf for i, leaf in enumerate(leaves)}
     if tie:
         state["tied"] = leaves[0]
     path = tmp_path_factory.mktemp("pt") / "a.pt"
-    torch.save(state, path, pickle_protocol=protocol)
+    torch.save(state, path, pickle_protocol=protocol, _use_new_zipfile_serialization=new)
     expected = {f"l{i}.deep.0" if i % 2 else f"l{i}": leaf for i, leaf in enumerate(leaves)}
     expected |= {"tied": leaves[0]} if tie else {}
     with open_checkpoint(path) as ckpt:
