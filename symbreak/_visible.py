@@ -37,6 +37,8 @@ def visible(text: object, limit: int = LONGEST) -> str:
     if len(whole) > limit:
         half = (limit - 5) // 2
         whole = f"{whole[:half]} ... {whole[-half:]}"
+    if whole.isprintable():
+        return whole
     shown = "".join(char if char.isprintable() else _escape(char) for char in whole)
     return shown if len(shown) <= 8 * limit else shown[: 8 * limit]
 

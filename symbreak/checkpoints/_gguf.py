@@ -10,6 +10,7 @@ no byte belongs to two of them or to none. Layout as in the specification [1], v
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Literal, final
 
@@ -30,7 +31,11 @@ USUAL_ALIGNMENT = 32  # bytes, where the file does not say another
 MOST_AXES = 4  # of a tensor; GGML's own limit
 
 LARGEST = 100_000_000  # bytes of a header; the largest vocabularies take a tenth of it
-MOST_WALKED = 4_000_000  # texts and lists in all lists of a header
+MOST_KEYS = 1 << 16
+MOST_TENSORS = 1_000_000
+MOST_KEPT = 1 << 20  # values in all lists that are kept
+MOST_WALKED = 4_000_000  # texts in all lists of a header; the largest vocabularies have a fifth of it
+LIST_IN_TEXTS = 16  # a list in a list takes as long as so many texts
 DEEPEST = 4  # lists in lists
 LONGEST_NAME = (1 << 16) - 1  # bytes of a key, as the specification has it, or of a tensor's name
 LONGEST_TEXT = 1000  # bytes of a value that is kept
@@ -77,8 +82,7 @@ class Gguf(Checkpoint):
             if (reason := self._unread(entry)) is not None:
                 skipped.append(Skipped(entry.name, reason))
                 continue
-            dtype = in_order(element_type(KINDS[entry.kind].dtype), ">" if self._big else "<")
-            tensors[entry.name] = TensorInfo(entry.name, entry.shape, dtype)
+            tensors[entry.name] = TensorInfo(entry.name, entry.shape, _dtype(entry.kind, ">" if self._big else "<"))
             self._at[entry.name] = entry
         notes = {key: str(value) for key, value in values.items() if not isinstance(value, list)}
         super().__init__(source, "gguf", tensors, tuple(skipped), notes, _structure(values))
@@ -133,11 +137,15 @@ class Gguf(Checkpoint):
         return _turned(blocks) if turn else dequantised(blocks, kind)
 
 
+@cache
+def _dtype(kind: int, order: str) -> np.dtype:
+    return in_order(element_type(KINDS[kind].dtype), order)
+
+
 def _size(source: Source, entry: _Entry) -> int | None:
     """Return the bytes that a tensor takes; None of a type that is not known."""
     what, kind = quoted(entry.name), KINDS.get(entry.kind)
-    width = np.dtype(np.float64).itemsize if kind is None else element_type(kind.dtype).itemsize
-    check_shape(source, entry.shape, width, what)
+    check_shape(source, entry.shape, 4 if kind is None or kind.values > 1 else kind.size, what)
     if kind is None:
         return None
     row = entry.shape[-1] if entry.shape else 1
@@ -151,7 +159,7 @@ class _Header:
     """The header, from its first byte to its last; `at` only passes bytes that are there."""
 
     def __init__(self, source: Source) -> None:
-        self.source, self.at, self.walked = source, len(MAGIC), 0
+        self.source, self.at, self.walked, self.kept = source, len(MAGIC), 0, 0
         self.order: Literal["little", "big"] = "little"
         self.mark = "<"  # the byte order, as `struct` has it
         raw = source.take(self.take(4, "the version"), 4, "the version")
@@ -163,8 +171,8 @@ class _Header:
 
     def read(self) -> tuple[list[_Entry], dict[str, object]]:
         """Return what is said of the tensors, in order, and the values that are short enough to keep."""
-        tensors = self.count(LEAST_TENSOR, "tensors")
-        pairs = self.count(LEAST_PAIR, "keys")
+        tensors = self.count(LEAST_TENSOR, "tensors", MOST_TENSORS)
+        pairs = self.count(LEAST_PAIR, "keys", MOST_KEYS)
         values: dict[str, object] = {}
         keys: set[str] = set()
         for _ in range(pairs):
@@ -194,9 +202,9 @@ class _Header:
         axes = self.integer(4, what)
         if axes > MOST_AXES:
             raise self.source.bad(f"{quoted(name)} has {axes:,} axes", f"a tensor of GGML has at most {MOST_AXES}")
-        # The file lists the axis along which values are neighbours first.
-        shape = tuple(reversed([self.integer(8, what) for _ in range(axes)]))
-        return _Entry(name, shape, self.integer(4, what), self.integer(8, what))
+        facts = struct.Struct(f"{self.mark}{axes}QIQ")
+        *lengths, kind, offset = facts.unpack_from(self.source.data, self.take(facts.size, what))
+        return _Entry(name, tuple(reversed(lengths)), kind, offset)  # the file lists the innermost axis first
 
     def value(self, kind: int, what: str) -> object:
         """Pass one value, and return it, or None where it is too long to keep."""
@@ -204,8 +212,7 @@ class _Header:
             return self.text(what)
         if kind == LIST:
             return self.items(what, 1)
-        found = self.numbers(kind, 1, what)
-        return found[0] if found else None
+        return self.numbers(kind, 1, what)[0]
 
     def text(self, what: str) -> str | None:
         size = self.integer(8, what)
@@ -217,20 +224,28 @@ class _Header:
             raise self.source.bad(f"{what} nests lists more than {DEEPEST} deep")
         kind, count = self.integer(4, what), self.integer(8, what)
         if kind not in (TEXT, LIST):
-            return self.numbers(kind, count, what)
+            if self.keeps(count):
+                return self.numbers(kind, count, what)
+            self.raw(kind, count, what)
+            return None
         self.source.check(self.at, count * (8 if kind == TEXT else 12), what)  # each has a length, a list a type too
-        self.walked += count
+        self.walked += count * (1 if kind == TEXT else LIST_IN_TEXTS)
         if self.walked > MOST_WALKED:
             raise self.source.bad(f"its header lists more than {MOST_WALKED:,} texts", "leave the tokenizer out")
         if kind == LIST:
             for _ in range(count):
                 self.items(what, depth + 1)
             return None
-        if count > LONGEST_LIST:
+        if not self.keeps(count):
             self.pass_texts(count, what)
             return None
         found: list[object] = [self.text(what) for _ in range(count)]
         return None if None in found else found
+
+    def keeps(self, count: int) -> bool:
+        """Whether a list of so many values is kept: one of a value for each layer is, a vocabulary is not."""
+        self.kept += count if count <= LONGEST_LIST else 0
+        return count <= LONGEST_LIST and self.kept <= MOST_KEPT
 
     def pass_texts(self, count: int, what: str) -> None:
         """Pass texts as fast as can be: a vocabulary has some hundred thousand."""
@@ -245,7 +260,13 @@ class _Header:
             return
         self.take(at + 8 - self.at, what)
 
-    def numbers(self, kind: int, count: int, what: str) -> list[object] | None:
+    def numbers(self, kind: int, count: int, what: str) -> list[object]:
+        raw, code = self.raw(kind, count, what)
+        found = struct.unpack(f"{self.mark}{count}{code}", raw)
+        return [bool(value) for value in found] if kind == BOOL else list(found)
+
+    def raw(self, kind: int, count: int, what: str) -> tuple[memoryview, str]:
+        """Pass numbers, and return their bytes and how `struct` calls their type."""
         code = SCALARS.get(kind)
         if code is None:
             raise self.source.bad(f"{what} is a value of type {kind:,}, which is not known")
@@ -253,10 +274,7 @@ class _Header:
         raw = self.source.view(self.take(size, what), size, what)
         if kind == BOOL and count and np.frombuffer(raw, np.uint8).max() > 1:
             raise self.source.bad(f"{what} is a truth value that is neither 0 nor 1")
-        if count > LONGEST_LIST:
-            return None
-        found = struct.unpack(f"{self.mark}{count}{code}", raw)
-        return [bool(value) for value in found] if kind == BOOL else list(found)
+        return raw, code
 
     def name(self, what: str) -> str:
         size = self.integer(8, what)
@@ -269,13 +287,15 @@ class _Header:
         except UnicodeDecodeError:
             raise self.source.bad(f"{what} is not UTF-8: {quoted(raw[:80])}") from None
 
-    def count(self, least: int, what: str) -> int:
+    def count(self, least: int, what: str, most: int) -> int:
         """Read how many there are of something that takes at least so many bytes of the header."""
         found = self.integer(8, f"the number of {what}")
         if found * least > self.source.size - self.at:
             raise self.source.bad(
                 f"it claims {number(found)} {what}, more than its {self.source.size:,} bytes can hold"
             )
+        if found > most:
+            raise self.source.bad(f"it has {found:,} {what}", f"at most {most:,} are read")
         return found
 
     def integer(self, width: int, what: str) -> int:

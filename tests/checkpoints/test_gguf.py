@@ -155,6 +155,30 @@ def test_a_header_of_endless_texts_or_bytes_is_refused(tmp_path, monkeypatch):
         open_checkpoint(saved(tmp_path, gguf([pair("a", TEXT, text("x" * 99))])))
 
 
+@pytest.mark.parametrize(
+    ("limit", "content", "message"),
+    [
+        ("MOST_KEYS", gguf([pair("a", UINT8, b"\0"), pair("b", UINT8, b"\0")]), "it has 2 keys; at most 1 are read"),
+        ("MOST_TENSORS", gguf([], [tensor("a"), tensor("b")]), "it has 2 tensors; at most 1 are read"),
+        ("MOST_WALKED", gguf([pair("a", LIST, items(LIST, items(UINT8)))]), "lists more than 1 texts"),
+    ],
+)
+def test_a_header_of_too_many_things_is_refused(tmp_path, monkeypatch, limit, content, message):
+    monkeypatch.setattr(_gguf, limit, 1)
+    with pytest.raises(BadCheckpoint, match=message):
+        open_checkpoint(saved(tmp_path, content))
+
+
+def test_lists_are_kept_up_to_a_budget_and_numbers_always(tmp_path, monkeypatch):
+    monkeypatch.setattr(_gguf, "MOST_KEPT", 3)
+    pairs = [pair("general.architecture", TEXT, text("m"))]
+    pairs += [pair(f"m.{key}", LIST, items(UINT8, b"\1", b"\2")) for key in "ab"]
+    pairs += [pair("m.texts", LIST, items(TEXT, text("a"))), pair(ALIGNMENT, UINT32, u32(8))]
+    with open_checkpoint(saved(tmp_path, gguf(pairs, [tensor()], PLAIN.tobytes(), alignment=8))) as ckpt:
+        assert ckpt.structure["hyperparameters"] == {"a": [1, 2]}
+        assert (ckpt.metadata[ALIGNMENT], ckpt["w"].tolist()) == ("8", PLAIN.tolist())
+
+
 def test_a_part_of_a_split_model_is_read_alone(tmp_path):
     """Each part has a header of its own, so that none has to be opened for another."""
     pairs = [pair("split.no", 2, b"\1\0"), pair("split.count", 2, b"\3\0")]

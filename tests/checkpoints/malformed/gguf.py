@@ -59,7 +59,7 @@ def headers():
     yield "2^64 - 1 keys", gguf(counts=(0, MAX)), "it claims 18446744073709551615 keys, more than its 32 bytes"
     yield "2^60 tensors, whose bytes wrap", gguf(counts=(2**61, 0)), "it claims 2305843009213693952 tensors"
     more = gguf([], [tensor()], EIGHT, counts=(3, 0))
-    yield "two tensors more than there are", more, "what is said of '' should take 4 bytes at offset 93"
+    yield "two tensors more than there are", more, "what is said of '' should take 12 bytes at offset 93"
     yield "one key more than there are", gguf([pair("a", UINT8, b"\0")], counts=(0, 2)), "a key without a name"
     yield "big-endian counts in a little-endian file", gguf()[:8] + gguf(counts=(1, 1), order=">")[8:], "it claims"
 
@@ -129,7 +129,7 @@ def tensors():
     yield "two tensors of one name", gguf([], [tensor(), tensor(offset=32)], bytes(64)), "two tensors are called 'w'"
     yield "five axes", gguf([], [tensor(dims=(1,) * 5)], EIGHT), "'w' has 5 axes; a tensor of GGML has at most 4"
     yield "2^32 - 1 axes", gguf([], [tensor(axes=2**32 - 1)], EIGHT), "'w' has 4,294,967,295 axes"
-    yield "three axes and one length", gguf([], [tensor(axes=3)])[:50], "what is said of 'w' should take 8 bytes"
+    yield "three axes and one length", gguf([], [tensor(axes=3)])[:50], "what is said of 'w' should take 36 bytes"
     yield "a length of 2^63", gguf([], [tensor(dims=(2**63,))], EIGHT), "has shape .*, more bytes than an index"
     yield "a length of -1", gguf([], [tensor(dims=(MAX,))], EIGHT), "has shape .*, more bytes than an index can count"
     product = tensor(dims=(2**32, 2**32))
