@@ -54,7 +54,7 @@ BELONGS_TO = {"_audit": "rules", "__main__": "cli"}
 
 HEAVY = (
     "torch", "jax", "keras", "tensorflow", "h5py", "onnx", "msgpack", "rich", "matplotlib", "hypothesis", "scipy",
-    "ml_dtypes", "pandas", "pytest", "safetensors",
+    "ml_dtypes", "pandas", "pytest", "safetensors", "gguf",
 )  # fmt: skip
 
 

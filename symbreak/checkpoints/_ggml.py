@@ -31,7 +31,17 @@ class Kind:
     size: int  # bytes of a block
     dtype: str = "float32"  # of the values
     layout: np.dtype | None = None
-    arithmetic: Callable[[Blocks], Values] | None = None  # None for plain numbers, and for what is not decoded here
+    arithmetic: Callable[[Blocks], Values] | None = None  # None for plain numbers, and for what is not decoded
+    codebook: bool = False  # decoded by the format's own library, which has the tables of values
+
+
+def has_codebooks() -> bool:
+    """Whether the format's own library is installed."""
+    try:
+        import gguf.quants  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def dequantised(data: memoryview, kind: Kind) -> Iterator[Buffer]:
@@ -142,6 +152,16 @@ def _mxfp4(b: Blocks) -> Values:
     return _scaled(E2M1[_q4(b)], np.ldexp(np.float32(1), b["e"].astype(np.int32) - 128))
 
 
+# Half of a float of 4 bits exponent and 3 of mantissa, without a sign; zero where it would be no number.
+_EXPONENT, _MANTISSA = np.arange(256) >> 3 & 15, np.arange(256) & 7
+E4M3 = np.where(_EXPONENT, np.ldexp(8 + _MANTISSA, _EXPONENT - 11), np.ldexp(_MANTISSA, -10)).astype(np.float32)
+E4M3[0x7F] = 0
+
+
+def _nvfp4(b: Blocks) -> Values:
+    return _scaled(E2M1[_fields(b["q"], 4, 8)], E4M3[b["d"]])
+
+
 def _trits(packed: np.ndarray, digits: int, run: int) -> np.ndarray:
     """Split bytes into digits of base 3: a byte is their fraction of 3 ** 5, in 256ths and rounded up."""
     powers = np.uint8(3) ** np.arange(digits, dtype=np.uint8)[:, None]
@@ -158,6 +178,16 @@ def _tq1_0(b: Blocks) -> Values:
 def _block(name: str, values: int, arithmetic: Callable[[Blocks], Values], *fields: tuple[str, str, int]) -> Kind:
     layout = np.dtype([(field, code, (count,)) if count > 1 else (field, code) for field, code, count in fields])
     return Kind(name, values, layout.itemsize, "float32", layout, arithmetic)
+
+
+def _in_codebook(name: str, size: int) -> Kind:
+    def values(b: Blocks) -> Values:
+        import gguf
+
+        made: Values = gguf.quants.dequantize(b["raw"], gguf.GGMLQuantizationType[name])
+        return made
+
+    return Kind(name, 256, size, "float32", np.dtype([("raw", "u1", (size,))]), values, codebook=True)
 
 
 D, M = ("d", "<f2", 1), ("m", "<f2", 1)
@@ -189,16 +219,17 @@ KINDS: Mapping[int, Kind] = MappingProxyType(
         34: _block("TQ1_0", 256, _tq1_0, ("q", "u1", 48), ("last", "u1", 4), D),
         35: _block("TQ2_0", 256, lambda b: _scaled(_signed(_fields(b["q"], 2, 32), 1), b["d"]), ("q", "u1", 64), D),
         39: _block("MXFP4", 32, _mxfp4, ("e", "u1", 1), ("q", "u1", 16)),
-        # Those that need a codebook, or that no file of weights is known to hold: their sizes alone.
+        40: _block("NVFP4", 64, _nvfp4, ("d", "u1", 4), ("q", "u1", 32)),
+        # Those whose values lie in tables of thousands.
+        16: _in_codebook("IQ2_XXS", 66),
+        17: _in_codebook("IQ2_XS", 74),
+        18: _in_codebook("IQ3_XXS", 98),
+        19: _in_codebook("IQ1_S", 50),
+        21: _in_codebook("IQ3_S", 110),
+        22: _in_codebook("IQ2_S", 82),
+        29: _in_codebook("IQ1_M", 56),
+        # Those that are not decoded: activations, and one that nothing but llama.cpp itself can tell us of.
         15: Kind("Q8_K", 256, 292),
-        16: Kind("IQ2_XXS", 256, 66),
-        17: Kind("IQ2_XS", 256, 74),
-        18: Kind("IQ3_XXS", 256, 98),
-        19: Kind("IQ1_S", 256, 50),
-        21: Kind("IQ3_S", 256, 110),
-        22: Kind("IQ2_S", 256, 82),
-        29: Kind("IQ1_M", 256, 56),
-        40: Kind("NVFP4", 64, 36),
         41: Kind("Q1_0", 128, 18),
     }
 )

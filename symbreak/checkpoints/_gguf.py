@@ -19,7 +19,7 @@ import numpy as np
 from symbreak._visible import number, quoted
 from symbreak.checkpoints._arrays import Buffer, as_array, check_shape
 from symbreak.checkpoints._dtypes import element_type, in_order
-from symbreak.checkpoints._ggml import KINDS, PIECE, dequantised
+from symbreak.checkpoints._ggml import KINDS, PIECE, dequantised, has_codebooks
 from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
 from symbreak.checkpoints._source import Source
 from symbreak.checkpoints._spool import gather
@@ -115,6 +115,8 @@ class Gguf(Checkpoint):
             return None
         if kind.arithmetic is None:
             return f"it is quantised as {kind.name}, which is not decoded: {CONVERT}"
+        if kind.codebook and not has_codebooks():
+            return f"it is quantised as {kind.name}, which takes gguf: pip install 'symbreak[files]', or {CONVERT}"
         if self._big:  # converters differ in which bytes of a block they turn around
             return f"it is quantised as {kind.name} in a big-endian file: convert the little-endian original"
         return None

@@ -1,6 +1,9 @@
 """GGUF: every kind of value and of tensor, both byte orders, and the values of quantised blocks bit for bit."""
 
+import importlib.util
 import struct
+import subprocess
+import sys
 import time
 import tracemalloc
 
@@ -34,6 +37,7 @@ from tests.checkpoints._make_gguf import (
 )
 
 DECODED = {kind.name: kind for kind in KINDS.values() if kind.arithmetic is not None}
+OURS = [name for name, kind in DECODED.items() if not kind.codebook]
 ALIGNMENT = "general.alignment"
 PLAIN = np.arange(8, dtype="<f4")
 
@@ -252,8 +256,41 @@ def test_what_is_not_decoded_is_skipped_by_the_name_of_its_type_and_the_rest_is_
                 name,
                 f"it is quantised as {name}, which is not decoded: convert it to F16 or Q8_0 with llama-quantize",
             )
-            for name in ("IQ2_XXS", "IQ1_M", "Q8_K")
+            for name in ("Q8_K", "Q1_0")
         ]
+
+
+CODEBOOKS = [(number, kind) for number, kind in KINDS.items() if kind.codebook]
+
+
+@pytest.mark.parametrize(("number", "kind"), CODEBOOKS, ids=[kind.name for _, kind in CODEBOOKS])
+def test_codebooks_are_those_of_the_library_and_without_it_the_extra_is_named(tmp_path, monkeypatch, number, kind):
+    blocks = np.random.default_rng(number).integers(0, 256, (6, kind.size), np.uint8)
+    path = saved(tmp_path, gguf([], [tensor(dims=(512, 3), kind=number)], blocks.tobytes()))
+    if importlib.util.find_spec("gguf") is not None:
+        library = importlib.import_module("gguf")
+        with np.errstate(all="ignore"):
+            expected = library.quants.dequantize(blocks, library.GGMLQuantizationType[kind.name]).reshape(3, 512)
+        np.testing.assert_array_equal(read_all(path)["w"], expected)
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    monkeypatch.setitem(sys.modules, "gguf.quants", None)
+    with open_checkpoint(path) as ckpt:
+        assert [(item.name, item.reason) for item in ckpt.skipped] == [
+            (
+                "w",
+                f"it is quantised as {kind.name}, which takes gguf: pip install 'symbreak[files]', or convert it to "
+                "F16 or Q8_0 with llama-quantize",
+            )
+        ]
+
+
+def test_the_library_of_codebooks_is_loaded_for_them_alone(tmp_path):
+    """In a fresh process: a file without them must not wait for it."""
+    code = (
+        "import sys; from symbreak.checkpoints import open_checkpoint as o; [c[n] for c in [o(sys.argv[1])] for n in c]"
+    )
+    check = f"{code}; assert 'gguf' not in sys.modules"
+    subprocess.run([sys.executable, "-c", check, DATA / "quantised.gguf"], check=True)
 
 
 def test_blocks_in_a_big_endian_file_are_skipped():
@@ -329,7 +366,7 @@ def test_blocks_worked_out_by_hand(tmp_path, kind, block, values):
     assert read_all(path)["w"].tolist() == values
 
 
-@pytest.mark.parametrize("name", DECODED)
+@pytest.mark.parametrize("name", OURS)
 def test_pieces_of_quantised_values_are_the_whole(name, monkeypatch):
     monkeypatch.setattr("symbreak.checkpoints._ggml.PIECE", 4 * 256)
     with open_checkpoint(DATA / "quantised.gguf") as ckpt:

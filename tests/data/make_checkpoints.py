@@ -278,7 +278,7 @@ def save_gguf():
         pack(made, name, gguf.quants.quantize(random.standard_normal(shape, np.float32), Kind[name]))
     # The library has no quantiser for these: any bytes will do, with scales that are finite.
     scales = {"Q2_K": (80, 82), "Q3_K": (108,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,), "IQ4_NL": (0,)}
-    for name, places in (scales | {"IQ4_XS": (0,)}).items():
+    for name, places in (scales | {"IQ4_XS": (0,), "NVFP4": ()}).items():
         raw = random.integers(0, 256, (2, gguf.GGML_QUANT_SIZES[Kind[name]][1]), np.uint8)
         for at in places:
             raw[:, at + 1] &= 0x3F
@@ -286,7 +286,7 @@ def save_gguf():
     finish(made)
 
     made = writer("unread.gguf")
-    for kind in ("IQ2_XXS", "IQ1_M", "Q8_K"):
+    for kind in ("Q8_K", "Q1_0"):
         made.add_tensor(kind, np.zeros((2, gguf.GGML_QUANT_SIZES[Kind[kind]][1]), np.uint8), raw_dtype=Kind[kind])
     made.add_tensor("plain", values(2, 3))
     finish(made)
