@@ -58,6 +58,8 @@ def headers():
     yield "2^64 - 1 tensors", gguf(counts=(MAX, 0)), "it claims 18446744073709551615 tensors, more than its 32 bytes"
     yield "2^64 - 1 keys", gguf(counts=(0, MAX)), "it claims 18446744073709551615 keys, more than its 32 bytes"
     yield "2^60 tensors, whose bytes wrap", gguf(counts=(2**61, 0)), "it claims 2305843009213693952 tensors"
+    yield "one tensor and no room for it", gguf(counts=(1, 0)), "it claims 1 tensors, more than its 32 bytes can hold"
+    yield "one key and no room for it", gguf(counts=(0, 1)), "it claims 1 keys, more than its 32 bytes can hold"
     more = gguf([], [tensor()], EIGHT, counts=(3, 0))
     yield "two tensors more than there are", more, "what is said of '' should take 12 bytes at offset 93"
     yield "one key more than there are", gguf([pair("a", UINT8, b"\0")], counts=(0, 2)), "a key without a name"
