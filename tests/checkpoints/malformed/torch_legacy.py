@@ -66,6 +66,10 @@ def objects():
 def claims():
     """What the object says of storages and tensors."""
     yield "a storage of five facts", legacy(tuple_of(text("storage"), b"NNNN") + b"Q"), "other than a storage"
+    seven = (text("storage"), name("torch.FloatStorage"), text("0"), text("cpu"), b"K\4", b"N", b"N")
+    yield "a storage of seven facts", legacy(tuple_of(*seven) + b"Q"), "other than a storage"
+    four = tuple_of(text("class"), name("project.Model"), text("a.py"), text(""))
+    yield "a class that is no module's", legacy(four + b"Q"), "other than a storage"
     yield "a storage that is a number", legacy(b"K\0Q"), "other than a storage"
     yield "a storage of minus one", legacy(storage(-1)), "describes a storage that makes no sense"
     yield (
