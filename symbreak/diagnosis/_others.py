@@ -23,19 +23,26 @@ MOMENTS = frozenset(
 # Adagrad, ASGD, Rprop and LBFGS also use words that a weight may bear: they count only below PyTorch's own "state".
 BELOW_STATE = frozenset({"sum", "ax", "prev", "eta", "mu", "variance", "d", "t", "al", "ro"})
 
+# Below these lies nothing else: the state of Optax in a TrainState of Flax's, and that of Flax's own older optimizers.
+STATES = frozenset({"opt_state", "param_states"})
+
 
 def is_optimizer_state(name: str) -> bool:
-    """Whether the last component of a name, or the last but numbers, is what PyTorch's optimizers call their state.
+    """Whether a name is one that PyTorch's or Flax's optimizers give their state.
+
+    With PyTorch it is the last component that tells, or the last but numbers; with Flax a component before it.
 
     Examples
     --------
     >>> is_optimizer_state("optimizer.state.0.exp_avg"), is_optimizer_state("state.3.sum"), is_optimizer_state("fc.sum")
     (True, True, False)
+    >>> is_optimizer_state("opt_state/0/mu/params/fc/kernel"), is_optimizer_state("params/fc/kernel")
+    (True, False)
     """
     *parents, last = re.split(r"[./]", name)
     while last.isdecimal() and parents:  # an item of a list, such as old_dirs.0
         *parents, last = parents
-    return last in MOMENTS or (last in BELOW_STATE and "state" in parents)
+    return last in MOMENTS or (last in BELOW_STATE and "state" in parents) or not STATES.isdisjoint(parents)
 
 
 def is_index(array: Array) -> bool:
