@@ -74,10 +74,18 @@ TORCH: Mapping[str, str] = MappingProxyType(
     }
 )
 
+# The names of NumPy's and ml_dtypes' types in a file of Flax's. Types below one byte have one byte an element there.
+FLAX = frozenset(
+    {"bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "float32", "float64"}
+    | {"complex64", "complex128", "bfloat16", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz", "float8_e4m3fn"}
+    | {"float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn"}
+    | {"int4", "uint4", "int2", "uint2"}
+)
+
 
 def element_type(name: str) -> np.dtype:
     """Return the dtype that NumPy or ml_dtypes calls `name`, little-endian."""
-    if name.startswith(("bfloat", "float8")):
+    if name.startswith(("bfloat", "float8", "float4")) or name in ("int4", "uint4", "int2", "uint2"):
         import ml_dtypes
 
         found: np.dtype = np.dtype(getattr(ml_dtypes, name))

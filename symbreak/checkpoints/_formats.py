@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from symbreak.checkpoints._flax import Flax, looks_like_flax
 from symbreak.checkpoints._gguf import Gguf, looks_like_gguf
 from symbreak.checkpoints._npy import Npy, looks_like_npy
 from symbreak.checkpoints._npz import Npz
+from symbreak.checkpoints._onnx import Onnx, looks_like_onnx
 from symbreak.checkpoints._reader import Checkpoint
 from symbreak.checkpoints._safetensors import Safetensors, looks_like_safetensors
 from symbreak.checkpoints._sharded import Sharded, looks_like_index
@@ -67,7 +69,9 @@ def _is_lfs_pointer(source: Source) -> bool:
 
 
 # Suffixes of weights. They decide one thing: a file that bears one and is not known by its content is not passed over.
-SUFFIXES = frozenset({".npy", ".npz", ".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".h5", ".hdf5", ".gguf", ".onnx"})
+SUFFIXES = frozenset(
+    {".npy", ".npz", ".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".h5", ".hdf5", ".gguf", ".onnx", ".msgpack"}
+)
 TO_SAFETENSORS = "convert it to safetensors or npz"
 RESAVE = "where you trust it, load it with torch.load(..., weights_only=False) and save the state_dict again"
 
@@ -113,13 +117,6 @@ OTHERS = (
         "give the file of weights, or an index with a weight_map",
         weights=False,
     ),
-    # ONNX has no magic: a ModelProto that begins with its version, and then the name of its producer or its graph.
-    Refusal(
-        lambda s: s.data[:1] == b"\x08" and s.data[2:3] in (b"\x12", b"\x3a", b"\x1a"),
-        "looks like an ONNX file",
-        TO_SAFETENSORS,
-        weights=False,
-    ),
 )
 
 FORMATS = (
@@ -130,6 +127,8 @@ FORMATS = (
     Format(names(lambda n: not n or _ends(n, ".npy")), Npz),
     Format(looks_like_index, Sharded),
     Format(looks_like_safetensors, Safetensors),
+    Format(looks_like_onnx, Onnx),
+    Format(looks_like_flax, Flax),
 )
 
 

@@ -22,8 +22,8 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Parameters
     ----------
     path
-        An npy, npz, safetensors, GGUF or PyTorch file, told apart by content whatever the suffix; the ``*.index.json``
-        of a sharded model, or the folder with the index and its shards.
+        An npy, npz, safetensors, GGUF, PyTorch, ONNX or Flax msgpack file, told apart by content whatever the suffix;
+        the ``*.index.json`` of a sharded model, or the folder with the index and its shards.
 
     Returns
     -------
@@ -64,7 +64,8 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         if row is None:
             start = source.data[:8].hex(" ") or "nothing"
             raise source.bad(
-                f"is no checkpoint that is known: it begins with {start}", "give npy, npz, safetensors, GGUF or .pt"
+                f"is no checkpoint that is known: it begins with {start}",
+                "give npy, npz, safetensors, GGUF, .pt, ONNX or Flax",
             )
         if not isinstance(row, Format):
             raise source.bad(row.what, row.fix)

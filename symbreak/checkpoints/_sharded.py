@@ -13,6 +13,7 @@ from typing import final
 import numpy as np
 
 from symbreak._visible import quoted, visible
+from symbreak.checkpoints._flax import Flax, looks_like_flax
 from symbreak.checkpoints._json import parse_object
 from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
 from symbreak.checkpoints._safetensors import Safetensors, looks_like_safetensors
@@ -30,6 +31,7 @@ SHARD_FORMATS = (
     (looks_like_safetensors, Safetensors),
     (looks_like_zip, TorchZip),
     (looks_like_torch_legacy, TorchLegacy),
+    (looks_like_flax, Flax),
 )
 
 
@@ -113,7 +115,7 @@ class Sharded(Checkpoint):
                     faults[shard] = visible(error, limit=1000)
                 break
         else:
-            faults[shard] = f"its shard {quoted(shard)} is neither safetensors nor a PyTorch file"
+            faults[shard] = f"its shard {quoted(shard)} is no file of safetensors, PyTorch or Flax"
         if shard in faults:
             opened.close()
 

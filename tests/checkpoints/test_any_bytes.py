@@ -26,14 +26,20 @@ from tests.checkpoints._make import (
     tensor,
     torch_zip,
 )
+from tests.checkpoints._make_flax import array
+from tests.checkpoints._make_flax import text as key
 from tests.checkpoints._make_gguf import LIST, TEXT, UINT8, gguf, items, pair, text, u64
 from tests.checkpoints._make_gguf import tensor as tensor_entry
 from tests.checkpoints._make_legacy import legacy, record
 from tests.checkpoints._make_legacy import storage as legacy_storage
 from tests.checkpoints._make_legacy import tensor as legacy_tensor
+from tests.checkpoints._make_onnx import attribute, field, initializer, model
+from tests.checkpoints._make_onnx import node as operator
 
 # By content: what each library wrote, and a PyTorch file put together by hand, in which no byte is padding.
-SMALL = {file: (DATA / file).read_bytes() for file in ("plain.npy", "deflated.npz", "numpy.safetensors")}
+FILES = ("plain.npy", "deflated.npz", "numpy.safetensors", "chunks.msgpack")
+SMALL = {file: (DATA / file).read_bytes() for file in FILES}
+SMALL["by hand.onnx"] = model(operator("Gemm", attribute("transB", field(3, 1)), inputs=("x", "W")), initializer())
 SMALL["by hand.pt"] = torch_zip(pickled(dict_of(w=tensor((2, 2), (1, 2)))), {"0": bytes(16)})
 SMALL["by hand, legacy.pt"] = legacy()
 SMALL["by hand.gguf"] = gguf([pair("a", UINT8, b"\0")], [tensor_entry()], bytes(32))
@@ -106,6 +112,10 @@ STARTS = [
     b"GGUF\0\0\0\3",
     legacy()[:15],
     legacy()[:30],
+    b"\x08\x0a\x3a",
+    model(initializer()),
+    b"\x81\xa1w\xc7",
+    b"\x82" + key("w") + array(),
 ]
 
 

@@ -16,7 +16,6 @@ from tests.checkpoints._make import DATA, Zip, npy_of, read_all, safetensors
 REFUSED = {
     "empty": (b"", "is empty; the download or the save did not finish"),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(99), "is an HDF5 file; convert it to safetensors or npz"),
-    "ONNX": (b"\x08\x08\x12\x07pytorch", "looks like an ONNX file; convert it"),
     "TensorFlow Lite": (b"\x1c\0\0\0TFL3", "is a TensorFlow Lite file"),
     "MATLAB": (b"MATLAB 5.0 MAT-file", "is a MATLAB file"),
     "gzip": (b"\x1f\x8b\x08", "is compressed with gzip; unpack it first"),
@@ -34,6 +33,9 @@ REFUSED = {
     "text": (b"hello there", "is no checkpoint that is known: it begins with 68 65 6c 6c 6f 20 74 68"),
 }
 
+FORMATS = ["plain.npy", "stored.npz", "numpy.safetensors", "state.pt", "legacy.pt", "quantised.gguf", "types.onnx"]
+FORMATS += ["leaves.msgpack"]
+
 
 @pytest.mark.parametrize("kind", REFUSED)
 @pytest.mark.parametrize("suffix", [".safetensors", ".npy", ".pt"])
@@ -49,9 +51,7 @@ def test_a_torch_file_that_holds_a_program_is_refused_by_name():
         open_checkpoint(DATA / "script.pt")
 
 
-@pytest.mark.parametrize(
-    "file", ["plain.npy", "stored.npz", "numpy.safetensors", "state.pt", "legacy.pt", "quantised.gguf"]
-)
+@pytest.mark.parametrize("file", FORMATS)
 def test_a_suffix_that_lies_changes_nothing(tmp_path, file):
     (tmp_path / "a.h5").write_bytes((DATA / file).read_bytes())
     assert list(read_all(tmp_path / "a.h5")) == list(read_all(DATA / file))

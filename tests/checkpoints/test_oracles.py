@@ -49,7 +49,10 @@ def test_a_library_s_file_is_read_bit_for_bit(file):
         ("state.pt", "torch"),
         ("legacy.pt", "torch-legacy"),
         ("quantised.gguf", "gguf"),
+        ("types.onnx", "onnx"),
+        ("train_state.msgpack", "flax"),
         ("sharded_safetensors", "safetensors-sharded"),
+        ("sharded_flax", "flax-sharded"),
         ("sharded_pytorch", "torch-sharded"),
         ("sharded_pytorch/pytorch_model.bin.index.json", "torch-sharded"),
     ],
@@ -69,10 +72,11 @@ def test_tensors_come_in_the_order_of_the_file():
         assert offsets == sorted(offsets)
 
 
-@pytest.mark.parametrize(
-    "file",
-    ["plain.npy", "stored.npz", "numpy.safetensors", "state.pt", "sharded_safetensors", "legacy.pt", "plain.gguf"],
-)
+MAPPED = ["plain.npy", "stored.npz", "numpy.safetensors", "state.pt", "sharded_safetensors", "legacy.pt", "plain.gguf"]
+MAPPED += ["torch.onnx", "external_onnx/model.onnx", "train_state.msgpack", "sharded_flax"]
+
+
+@pytest.mark.parametrize("file", MAPPED)
 def test_plain_bytes_are_mapped_not_copied(file):
     """Two reads of one tensor share their memory, which only a view of the file can."""
     with open_checkpoint(DATA / file) as ckpt:

@@ -145,7 +145,7 @@ def test_a_shard_of_another_format_is_skipped(tmp_path):
 def test_an_index_can_t_name_itself(tmp_path):
     read, skipped = skipped_of(model(tmp_path, {"a": INDEX}))
     assert read == []
-    assert skipped == {"a": f"its shard '{INDEX}' is neither safetensors nor a PyTorch file"}
+    assert skipped == {"a": f"its shard '{INDEX}' is no file of safetensors, PyTorch or Flax"}
 
 
 def test_tensors_on_which_index_and_shards_differ_are_reported(tmp_path):

@@ -425,7 +425,7 @@ def test_what_can_not_be_read_is_told_with_one_path_and_its_own_remedy(tmp_path,
     assert main(["check", "table.npy", "gone.npy"]) == 2
     told = capsys.readouterr().out
     assert told.count("table.npy") == 1
-    assert "fix: give npy, npz, safetensors or .pt" in told
+    assert "fix: give npy, npz, safetensors, GGUF, .pt, ONNX or Flax" in told
     assert told.count("gone.npy") == 1
     assert "fix: check the path\n" in told
     assert "fetch the file again" not in told

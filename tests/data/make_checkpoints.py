@@ -1,8 +1,8 @@
 """Write the small files of `tests/data/checkpoints` with the formats' own libraries: the readers' oracles.
 
-Run it where torch, safetensors and ml_dtypes are installed, and gguf for that part; parts that are named, as in
-`make_checkpoints.py gguf legacy`, are written alone. The tests read what it wrote, so that they need none of them.
-`expected.jsonl` holds what each file should give, bit for bit.
+Run it where torch, safetensors and ml_dtypes are installed, and gguf, onnx or flax for their parts; parts that are
+named, as in `make_checkpoints.py gguf legacy`, are written alone. The tests read what it wrote, so that they need none
+of them. `expected.jsonl` holds what each file should give, bit for bit.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import json
 import pathlib
 import sys
 import unittest.mock
+import warnings
 
 import ml_dtypes
 import numpy as np
@@ -293,6 +294,188 @@ def save_gguf():
     EXPECTED["unread.gguf"] = {"plain": values(2, 3)}
 
 
+def onnx_types():
+    """Each element type as a list of numbers and as raw bytes."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    kinds = "FLOAT UINT8 INT8 UINT16 INT16 INT32 INT64 BOOL FLOAT16 DOUBLE UINT32 UINT64 COMPLEX64 COMPLEX128 BFLOAT16"
+    kinds += " FLOAT8E4M3FN FLOAT8E4M3FNUZ FLOAT8E5M2 FLOAT8E5M2FNUZ FLOAT8E8M0 FLOAT4E2M1 UINT4 INT4 UINT2 INT2"
+    for kind in kinds.split():
+        numbers = [1, 2, 4, 1, 2, 4, 4] if kind == "FLOAT8E8M0" else [1, 0, 1, 1, 0, 1, 0]
+        if kind.startswith(("INT", "FLOAT16", "BFLOAT", "DOUBLE")):
+            numbers[2:4] = [-1, -2]
+        tensor = helper.make_tensor(f"{kind}.list", getattr(TensorProto, kind), [7], numbers)
+        yield tensor
+        yield numpy_helper.from_array(numpy_helper.to_array(tensor), f"{kind}.raw")
+
+
+def onnx_graphs():
+    """Weights in the bodies of nodes, in attributes and in functions, and those that are not read."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    def info(name, *shape):
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    def tensor(name, start, *shape):
+        return numpy_helper.from_array(values(*shape, start=start), name)
+
+    def constant(name, start, *shape):
+        return helper.make_node("Constant", [], [name], value=tensor("", start, *shape))
+
+    def body(name, start):
+        nodes = [constant("c", start, 2), helper.make_node("Gemm", ["x", "W", "c"], [f"{name}_y"], transB=1, alpha=0.5)]
+        return helper.make_graph(nodes, name, [], [info(f"{name}_y", "n", 2)], [tensor("W", start, 2, 3)])
+
+    sparse = onnx.SparseTensorProto(dims=[3])
+    sparse.values.CopyFrom(tensor("sparse", 1, 1))
+    sparse.indices.CopyFrom(numpy_helper.from_array(np.zeros(1, "int64"), ""))
+    inner = helper.make_node("If", ["flag"], ["z"], then_branch=body("then", 10), else_branch=body("else", 20))
+    loop = helper.make_graph([inner], "body", [], [info("z", "n", 2)], [tensor("W", 30, 3, 3)])
+    nodes = [
+        constant("k", 40, 2, 2),
+        helper.make_node("Loop", ["", "flag"], ["y"], name="loop", body=loop),
+        helper.make_node("ConstantOfShape", ["y"], ["q"], value=tensor("", 50, 1)),
+        helper.make_node("Odd", ["q"], ["r"], domain="test", name="odd", tables=[tensor("", 60, 2), tensor("", 70, 3)],
+                         axes=[1, -2], mode="linear", words=["a", "b"], scales=[0.5, 1.5], blob=b"\xff\xfe"),
+        helper.make_node("Scale", ["x"], ["s"], domain="test"),
+    ]  # fmt: skip
+    texts = helper.make_tensor("texts", TensorProto.STRING, [1], ["a"])
+    undefined = onnx.TensorProto(name="undefined", dims=[1], raw_data=b"x")
+    graph = helper.make_graph(
+        nodes, "main", [info("x", "n", 3)], [info("s", "n", None)], [tensor("W", 0, 2, 3), texts, undefined],
+        sparse_initializer=[sparse],
+    )  # fmt: skip
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("test", 1)]
+    scale = helper.make_function(
+        "test", "Scale", ["x"], ["s"],
+        [constant("k", 80, 1), helper.make_node("Mul", ["x", "k"], ["s"])], opsets[:1], ["rate"],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=opsets, functions=[scale], producer_name="test", ir_version=10)
+    helper.set_model_props(model, {"author": "nobody"})
+    start = helper.make_graph([], "start", [], [], [tensor("W", 90, 2, 2)])
+    model.training_info.add().initialization.CopyFrom(start)
+    return model
+
+
+def save_onnx():
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    types = list(onnx_types())
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [7])
+    graph = helper.make_graph([helper.make_node("Identity", ["FLOAT.raw"], ["y"])], "types", [], [output], types)
+    onnx.save(helper.make_model(graph), FOLDER / "types.onnx")
+    EXPECTED["types.onnx"] = {tensor.name: numpy_helper.to_array(tensor) for tensor in types}
+    onnx.save(onnx_graphs(), FOLDER / "graphs.onnx")
+    EXPECTED["graphs.onnx"] = {
+        "W": values(2, 3),
+        "k": values(2, 2, start=40),
+        "loop/body/W": values(3, 3, start=30),
+        "loop/body/If_0/then_branch/W": values(2, 3, start=10),
+        "loop/body/If_0/then_branch/c": values(2, start=10),
+        "loop/body/If_0/else_branch/W": values(2, 3, start=20),
+        "loop/body/If_0/else_branch/c": values(2, start=20),
+        "ConstantOfShape_2/value": values(1, start=50),
+        "odd/tables/0": values(2, start=60),
+        "odd/tables/1": values(3, start=70),
+        "test/Scale/k": values(1, start=80),
+        "training/0/initialization/W": values(2, 2, start=90),
+    }
+    folder = FOLDER / "external_onnx"
+    (folder / "more").mkdir(parents=True, exist_ok=True)
+    weights = {"a": values(2, 3), "b": values(4, dtype=ml_dtypes.bfloat16), "c": np.arange(3, dtype=ml_dtypes.uint4)}
+    graph.ClearField("initializer")
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in weights.items())
+    model = helper.make_model(graph)
+    (folder / "weights.bin").unlink(missing_ok=True)
+    onnx.save(model, folder / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    (folder / "more" / "d").write_bytes(bytes(8) + values(2, 2).tobytes())
+    last = model.graph.initializer.add(name="d", dims=[2, 2], data_type=TensorProto.FLOAT, raw_data=b"x")
+    onnx.external_data_helper.set_external_data(last, "more/d", offset=8, length=16)
+    last.ClearField("raw_data")
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    EXPECTED["external_onnx/model.onnx"] = weights | {"d": values(2, 2)}
+
+
+def save_torch_onnx():
+    import onnx
+
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(8, 3), torch.nn.LSTM(3, 2)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the newer exporter needs another package, and writes the paths of our code
+        torch.onnx.export(network.eval(), (torch.ones(1, 1, 4, 4),), FOLDER / "torch.onnx", dynamo=False)
+    model = onnx.load(FOLDER / "torch.onnx")
+    state = {name: array(tensor) for name, tensor in network.state_dict().items()}
+    EXPECTED["torch.onnx"] = {
+        tensor.name: state.get(tensor.name, onnx.numpy_helper.to_array(tensor)) for tensor in model.graph.initializer
+    } | {
+        node.output[0]: onnx.numpy_helper.to_array(node.attribute[0].t)
+        for node in model.graph.node
+        if node.op_type == "Constant"
+    }
+
+
+def save_flax():
+    import flax.linen
+    import jax
+    import jax.numpy as jnp
+    import msgpack
+    import optax
+    from flax import serialization
+    from flax.training.train_state import TrainState
+
+    network = flax.linen.Sequential([flax.linen.Dense(4), flax.linen.Dense(2)])
+    params = network.init(jax.random.key(0), jnp.ones((1, 3)))
+    state = TrainState.create(apply_fn=network.apply, params=params, tx=optax.adamw(1e-3))
+    state = state.apply_gradients(grads=jax.tree.map(jnp.ones_like, params))
+    (FOLDER / "train_state.msgpack").write_bytes(serialization.to_bytes(state))
+
+    def flat(tree, path=""):
+        for name, item in tree.items():
+            if isinstance(item, dict):
+                yield from flat(item, f"{path}{name}/")
+            elif hasattr(item, "dtype"):
+                yield path + name, np.asarray(item)
+
+    EXPECTED["train_state.msgpack"] = dict(flat(serialization.to_state_dict(state)))
+    kinds = (
+        "bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64 complex64 complex128 bfloat16"
+    )
+    kinds += " float8_e3m4 float8_e4m3 float8_e4m3b11fnuz float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz"
+    kinds += " float8_e8m0fnu float4_e2m1fn int4 uint4 int2 uint2"
+    arrays = {kind: np.ones((2, 3), getattr(ml_dtypes, kind, kind)) for kind in kinds.split()}
+    arrays |= {"scalar": np.float32(2.5), "axisless": np.array(2.5), "nothing": np.zeros((0, 3), "float32")}
+    others = {"step": 3, "rate": 0.5, "note": "x", "none": None, "pole": 1 + 2j, "raw": b"x", "empty": {}, "yes": True}
+    unread = {"words": np.array(["a", "bc"]), "days": np.array(["2020-01-01"], "M8[D]")}
+    (FOLDER / "leaves.msgpack").write_bytes(serialization.to_bytes(arrays | others | unread | {"list": [np.ones(2)]}))
+    EXPECTED["leaves.msgpack"] = arrays | {"list/0": np.ones(2)}
+    large = {"a": {"w": values(5, 4)}, "b": values(3, dtype=ml_dtypes.bfloat16)}
+    with unittest.mock.patch.object(serialization, "MAX_CHUNK_SIZE", 32):
+        (FOLDER / "chunks.msgpack").write_bytes(serialization.to_bytes(large))
+    EXPECTED["chunks.msgpack"] = {"a/w": values(5, 4), "b": values(3, dtype=ml_dtypes.bfloat16)}
+    plain = msgpack.ExtType(1, msgpack.packb(((4,), "float32", values(4).tobytes())))
+    own = {"time": msgpack.Timestamp(1), "pair": [1, {"deep": msgpack.ExtType(9, b"x")}], "w": plain}
+    (FOLDER / "others.msgpack").write_bytes(msgpack.packb(own))
+    EXPECTED["others.msgpack"] = {"w": values(4)}
+    (FOLDER / "bare.msgpack").write_bytes(serialization.to_bytes(values(2, 3)))
+    EXPECTED["bare.msgpack"] = {"array": values(2, 3)}
+    folder = FOLDER / "sharded_flax"
+    folder.mkdir(exist_ok=True)
+    parts = [{"h/0/kernel": values(2, 3), "h/0/bias": values(3)}, {"head/kernel": values(3, 2)}]
+    weights = {}
+    for i, part in enumerate(parts):
+        name = f"flax_model-0000{i + 1}-of-00002.msgpack"
+        (folder / name).write_bytes(serialization.to_bytes(flax.traverse_util.unflatten_dict(part, sep="/")))
+        weights |= dict.fromkeys(part, name)
+    body = {"metadata": {"total_size": 60}, "weight_map": weights}
+    (folder / "flax_model.msgpack.index.json").write_text(json.dumps(body, indent=2) + "\n")
+    EXPECTED["sharded_flax"] = parts[0] | parts[1]
+
+
 def save_expected():
     """One line a tensor: the bytes in C order, little-endian, as hexadecimal; the lines of other files stay."""
     path = FOLDER.parent / "expected.jsonl"
@@ -313,6 +496,9 @@ PARTS = {
     "legacy": save_legacy,
     "sharded": save_sharded,
     "gguf": save_gguf,
+    "onnx": save_onnx,
+    "torch_onnx": save_torch_onnx,
+    "flax": save_flax,
 }
 
 if __name__ == "__main__":
