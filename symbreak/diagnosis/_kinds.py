@@ -1,8 +1,9 @@
 """Why the units of a class are tied: they can be swapped, or permuted together with others, or only their sums agree.
 
 *Exchange*: swapping any two units changes no array. *Orbit*: a permutation of the units of several spaces at once
-changes no array; it is searched for, and checked entry by entry. *Equitable*: neither was found. The first two stay tied
-under every optimizer that treats all units alike; the last leaves where something acts on the weights entry by entry.
+changes no array; it is searched for, and checked entry by entry. *Equitable*: neither was found. The first two stay
+tied under every optimizer that treats all units alike; the last leaves where something acts on the weights entry by
+entry.
 """
 
 from collections.abc import Iterator
@@ -61,8 +62,7 @@ def _of_node(refiner: Refiner, number: int, parents: list[Indices]) -> Indices:
             label = every if equal is None else joined(label, equal)
         for axis, parent in view.over:
             if parent == number:
-                whole = Side(number, (axis,), written=False, read=False)
-                equal = _equal(view, whole)
+                equal = refiner.equal(view, Side(number, (axis,), written=False, read=False))
                 label = every if equal is None else joined(label, equal)
     label = first_seen(label)
     for view, sides in several:
@@ -72,12 +72,6 @@ def _of_node(refiner: Refiner, number: int, parents: list[Indices]) -> Indices:
     for place, equal in enumerate(parents):
         first[place] = _firsts(equal)[places[place]]
     return first_seen(label[np.ravel_multi_index(tuple(first), node.shape)])
-
-
-def _equal(view: View, side: Side) -> Indices | None:
-    from ._sums import equal_slices
-
-    return equal_slices(view, side)
 
 
 def _firsts(label: Indices) -> Indices:
@@ -193,7 +187,7 @@ class Orbits:
         return result
 
     def _match(self, one: list[Indices], other: list[Indices], tries: list[int]) -> list[Indices] | None:
-        """Refine both, and where classes of several units are left, take a unit of the first and try those of the second."""
+        """Refine both; where classes of several units are left, bring one of the first to each of the second in turn."""
         tries[0] -= 1
         one, other = self.refiner.colour(one), self.refiner.colour(other)
         found: list[Indices] | None

@@ -10,7 +10,6 @@ from symbreak.findings import Finding
 from symbreak.graph import LayerGraph
 from symbreak.reports import Report, Skipped, TiedClass, fold_units, visible
 
-from ._bits import bits_of
 from ._kinds import EQUITABLE, kinds
 from ._nodes import Node, Side, System, View
 from ._partition import Indices, Refiner
@@ -59,13 +58,13 @@ def judge_network(graph: LayerGraph, noise: Iterable[str] = (), workers: int | N
     """
     system = System.of(graph, noise)
     arrays = len(system.views)
-    broken = [view for view in system.views if not _is_finite(view.array)]
+    refiner = Refiner(system, workers=workers)
+    broken = [view for view in system.views if not refiner.is_finite(view)]
     if broken:
         found = [judge_array(view.array, visible(view.name), workers, view.name) for view in broken]
         findings = [finding for report in found for finding in report.findings if finding.code == "SB108"]
         reason = "values that are not finite spread to all that is computed from them, so no units are judged"
         return Report(tuple(findings), (Skipped("the network as a whole", reason),), arrays=arrays)
-    refiner = Refiner(system, workers=workers)
     partition = refiner.refine()
     certificate = _Certificate(graph, refiner, partition.labels, partition.defect)
     classes = tuple(certificate.classes())
@@ -75,12 +74,6 @@ def judge_network(graph: LayerGraph, noise: Iterable[str] = (), workers: int | N
         arrays=arrays,
         classes=classes,
     )
-
-
-def _is_finite(array: Array) -> bool:
-    if array.dtype == object:
-        return all(np.isfinite(float(value)) for value in array.flat)
-    return bits_of(array.dtype).always_finite or bool(np.isfinite(array).all())
 
 
 @final
@@ -98,7 +91,7 @@ class _Certificate:
         self.numbers = {id(node): number for number, node in enumerate(self.system.nodes)}
 
     def partition(self) -> dict[str, Indices]:
-        """Give the class of each unit by the name of its space; of a space that lies in two kinds of heads, for each."""
+        """Give the class of each unit by the name of its space; for each kind of heads where it lies in two."""
         found: dict[str, Indices] = {}
         twice = {name for name, _ in self._names() if [each for each, _ in self._names()].count(name) > 1}
         for name, number in self._names():
@@ -146,10 +139,9 @@ class _Certificate:
             listed = "; ".join(f"{self._units(node, each.units)} ({each.kind})" for each in found[:CLASSES])
             more = f"; ... ({len(found)} classes in all)" if len(found) > CLASSES else ""
             reasons = "; ".join(f"{kind}: {why}" for kind, why in WHY.items() if any(e.kind == kind for e in found))
-            one = len(found) == 1
+            classes_ = "1 class that gets" if len(found) == 1 else f"{len(found)} classes that get"
             text = (
-                f"{sum(len(each.units) for each in found)} units form {'1 class' if one else f'{len(found)} classes'} that "
-                f"{'gets' if one else 'get'} the same update at every step: {listed}{more}; effective width {width} of "
+                f"{sum(len(each.units) for each in found)} units form {classes_} the same update at every step: {listed}{more}; effective width {width} of "
                 f"{node.size}, {lost:,} parameters say nothing new ({reasons})"
             )
             if any(each.kind == EQUITABLE for each in found) and self.defect:
@@ -159,7 +151,7 @@ class _Certificate:
     def redundant(self) -> Iterator[Finding]:
         """SB202: units that are equal for every input, and that the next step separates."""
         forward = Refiner(self.system, forward=True, workers=self.refiner.workers)
-        forward._equal = self.refiner._equal
+        forward._ties = self.refiner._ties
         for number, label in enumerate(forward.refine().labels):
             node = self.system.nodes[number]
             if node.apart or not self._is_written(number):
@@ -223,7 +215,7 @@ class _Certificate:
             zero_in, zero_out = np.ones(node.size, np.bool_), np.ones(node.size, np.bool_)
             for view, side in self.system.views_of(number):
                 if len(view.sides) > 1:
-                    zero = _zero_slices(view, side)
+                    zero = self.refiner.zero(view, side)
                     zero_in &= zero | (not side.written)
                     zero_out &= zero | (not side.read)
             incoming.append(zero_in)
@@ -247,8 +239,8 @@ class _Certificate:
         kinds_of = {each.name: each.kind for each in self.graph.per_unit}
         for view, side in self.system.views_of(number):
             if len(view.sides) == 1 and kinds_of[view.name] in ("bias", "shift", "mean", "constant"):
-                silent &= _zero_slices(view, side)
-                dead &= _zero_slices(view, side, at_most=True) if kinds_of[view.name] == "bias" else False
+                silent &= self.refiner.zero(view, side)
+                dead &= _at_most_zero(view, side) if kinds_of[view.name] == "bias" else False
         through = {part.strip() for each in activations for part in each.split(",")}
         silent &= through <= ZERO_AT_ZERO
         if not self._is_read(number):  # queries and keys, whose gradients are multiples of each other
@@ -270,10 +262,7 @@ class _Certificate:
         return shown + (f", ... ({len(flat)} in all)" if len(flat) > RUNS else "")
 
 
-def _zero_slices(view: View, side: Side, at_most: bool = False) -> npt.NDArray[np.bool_]:
-    """Say which units have a slice that is zero, or at most zero, everywhere."""
+def _at_most_zero(view: View, side: Side) -> npt.NDArray[np.bool_]:
+    """Say which units have a slice that is nowhere above zero."""
     array = np.moveaxis(view.array, side.axes, range(len(side.axes)))
-    rest = tuple(range(len(side.axes), array.ndim))
-    if at_most:
-        return np.asarray((array <= 0).all(axis=rest)).reshape(-1)
-    return ~np.asarray((array != 0).any(axis=rest)).reshape(-1)
+    return np.asarray((array <= 0).all(axis=tuple(range(len(side.axes), array.ndim)))).reshape(-1)

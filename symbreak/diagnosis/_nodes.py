@@ -7,6 +7,7 @@ several spaces, as an embedding that is the output layer too, the spaces along o
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple, final
 
@@ -220,7 +221,7 @@ class _Reading:
     def _links(self, nodes: tuple[Node, ...], views: tuple[View, ...], number: dict[Key, int]) -> Iterator[Link]:
         for space in sorted(self.nested):
             found = sorted({number[key] for key in self.root if key[0] == space})
-            for one, other in zip(found, found[1:], strict=False):
+            for one, other in pairwise(found):
                 more, fewer = sorted((one, other), key=lambda node: -nodes[node].size)
                 if len(nodes[more].parents) == len(nodes[fewer].parents) == 1:
                     of = _which(views, nodes[more].parents[0], nodes[fewer].parents[0])

@@ -3,24 +3,26 @@
 A partition of all spaces is equitable where units of one class have equal class sums of incoming weights, equal class
 sums of outgoing weights, and equal parameters of their own. Units of its classes then have equal activations and equal
 gradients on every batch, and one step of gradient descent leaves the partition equitable [1]_. The coarsest one is
-unique [2]_. It is found as colours of a graph are refined: all units of a space begin in one class, and a class is split
-where its units differ in what they read from, or write to, the classes of the other spaces, until none is split.
+unique [2]_. It is found as colours of a graph are refined: all units of a space begin in one class, and a class is
+split where its units differ in what they read from, or write to, the classes of the other spaces, until none is split.
 
-Splitting by the incoming weights alone, by the outgoing ones alone, and then intersecting, is something else, and wrong.
+Splitting by the incoming weights alone, by the outgoing ones alone, and then intersecting, is something else, and is
+wrong.
 
 .. [1] symbreak's documentation, "Concepts"; every case is a property test on the engine.
 .. [2] Grohe, Kersting, Mladenov, Selman. "Dimension reduction via colour refinement". ESA 2014. :arxiv:`1307.5697`
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 from ._nodes import Side, System, View
-from ._sums import close, defects, equal_slices, forms
+from ._sums import close, defects, forms, is_finite, slice_ties, zero_slices
+from ._ties import Ties
 
 Indices = npt.NDArray[np.intp]
 
@@ -64,7 +66,7 @@ class Refiner:
     forward: bool = False
     canonical: bool = False
     workers: int | None = None
-    _equal: dict[tuple[int, int], Indices | None] = field(default_factory=dict)
+    _ties: dict[tuple[int, tuple[int, ...]], Ties | None] = field(default_factory=dict)
     _counts: list[int] = field(default_factory=list)
     _kept: dict[tuple[int, int], tuple[tuple[int, ...], Indices]] = field(default_factory=dict)
 
@@ -132,7 +134,7 @@ class Refiner:
 
     @staticmethod
     def _of_group(theirs: Indices, of: Indices, shape: tuple[int, ...]) -> Indices:
-        """Number what the units of a group go with: for unit u the classes, counted, of unit u in each head of it."""
+        """Give units of groups one number where they go with the same classes: those of unit u in each head, counted."""
         rows = theirs.reshape(len(of), shape[1])
         lists = []
         for group in range(shape[0]):
@@ -147,7 +149,7 @@ class Refiner:
         return all(self._counts[node] == self.system.nodes[node].size for node in others)
 
     def _by(self, view: View, side: Side, labels: list[Indices]) -> Indices:
-        """Number the units of a side by their sums over the classes of the others."""
+        """Give units of a side one number where their sums over the classes of the others are equal."""
         others = [other for other in view.sides if other.axes != side.axes]
         inner = any(set(other.axes) & set(side.axes) for other in others)  # classes of a unit's own head
         equal = None if self.canonical or inner else self.equal(view, side)
@@ -164,11 +166,39 @@ class Refiner:
         return self.system.views.index(view), view.sides.index(side)
 
     def equal(self, view: View, side: Side) -> Indices | None:
-        """Give the units of a side whose slices are equal in every value one number, if the array lies so."""
-        place = self._place(view, side)
-        if place not in self._equal:
-            self._equal[place] = equal_slices(view, side, self.workers)
-        return self._equal[place]
+        """Give units of a side whose slices are equal in every value one number, if the array lies so."""
+        ties = self.ties(view, side)
+        return None if ties is None else ties.labels
+
+    def zero(self, view: View, side: Side) -> npt.NDArray[np.bool_]:
+        """Say which units of a side have a slice that is zero everywhere."""
+        ties = self.ties(view, side)
+        if ties is None:
+            return zero_slices(view, side)
+        found = np.zeros(len(ties.labels), np.bool_)
+        found[ties.zero] = True
+        return found
+
+    def is_finite(self, view: View) -> bool:
+        """Whether every value of an array is finite; a search for equal slices looks at them anyway."""
+        ties = self.ties(view, view.sides[0])
+        return is_finite(view.array) if ties is None else not len(ties.not_finite)
+
+    def ties(self, view: View, side: Side) -> Ties | None:
+        """Search for the units of a side whose slices are equal; where the array does not lie so, None.
+
+        Where few slices along the first side are different, the others are compared on these alone.
+        """
+        number = self.system.views.index(view)
+        if (number, side.axes) not in self._ties:
+            first = None if side.axes == view.sides[0].axes else self.ties(view, view.sides[0])
+            searched = view
+            if first is not None and len(view.sides[0].axes) == 1 and view.sides[0].axes[0] not in side.axes:
+                kept = np.unique(first.labels, return_index=True)[1]
+                if 2 * len(kept) <= len(first.labels):
+                    searched = replace(view, array=view.array.take(kept, view.sides[0].axes[0]))
+            self._ties[number, side.axes] = slice_ties(searched, side, self.workers, finite=first is not None)
+        return self._ties[number, side.axes]
 
     def _verify(self, labels: list[Indices]) -> tuple[float, bool]:
         """Compare the class sums of tied units one by one, and split what rounding does not explain."""
@@ -196,8 +226,7 @@ class Refiner:
         node = self.system.nodes[side.node]
         equal = self.equal(view, side)
         keys = [label, np.arange(node.size) if equal is None else equal]
-        for place in range(len(node.parents)):
-            keys.append(np.broadcast_to(np.indices(node.shape)[place], node.shape).reshape(-1))
+        keys += [place.reshape(-1) for place in np.indices(node.shape)[: len(node.parents)]]
         kept = np.unique(np.stack(keys), axis=1, return_index=True)[1]
         first = np.full(int(label.max()) + 1, node.size)
         np.minimum.at(first, label, np.arange(node.size))
@@ -207,7 +236,7 @@ class Refiner:
     def _part(
         self, labels: list[Indices], number: int, view: View, side: Side, units: Indices
     ) -> tuple[Indices, Indices]:
-        """Put units that differ from the first of their class, with all whose slices equal theirs, in a class of their own.
+        """Put units that differ from the first of their class in a class of their own, with all whose slices are equal.
 
         Returns the units to compare with each other then.
         """
@@ -230,13 +259,13 @@ class Refiner:
 
 
 def joined(one: Indices, other: Indices) -> Indices:
-    """Number the pairs of two numberings, in the order of the pairs."""
+    """Give each pair of two numberings one number, in the order of the pairs."""
     _, label = np.unique(one * (int(other.max()) + 1) + other, return_inverse=True)
-    return label.astype(np.intp, copy=False)
+    return np.asarray(label, np.intp)
 
 
 def first_seen(label: Indices) -> Indices:
-    """Number classes by first occurrence."""
+    """Give classes new numbers, by first occurrence."""
     _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.intp)
     rank[np.argsort(first)] = np.arange(len(first))

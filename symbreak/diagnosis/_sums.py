@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._bits import bits_of
 from ._nodes import Side, System, View
-from ._ties import find_ties
+from ._ties import Ties, search
 
 Array = npt.NDArray[Any]
 Labels = Sequence[npt.NDArray[np.intp]]  # one flat array a node
@@ -41,14 +42,28 @@ def units_first(view: View, side: Side) -> Array | None:
     return flat if small or np.shares_memory(flat, view.array) else None
 
 
-def equal_slices(view: View, side: Side, workers: int | None = None) -> npt.NDArray[np.intp] | None:
-    """Give units whose slices are equal in every value one number; None where the array does not lie so."""
-    if view.array.dtype == object:
-        flat = units_first(view, side)
-        assert flat is not None or view.array.size > COPIED  # noqa: S101 - said by `units_first`
-        return None if flat is None else find_ties(flat.astype(np.float64)).labels
+def slice_ties(view: View, side: Side, workers: int | None = None, *, finite: bool = False) -> Ties | None:
+    """Find the units of a side whose slices are equal in every value; None where the array does not lie so.
+
+    `finite` says that every value is known to be finite.
+    """
     flat = units_first(view, side)
-    return None if flat is None else find_ties(flat, workers=workers).labels
+    if flat is None:
+        return None
+    return search(flat if flat.dtype != object else flat.astype(np.float64), workers=workers, finite=finite)
+
+
+def is_finite(array: Array) -> bool:
+    """Whether every value is finite."""
+    if array.dtype == object:
+        return all(np.isfinite(float(value)) for value in array.flat)
+    return bits_of(array.dtype).always_finite or all(np.isfinite(array[low:high]).all() for low, high in _chunks(array))
+
+
+def zero_slices(view: View, side: Side) -> npt.NDArray[np.bool_]:
+    """Say which units of a side have a slice that is zero everywhere."""
+    array = np.moveaxis(view.array, side.axes, range(len(side.axes)))
+    return ~np.asarray((array != 0).any(axis=tuple(range(len(side.axes), array.ndim)))).reshape(-1)
 
 
 def forms(view: View, side: Side, system: System, labels: Labels, seed: int) -> tuple[Array, Array]:
@@ -122,7 +137,7 @@ def _chunks(array: Array) -> Iterator[tuple[int, int]]:
 
 
 def close(values: Array, bound: Array) -> npt.NDArray[np.intp]:
-    """Number units, (units, forms), so that two get one number where a chain of gaps within the bounds joins them.
+    """Give units, (units, forms), one number where a chain of gaps within the bounds joins them.
 
     The numbers go by the values, and don't depend on the order of the units.
     """

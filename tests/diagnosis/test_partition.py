@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import symbreak as sb
 from symbreak import engine
+from symbreak.diagnosis import _partition
 from symbreak.diagnosis._nodes import System
 from symbreak.diagnosis._partition import Refiner
 from symbreak.graph import LayerGraph, PerUnit, Space, Weight
@@ -121,8 +122,30 @@ def test_networks_wired_at_random_have_the_classes_that_fractions_give(graph):
     assert_same(partition(graph), exact_partition(graph))
     system = System.of(graph)
     forward = Refiner(system, forward=True).refine()
-    found = {node.spaces[0]: labels for node, labels in zip(system.nodes, forward.labels, strict=True)}
-    assert_same(found, exact_partition(graph, backward=False))
+    assert_same(labels_by_space(system, forward.labels), exact_partition(graph, backward=False))
+
+
+def labels_by_space(system, labels):
+    return {name: each for node, each in zip(system.nodes, labels, strict=True) for name in node.spaces}
+
+
+@given(graph=graphs())
+def test_the_forms_alone_tell_units_apart(graph):
+    """What is verified afterwards is right already: nothing rests on the verification but the rounding."""
+    system = System.of(graph)
+    for canonical in (False, True):
+        refiner = Refiner(system, canonical=canonical)
+        found = refiner.colour(refiner._start())
+        assert_same(labels_by_space(system, found), exact_partition(graph))
+
+
+@given(graph=graphs())
+def test_what_the_forms_miss_the_verification_splits(graph):
+    system = System.of(graph)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_partition, "close", lambda values, bound: np.zeros(len(values), np.intp))
+        found = Refiner(system).refine()
+    assert_same(labels_by_space(system, found.labels), exact_partition(graph))
 
 
 @given(graph=graphs(), seed=st.integers(0, 2**32 - 1))
@@ -166,7 +189,9 @@ def test_refining_apart_and_intersecting_is_wrong():
 
 
 def test_equal_rows_and_columns_are_not_all_ties():
-    graph = sb.chain([(np.ones((3, 2)), None), (np.array([[1, 2, 3], [3, 1, 2], [2, 3, 1]]), None), (np.ones((2, 3)), None)])
+    graph = sb.chain(
+        [(np.ones((3, 2)), None), (np.array([[1, 2, 3], [3, 1, 2], [2, 3, 1]]), None), (np.ones((2, 3)), None)]
+    )
     middle = graph.weights["layers.1.weight"]
     assert len(np.unique(middle, axis=0)) == len(np.unique(middle, axis=1).T) == 3
     assert partition(graph)["layers.0"] == partition(graph)["layers.1"] == [0, 0, 0]
@@ -180,7 +205,9 @@ def in_engine(graph, activation="tanh"):
     layers = [
         engine.Dense(
             np.array(array, float),
-            np.array(biases[name.replace("weight", "bias")], float) if name.replace("weight", "bias") in biases else None,
+            np.array(biases[name.replace("weight", "bias")], float)
+            if name.replace("weight", "bias") in biases
+            else None,
             activation if number < len(graph.weights) - 1 else "identity",
         )
         for number, (name, array) in enumerate(graph.weights.items())
