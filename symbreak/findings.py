@@ -218,10 +218,10 @@ _TABLE = (
         Level.ERROR,
         "tied units: the same update at every step",
         "Units of one class read the same from every class of the layers below, are read alike by every class above, "
-        "and have equal parameters of their own. So they have equal activations and equal gradients on every batch, and "
-        "every step leaves them so: the space works like one with as many units as it has classes. Exchange classes "
-        "and orbits stay under every optimizer that treats all units alike; equitable ones leave where something acts "
-        "on the weights entry by entry, as decay in Adam's gradient does.",
+        "and have equal parameters of their own. So they have equal activations and equal gradients on every batch, "
+        "and every step leaves them so: the space works like one with as many units as it has classes. Exchange "
+        "classes and orbits stay under every optimizer that treats all units alike; equitable ones leave where "
+        "something acts on the weights entry by entry, as decay in Adam's gradient does.",
         (
             "a layer, its bias and the layer that reads it were filled with constants",
             "units were copied to widen a layer, and no noise was added",

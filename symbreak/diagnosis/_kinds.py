@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 EXCHANGE, ORBIT, EQUITABLE = "exchange", "orbit", "equitable"
 LARGEST = 1 << 22  # elements of all arrays, of units that can't be swapped, beyond which no permutation is searched for
-TRIES = 64  # refinements in the search for one permutation
+TRIES = 32  # refinements in the search for one permutation
 
 
 def swappable(refiner: Refiner) -> list[Indices]:
@@ -187,7 +187,7 @@ class Orbits:
         return result
 
     def _match(self, one: list[Indices], other: list[Indices], tries: list[int]) -> list[Indices] | None:
-        """Refine both; where classes of several units are left, bring one of the first to each of the second in turn."""
+        """Refine both; where classes of several units are left, bring one of the first to each of the second."""
         tries[0] -= 1
         one, other = self.refiner.colour(one), self.refiner.colour(other)
         found: list[Indices] | None

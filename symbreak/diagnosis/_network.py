@@ -141,8 +141,9 @@ class _Certificate:
             reasons = "; ".join(f"{kind}: {why}" for kind, why in WHY.items() if any(e.kind == kind for e in found))
             classes_ = "1 class that gets" if len(found) == 1 else f"{len(found)} classes that get"
             text = (
-                f"{sum(len(each.units) for each in found)} units form {classes_} the same update at every step: {listed}{more}; effective width {width} of "
-                f"{node.size}, {lost:,} parameters say nothing new ({reasons})"
+                f"{sum(len(each.units) for each in found)} units form {classes_} the same update at every step: "
+                f"{listed}{more}; effective width {width} of {node.size}, {lost:,} parameters say nothing new "
+                f"({reasons})"
             )
             if any(each.kind == EQUITABLE for each in found) and self.defect:
                 text += f"; sums agree to {self.defect:.1g} of their size"
@@ -159,7 +160,9 @@ class _Certificate:
             groups = []
             for each in np.flatnonzero(np.bincount(label) > 1).tolist():
                 units = np.flatnonzero(label == each)
-                if len(np.unique(self.labels[number][units])) > 1 and not self.stuck[number][units].all():
+                # Units that read nothing are a start from zero, as of one factor of a low-rank pair.
+                meant = (self.stuck[number] | self.incoming[number])[units].all()
+                if len(np.unique(self.labels[number][units])) > 1 and not meant:
                     groups.append(tuple(units.tolist()))
             if groups:
                 listed = "; ".join(self._units(node, group) for group in groups[:CLASSES])

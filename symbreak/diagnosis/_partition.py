@@ -134,7 +134,7 @@ class Refiner:
 
     @staticmethod
     def _of_group(theirs: Indices, of: Indices, shape: tuple[int, ...]) -> Indices:
-        """Give units of groups one number where they go with the same classes: those of unit u in each head, counted."""
+        """Give units of groups one number where they go with the same classes, counted over the heads of each."""
         rows = theirs.reshape(len(of), shape[1])
         lists = []
         for group in range(shape[0]):

@@ -165,6 +165,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the report as plain lists, dictionaries, strings and numbers, ready for JSON."""
+        network = {"classes": [_as_dict(each) for each in self.classes]} if self.classes else {}
         return {
             "schema_version": SCHEMA_VERSION,
             "files": list(self.files),
@@ -180,6 +181,7 @@ class Report:
                 for finding in self.findings
             ],
             "skipped": [{"where": skipped.where, "reason": skipped.reason} for skipped in self.skipped],
+            **network,
             "summary": self.summary,
         }
 
@@ -192,6 +194,11 @@ class Report:
 
     def _repr_html_(self) -> str:
         return to_html(self)
+
+
+def _as_dict(each: TiedClass) -> dict[str, Any]:
+    places = [list(place) for place in each.places]
+    return {**vars(each), "units": list(each.units), "places": places}
 
 
 def _count(number: int, word: str) -> str:

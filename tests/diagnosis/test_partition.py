@@ -1,4 +1,4 @@
-"""The partition is the coarsest one, whatever the network: against exact fractions, against training, under renaming."""
+"""The partition is the coarsest one, of any network: against exact fractions and training, and under renaming."""
 
 import copy
 import itertools

@@ -230,8 +230,8 @@ def planted(rng):
         "dense": (engine.Network([d(s, apart(2)), d(h, s), last(h)]), {"layers.0": s, "layers.1": h}),
         "conv": (
             engine.Network([
-                engine.Conv2d(kernel(s, apart(2), 2, 2), bias(s), "tanh"), engine.Conv2d(kernel(h, s, 1, 2), bias(h), "tanh"),
-                engine.GlobalAveragePool(), last(h),
+                engine.Conv2d(kernel(s, apart(2), 2, 2), bias(s), "tanh"),
+                engine.Conv2d(kernel(h, s, 1, 2), bias(h), "tanh"), engine.GlobalAveragePool(), last(h),
             ]),
             {"layers.0": s, "layers.1": h},
         ),
@@ -243,7 +243,8 @@ def planted(rng):
             {"layers.0": s, "layers.2": h},
         ),
         "recurrent": (
-            engine.Network([engine.Recurrent(first(s), blocks(rng, s, s), bias(s)), engine.Last(), last(s)]), {"layers.0": s}
+            engine.Network([engine.Recurrent(first(s), blocks(rng, s, s), bias(s)), engine.Last(), last(s)]),
+            {"layers.0": s},
         ),
         "lstm": (
             engine.Network([
@@ -306,7 +307,7 @@ def same_columns(array):
     array[...] = array[:, :1]
 
 
-EVERY = {part: same_heads for part in ("query", "key", "value", "query_bias", "key_bias", "value_bias")}
+EVERY = dict.fromkeys(("query", "key", "value", "query_bias", "key_bias", "value_bias"), same_heads)
 
 
 def test_heads_that_are_equal_in_all_arrays_are_one_class_with_their_units():
@@ -439,7 +440,10 @@ def experts_graph(up, down, router, routed):
     constant = [PerUnit("rank", np.arange(float(experts)), [("out", "experts")], "constant")] if routed else []
     rng = np.random.default_rng(1)
     return LayerGraph(
-        [Space("input", 3), Space("stream", stream), Space("experts", experts), Space("hidden", hidden, "gelu"), Space("output", 2)],
+        [
+            Space("input", 3), Space("stream", stream), Space("experts", experts), Space("hidden", hidden, "gelu"),
+            Space("output", 2),
+        ],
         [
             Weight("embed", rng.normal(size=(stream, 3)), [("out", "stream"), ("in", "input")]),
             Weight("router", router, [("out", "experts"), ("in", "stream")]),
