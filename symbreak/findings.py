@@ -39,7 +39,8 @@ class Code:
     Parameters
     ----------
     code
-        Two letters and three digits. The first digit is the family: 1 for one weight, 3 for files.
+        Two letters and three digits. The first digit is the family: 1 for one weight, 2 for networks,
+        3 for files, 4 for several files.
     level
         How grave a finding of this kind is.
     sentence
@@ -188,6 +189,18 @@ _TABLE = (
         "draw these units from a random initializer, or remove them if they are padding",
     ),
     Code(
+        "SB107",
+        Level.NOTE,
+        "units that nothing reads: outgoing weights all zero",
+        "What such a unit computes reaches nothing, so that its incoming weights have no gradient until its outgoing "
+        "ones have moved. Other units of its space are read, so it is not the zero start of a whole residual branch.",
+        (
+            "columns of the next weight were pruned, or padded to a round number",
+            "new units were added with outgoing weights zero, so that the function stays the same",
+        ),
+        "nothing, if it is meant; remove the units, or draw their outgoing weights from a random initializer",
+    ),
+    Code(
         "SB108",
         Level.ERROR,
         "values that are not finite",
@@ -199,6 +212,48 @@ _TABLE = (
             "memory that was never written was saved",
         ),
         "go back to a checkpoint from before the values appeared, or draw the units again",
+    ),
+    Code(
+        "SB201",
+        Level.ERROR,
+        "tied units: the same update at every step",
+        "Units of one class read the same from every class of the layers below, are read alike by every class above, "
+        "and have equal parameters of their own. So they have equal activations and equal gradients on every batch, "
+        "and every step leaves them so: the space works like one with as many units as it has classes. Exchange "
+        "classes and orbits stay under every optimizer that treats all units alike; equitable ones leave where "
+        "something acts on the weights entry by entry, as decay in Adam's gradient does.",
+        (
+            "a layer, its bias and the layer that reads it were filled with constants",
+            "units were copied to widen a layer, and no noise was added",
+            "heads, experts or members were started alike",
+        ),
+        "untie the units, or draw them again from a random initializer; merge them if the network is to be smaller",
+    ),
+    Code(
+        "SB202",
+        Level.NOTE,
+        "redundant units: equal now, the next step separates them",
+        "These units give equal outputs for every input, but the layers above read them with different weights. So "
+        "they get different gradients, and the next step separates them. Until then they are worth one unit.",
+        (
+            "a layer was filled with a constant, and the one above drawn at random",
+            "units were copied to widen a layer, and their outgoing weights shared out unequally",
+        ),
+        "nothing, if training follows; merge them if the network is used as it is",
+    ),
+    Code(
+        "SB203",
+        Level.ERROR,
+        "blocked: the gradient is exactly zero at every step",
+        "Where all weights into a unit and all weights out of it are zero, each of them has a gradient in proportion "
+        "to the other, and neither ever moves. The same holds for a unit behind a ReLU whose incoming weights are zero "
+        "and whose bias is not positive, and for queries and keys that are both zero.",
+        (
+            "both factors of a low-rank pair, such as LoRA's A and B, were filled with zeros",
+            "a new unit was added with zeros on both sides",
+            "a layer and the one that reads it were both filled with zeros",
+        ),
+        "draw one of the two sides from a random initializer; the other one may stay zero",
     ),
     Code(
         "SB301",

@@ -12,6 +12,7 @@ from ._bits import NotNumbers as NotNumbers
 from ._near import NearTies as NearTies
 from ._near import check_tolerance as check_tolerance
 from ._near import find_near_ties as find_near_ties
+from ._network import judge_network as judge_network
 from ._ties import Ties as Ties
 from ._ties import find_ties as find_ties
 from ._ties import processors as processors
@@ -27,6 +28,7 @@ __all__ = [
     "find_near_ties",
     "find_ties",
     "judge_array",
+    "judge_network",
     "judge_weight",
     "processors",
     "unit_axes",
