@@ -16,7 +16,7 @@ import select
 import struct
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from io import SEEK_CUR, SEEK_END, SEEK_SET, FileIO, RawIOBase
 from pathlib import Path
@@ -63,6 +63,8 @@ class Child:
         What its `serve` is told besides, ready for JSON.
     memory
         Bytes that it may ask for.
+    opened
+        Gives a handle of the file that the child is given, if it is not that of `source`.
     """
 
     def __init__(
@@ -74,10 +76,13 @@ class Child:
         size: int | None = None,
         options: Mapping[str, object] | None = None,
         memory: int = MEMORY,
+        opened: Callable[[], int] | None = None,
     ) -> None:
         self._source = source
+        self._reopen = opened or source.reopen
         window = [begin, source.size - begin if size is None else size]
-        source.check(window[0], window[1], "the part to be read")
+        if opened is None:
+            source.check(window[0], window[1], "the part to be read")
         self._order = json.dumps([sys.path, module, window, dict(options or {}), memory])
         self._idle: list[subprocess.Popen[bytes]] = []  # each serves one request at a time
         self._closed = False
@@ -110,7 +115,10 @@ class Child:
             _end(self._idle.pop())
 
     def _ask(self, name: str | None) -> Iterator[bytes]:
-        process = self._idle.pop() if self._idle else self._start()
+        try:
+            process = self._idle.pop()
+        except IndexError:  # none is idle, or another thread was first
+            process = self._start()
         whole = False
         try:
             with suppress(BrokenPipeError):  # it has ended; its answer, or none, says why
@@ -126,7 +134,7 @@ class Child:
                 _end(process)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        handle = self._source.reopen()
+        handle = self._reopen()
         given = str(handle) if os.name == "posix" else self._source.path  # elsewhere a handle can't be passed on
         # -P and the paths of this process: a module that lies in the current folder is not taken for one of ours.
         start = "import json, sys; sys.path[:] = json.loads(sys.argv[1])[0]; from symbreak.checkpoints import _child; "
@@ -294,7 +302,10 @@ class Window(RawIOBase):
         """Fill the buffer as far as the part reaches, and return how many bytes that were."""
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
         view = view[: max(0, self._size - self._at)]
-        self._file.seek(self._begin + self._at)
-        got = self._file.readinto(view) or 0
+        if hasattr(os, "preadv"):  # handles of one file share their place
+            got = os.preadv(self._file.fileno(), [view], self._begin + self._at) if view else 0
+        else:
+            self._file.seek(self._begin + self._at)
+            got = self._file.readinto(view) or 0
         self._at += got
         return got
