@@ -11,11 +11,13 @@ object, and ``read(name)``, the values' bytes in C order, piece by piece.
 
 import importlib
 import json
+import math
 import os
 import select
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from io import SEEK_CUR, SEEK_END, SEEK_SET, FileIO, RawIOBase
@@ -33,7 +35,8 @@ MOST_PIECE = 1 << 26  # bytes of one piece; what the child's reader gives is cut
 MOST_FAULT = 1 << 16  # bytes of an error's text
 PATIENCE = 60.0  # seconds without a byte from the child before it is given up
 MEMORY = 2 << 30  # bytes that the child may ask for beyond what it has when its modules are loaded
-PROCESSOR = 600  # seconds of processor time
+PROCESSOR = 600  # seconds of processor time,
+DESCRIBING = 8  # and as many of them for saying what the file holds
 OUTDATED = "it is damaged or made to do harm: save it again with the library that wrote it"
 
 
@@ -83,7 +86,7 @@ class Child:
         window = [begin, source.size - begin if size is None else size]
         if opened is None:
             source.check(window[0], window[1], "the part to be read")
-        self._order = json.dumps([sys.path, module, window, dict(options or {}), memory])
+        self._order = json.dumps([sys.path, module, window, dict(options or {}), memory, DESCRIBING])
         self._idle: list[subprocess.Popen[bytes]] = []  # each serves one request at a time
         self._closed = False
 
@@ -195,7 +198,8 @@ def _how(process: subprocess.Popen[bytes]) -> str:
     import signal
 
     try:
-        return f"was ended by {signal.Signals(-code).name}"
+        name = signal.Signals(-code).name
+        return "used up its processor time" if name == "SIGXCPU" else f"was ended by {name}"
     except ValueError:
         return f"was ended by signal {-code}"
 
@@ -204,8 +208,8 @@ def _how(process: subprocess.Popen[bytes]) -> str:
 
 
 def main() -> None:
-    """Serve one file: the paths, module, window, options and memory, and the open file, are in the arguments."""
-    _, name, (begin, size), options, memory = json.loads(sys.argv[1])
+    """Serve one file: the paths, module, window, options and limits, and the open file, are in the arguments."""
+    _, name, (begin, size), options, memory, describing = json.loads(sys.argv[1])
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
     file = FileIO(int(sys.argv[2]) if os.name == "posix" else sys.argv[2])
@@ -218,8 +222,10 @@ def main() -> None:
                 _limit(memory)
                 limited = True
             if served is None:
+                _allow(describing)  # opening the file is a part of it
                 served = _serve(module, Window(file, begin, size), options)
             wanted = json.loads(line)
+            _allow(describing if wanted is None else PROCESSOR)
             if wanted is None:
                 _send(answers, DESCRIPTION, json.dumps(served.describe()).encode())
             else:
@@ -273,6 +279,18 @@ def _limit(memory: int) -> None:
         with suppress(OSError, ValueError):
             hard = resource.getrlimit(kind)[1]
             resource.setrlimit(kind, (limit, limit) if hard == resource.RLIM_INFINITY else (min(limit, hard),) * 2)
+
+
+def _allow(seconds: float) -> None:
+    """Allow so much processor time from now on, within the limit: a loop in a library ends with it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    end = math.ceil(time.process_time() + seconds)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CPU, (end if hard == resource.RLIM_INFINITY else min(end, hard), hard))
 
 
 @final

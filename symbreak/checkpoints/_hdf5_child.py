@@ -21,7 +21,7 @@ from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t
 from symbreak._visible import number, quoted, visible
 from symbreak.checkpoints._hdf5_values import OTHERS, Unread, Value, blocks, check_storage, shape_of, value_of
 
-MOST_OBJECTS = 200_000  # links; h5py looks at 12,000 a second
+MOST_OBJECTS = 50_000  # links; h5py looks at 12,000 a second
 DEEPEST = 500  # groups in groups
 MOST_CHARACTERS = 32 << 20  # of all paths, and of all attributes
 MOST_HOPS = 64  # soft links on the way to one object

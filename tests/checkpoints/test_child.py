@@ -88,6 +88,14 @@ def test_a_child_that_does_nothing_is_given_up(child, monkeypatch):
     assert time.monotonic() - start < 60
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere there is no such limit")
+def test_a_child_that_describes_without_end_uses_up_its_processor_time(child, monkeypatch):
+    monkeypatch.setattr(_child, "DESCRIBING", 1)
+    with pytest.raises(BadCheckpoint, match="the process that reads it used up its processor time; it is damaged"):
+        child("spin").describe()
+    assert b"".join(child("work a second").read("all")) == CONTENT  # values may take longer
+
+
 def test_a_crash_halfway_is_an_error_and_not_a_short_answer(child):
     with pytest.raises(BadCheckpoint, match="SIGSEGV"):
         list(child().read("crash halfway"))

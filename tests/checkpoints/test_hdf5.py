@@ -3,6 +3,7 @@
 import importlib.metadata
 import io
 import itertools
+import os
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import symbreak as sb
-from symbreak.checkpoints import _hdf5_child, _hdf5_values, find_checkpoints, open_checkpoint
+from symbreak.checkpoints import _child, _hdf5_child, _hdf5_values, find_checkpoints, open_checkpoint
 from symbreak.checkpoints._child import Child
 from symbreak.errors import BadCheckpoint, MissingExtra
 from tests.checkpoints._make import DATA, read_all
@@ -441,3 +442,17 @@ def test_hdf5_behind_a_block_of_the_user_s_is_found(saved, tmp_path):
     assert (read_all(path)["w"] == W).all()
     renamed = Path(path).rename(tmp_path / "data.bin")
     assert find_checkpoints(tmp_path) == [renamed]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere there is no such limit")
+def test_a_file_in_which_hdf5_runs_in_circles_is_refused(tmp_path, monkeypatch):
+    """HDF5 2.0 goes through the heap of long attributes by the sizes in it; that of the free space is 0 here."""
+    monkeypatch.setattr(_child, "DESCRIBING", 1)
+    data = bytearray((DATA / "keras_3_3.h5").read_bytes())
+    at = data.index(b"GCOL") + 16
+    while data[at : at + 2] != b"\0\0":
+        at += 16 + -(-int.from_bytes(data[at + 8 : at + 16], "little") // 8) * 8
+    data[at + 8 : at + 16] = bytes(8)
+    (tmp_path / "a.h5").write_bytes(data)
+    with pytest.raises(BadCheckpoint, match="the process that reads it used up its processor time"):
+        open_checkpoint(tmp_path / "a.h5")
