@@ -81,7 +81,8 @@ def diagnose(
     - 64-bit integers: ids, positions, counters;
     - optimizer state: names whose last component is what PyTorch's optimizers call it, such as ``exp_avg``,
       ``exp_avg_sq`` or ``momentum_buffer``, below ``state`` also ``sum``, ``ax`` or ``prev``, all names below
-      ``opt_state`` or ``param_states``, as Flax has them, and Keras' ``optimizer/vars/...`` and ``optimizer_weights/...``.
+      ``opt_state`` or ``param_states``, as Flax has them, and those of Keras, ``optimizer/vars/...`` and
+      ``optimizer_weights/...``.
 
     Of an additive mask, a float array whose every value is 0 or -inf with at least one of each, nothing is said.
 
