@@ -276,7 +276,8 @@ class Network:
         if y.ndim > 2:  # each position is a row of its own to the loss
             t = t.reshape(-1, *t.shape[y.ndim - 1 :])
             y = y.reshape(-1, shape[-1])
-        arriving: dict[str, Any] = {self._last: loss.gradient(y, t).reshape(shape)}
+        value, at_outputs = loss.both(y, t)
+        arriving: dict[str, Any] = {self._last: at_outputs.reshape(shape)}
         errors: dict[str, Array] = dict.fromkeys(activations, y)
         parameters: dict[str, Any] = dict.fromkeys(self._parameters)
         buffers: dict[str, Array] = {}
@@ -293,7 +294,7 @@ class Network:
             for source, gradient in zip(sources, back.x if len(sources) > 1 else (back.x,), strict=True):
                 if source != INPUT:
                     _gather(arriving, source, gradient)
-        return Gradients(as_float(loss.value(y, t)), parameters, errors, activations, buffers)
+        return Gradients(as_float(value), parameters, errors, activations, buffers)
 
     def __repr__(self) -> str:
         before, shown, in_a_row = INPUT, [], True
