@@ -1,5 +1,6 @@
 """Training: gradients, steps, and the history of the losses."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
@@ -129,12 +130,13 @@ def train(
     parameters, buffers = net.parameters, net.buffers
     states = {name: optimizer.start(parameter) for name, parameter in parameters.items()}
     losses = np.empty(steps)
-    for number in range(steps):
-        rows = next(order)
-        with np.errstate(all="ignore"):  # what is not finite is told by the errors below
+    told = np.geterr()  # for the callback
+    with np.errstate(all="ignore"):  # what is not finite is told by the errors below
+        for number in range(steps):
+            rows = next(order)
             found = net.gradients(x[rows], t[rows], row, key=None if noise is None else noise[f"step.{number}"])
             losses[number] = found.loss
-            if not np.isfinite(found.loss):
+            if not math.isfinite(found.loss):
                 raise diverged(f"the loss became {found.loss}", number, losses, loss, optimizer)
             wanted = found.parameters if clip is None else clip(found.parameters)
             now = optimizer.at(number)
@@ -142,8 +144,9 @@ def train(
                 states[name] = now.step(parameter, wanted[name], states[name])
             for name, array in found.buffers.items():
                 buffers[name][...] = array
-        if callback is not None:
-            callback(Step(number, net, found))
+            if callback is not None:
+                with np.errstate(**told):
+                    callback(Step(number, net, found))
     for name, array in {**parameters, **buffers}.items():
         if not exact and not np.isfinite(array).all():
             raise diverged(f"{name!r} holds values that are not finite", steps, losses, loss, optimizer)
