@@ -406,7 +406,8 @@ def test_a_batch_of_one_value_a_unit_has_no_variance_to_train_with():
     net = engine.Network([engine.BatchNorm(ONES, ONES)])
     x = np.ones((3, 3))
     with pytest.raises(
-        ValueError, match=r"needs two values or more of each unit .* has shape \(1, 3\): give more rows"
+        engine.Halted,
+        match=r"at step 1, after .*: .* needs two values or more of each unit .* has shape \(1, 3\): give more rows",
     ):
         engine.train(net, x, x, optimizer=engine.SGD(0.1), steps=2, batch_size=2)
     assert net(x[:1]).shape == (1, 3)  # at rest it has the buffers
