@@ -36,7 +36,8 @@ class Gradients:
     activations
         The output of each layer's units, (batch, ..., units), by the layer's name.
     buffers
-        What each buffer that the batch changes holds next, by its name: running statistics.
+        What each buffer that the batch changes holds next, by its name: running statistics. Of a layer that is used
+        several times it is the mean over its uses.
     """
 
     loss: float
@@ -280,7 +281,7 @@ class Network:
         arriving: dict[str, Any] = {self._last: at_outputs.reshape(shape)}
         errors: dict[str, Array] = dict.fromkeys(activations, y)
         parameters: dict[str, Any] = dict.fromkeys(self._parameters)
-        buffers: dict[str, Array] = {}
+        buffers: dict[str, list[Array]] = {}  # one for each use
         for use in self._backwards:
             name, layer, sources, owner, _ = use
             back = layer.backward(arriving.pop(name), memories[name], use.now(training, key))
@@ -290,11 +291,12 @@ class Network:
             for part, gradient in back.parameters.items():
                 _gather(parameters, f"{owner}.{part}", gradient)
             for part, array in back.buffers.items():
-                buffers[f"{owner}.{part}"] = array
+                buffers.setdefault(f"{owner}.{part}", []).append(array)
             for source, gradient in zip(sources, back.x if len(sources) > 1 else (back.x,), strict=True):
                 if source != INPUT:
                     _gather(arriving, source, gradient)
-        return Gradients(as_float(value), parameters, errors, activations, buffers)
+        means = {name: sum(found[1:], found[0]) / len(found) for name, found in buffers.items()}
+        return Gradients(as_float(value), parameters, errors, activations, means)
 
     def __repr__(self) -> str:
         before, shown, in_a_row = INPUT, [], True
