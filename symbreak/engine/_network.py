@@ -383,6 +383,8 @@ def _as_indices(array: Array, vocabulary: int) -> Array:
 
 def read_batch(net: Network, x: Any, y: Any, loss: Loss) -> tuple[Array, Array]:
     """Return inputs and targets as the network and the loss take them, or raise saying what is wrong with them."""
+    if not isinstance(net, Network):
+        raise TypeError(f"the network must be an engine.Network; got {net!r}")
     inputs = net.read_inputs(x)
     *positions, outputs = net.shape(inputs.shape[1:])
     y = as_array(y, "targets")
@@ -449,5 +451,6 @@ def gradients(
     """
     row = look_up(LOSSES, loss, "loss")
     with np.errstate(under="ignore"):
+        x, t = read_batch(net, x, y, row)
         key = as_key(rng) if training and net.noisy else None
-        return net.gradients(*read_batch(net, x, y, row), row, training=training, key=key)
+        return net.gradients(x, t, row, training=training, key=key)

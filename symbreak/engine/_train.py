@@ -110,6 +110,8 @@ def train(
     row = look_up(LOSSES, loss, "loss")
     x, t = read_batch(net, x, y, row)
     steps = as_count(steps, "the number of steps")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"`callback` must be a function of a Step, or None; got {callback!r}")
     if isinstance(optimizer, LBFGS):
         if clip is not None or batch_size is not None:
             raise ValueError(

@@ -255,6 +255,14 @@ def test_a_learning_rate_of_any_type_leaves_the_dtype_of_the_weights(rate):
     assert repr(engine.SGD(rate)) == f"SGD(learning_rate={float(rate)})"
 
 
+@pytest.mark.parametrize("net", [None, [engine.Dense(np.ones((1, 2)))]])
+def test_what_is_no_network_is_refused(net):
+    for call in (engine.train, engine.gradients):
+        options = {"optimizer": engine.SGD(0.1), "steps": 1} if call is engine.train else {}
+        with pytest.raises(TypeError, match=r"the network must be an engine\.Network; got (None|\[Dense)"):
+            call(net, [[1.0, 2.0]], [1.0], **options)
+
+
 BAD = {
     "no steps": ({"steps": 0}, ValueError, "the number of steps must be a whole number, 1 or more; got 0"),
     "half a step": ({"steps": 1.5}, ValueError, "the number of steps .* got 1.5"),
@@ -273,6 +281,7 @@ BAD = {
         r"`clip` must be one such as engine.ClipNorm\(1.0\), or None; got 1.0",
     ),
     "a class for a clip": ({"clip": engine.ClipNorm}, TypeError, "`clip` must be one such as .* got <class"),
+    "a number for a callback": ({"callback": 3}, TypeError, "`callback` must be a function of a Step, or None; got 3"),
     "no seed": ({"rng": "a", "batch_size": 2}, TypeError, "'a'"),
 }
 
