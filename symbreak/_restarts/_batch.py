@@ -80,7 +80,7 @@ def train_batch(settings: Settings, first: int, count: int, tell: Callable[[floa
     a_pass = 1 if size is None else -(-len(x) // size)  # steps
     rows_of = batches(len(x), size, settings.key["order"])
     state = optimizer.start(stack.entries)  # entry by entry: one call for all parameters of all starts
-    with np.errstate(all="ignore"), _short_buffers():  # what is not finite is recorded, start by start
+    with _short_buffers(), np.errstate(all="ignore"):  # what is not finite is recorded, start by start
         for number in range(settings.steps + 1):
             if size is None:
                 y, read = stack.forward(x)
