@@ -10,6 +10,8 @@ from pathlib import PurePath
 
 from symbreak.checkpoints._flax import Flax, looks_like_flax
 from symbreak.checkpoints._gguf import Gguf, looks_like_gguf
+from symbreak.checkpoints._mat4 import Mat4, looks_like_mat4
+from symbreak.checkpoints._mat5 import Mat5, looks_like_mat5
 from symbreak.checkpoints._npy import Npy, looks_like_npy
 from symbreak.checkpoints._npz import Npz
 from symbreak.checkpoints._onnx import Onnx, looks_like_onnx
@@ -103,7 +105,6 @@ OTHERS = (
     Refusal(begins(b"\xfd7zXZ\0"), "is compressed with xz", "unpack it first", weights=False),
     Refusal(begins(b"\x28\xb5\x2f\xfd"), "is compressed with Zstandard", "unpack it first", weights=False),
     Refusal(lambda s: s.data[4:8] == b"TFL3", "is a TensorFlow Lite file", TO_SAFETENSORS, weights=False),
-    Refusal(begins(b"MATLAB 5.0"), "is a MATLAB file", TO_SAFETENSORS, weights=False),
     Refusal(begins(b"version https://git-"), "is a git-lfs pointer", "run `git lfs pull`", weights=False),
     Refusal(
         lambda s: _is_text(s, b"<!doctype html", b"<html"),
@@ -129,6 +130,8 @@ FORMATS = (
     Format(looks_like_safetensors, Safetensors),
     Format(looks_like_onnx, Onnx),
     Format(looks_like_flax, Flax),
+    Format(looks_like_mat5, Mat5),
+    Format(looks_like_mat4, Mat4),
 )
 
 

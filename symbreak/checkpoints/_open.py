@@ -22,8 +22,8 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Parameters
     ----------
     path
-        An npy, npz, safetensors, GGUF, PyTorch, ONNX or Flax msgpack file, told apart by content whatever the suffix;
-        the ``*.index.json`` of a sharded model, or the folder with the index and its shards.
+        An npy, npz, safetensors, GGUF, PyTorch, ONNX, Flax msgpack or MAT-file, told apart by content whatever the
+        suffix; the ``*.index.json`` of a sharded model, or the folder with the index and its shards.
 
     Returns
     -------

@@ -17,7 +17,6 @@ REFUSED = {
     "empty": (b"", "is empty; the download or the save did not finish"),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(99), "is an HDF5 file; convert it to safetensors or npz"),
     "TensorFlow Lite": (b"\x1c\0\0\0TFL3", "is a TensorFlow Lite file"),
-    "MATLAB": (b"MATLAB 5.0 MAT-file", "is a MATLAB file"),
     "gzip": (b"\x1f\x8b\x08", "is compressed with gzip; unpack it first"),
     "bzip2": (b"BZh9", "is compressed with bzip2"),
     "xz": (b"\xfd7zXZ\0", "is compressed with xz"),
