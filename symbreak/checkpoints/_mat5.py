@@ -173,7 +173,7 @@ class _Walk:
         yield from found
 
     def array(self, run: Run, end: int, path: str | None, what: str, depth: int = 0) -> Iterator[Found]:
-        """Find what an array holds; `run` is behind its tag, and it ends at `end`."""
+        """Find what an array holds; `run` is behind its tag, and it ends at `end`, up to which not all need be read."""
         self.arrays += 1
         if self.arrays > SPARE + self.source.size:
             raise self.source.bad(f"it holds more than {SPARE + self.source.size:,} arrays", ALONE)
@@ -192,14 +192,12 @@ class _Walk:
         if notes:
             yield self.named(path), "it holds MATLAB's notes on functions and objects"
         elif kind in CLASSES:
-            yield self.named(path), self.values(run, end, shape, flags, what, whole=depth > 0)
+            yield self.named(path), self.values(run, end, shape, flags, what)
         elif kind in (CELL, STRUCT):
             names = self.fields(run, end, what) if kind == STRUCT else None
             yield from self.parts(run, end, prod(shape), names, path, depth)
         else:
             yield self.named(path), f"it holds {OTHERS.get(kind, f'an array of class {kind}, which is not known')}"
-        if depth:
-            run.skip(end - run.at, what)
 
     def parts(self, run: Run, end: int, count: int, names: list[str] | None, path: str, depth: int) -> Iterator[Found]:
         """Find what the arrays in a cell or struct hold: `count` of them, or as many for each field name."""
@@ -226,7 +224,7 @@ class _Walk:
             raise self.source.bad(f"{what} has fields with names of {length:,} bytes in {len(names):,}")
         return [_text(names[low : low + length].split(b"\0")[0]) for low in range(0, len(names), max(length, 1))]
 
-    def values(self, run: Run, end: int, shape: tuple[int, ...], flags: int, what: str, *, whole: bool) -> Values | str:
+    def values(self, run: Run, end: int, shape: tuple[int, ...], flags: int, what: str) -> Values | str:
         """Return the values of a numeric array, or the reason that they can't be read."""
         source, kind = self.source, CLASSES[flags & 0xFF]
         logical, pair = flags & LOGICAL, flags & COMPLEX
