@@ -1,5 +1,6 @@
 """Judging one array by its name: its layout, its bias, and what is said of one that can't be read."""
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, final
@@ -25,6 +26,13 @@ BIASED = {".weight": 0, ".kernel": -1, "/kernel": -1}
 
 # What a file can do wrong, or the machine while it is read. Anything else is a fault of the program and is not caught.
 UNREADABLE = (SymbreakError, OSError, MemoryError, NotNumbers)
+
+REMEDIES = {
+    errno.ENOENT: "check the path",
+    errno.EACCES: "make it readable for you, or have its owner check it",
+    errno.EPERM: "make it readable for you, or have its owner check it",
+    errno.ENOSPC: "set TMPDIR to a folder on a larger disk",
+}
 
 
 @final
@@ -75,7 +83,7 @@ def unread(where: str, error: Exception | str, fix: str | None = None) -> Report
         reason, fix = error.problem, error.fix
     elif isinstance(error, OSError) and error.strerror:
         reason = error.strerror
-        fix = "check the path" if isinstance(error, FileNotFoundError) else fix
+        fix = REMEDIES.get(error.errno or 0, fix)
     elif isinstance(error, MemoryError):
         reason = f"not enough memory: {error}"
     else:

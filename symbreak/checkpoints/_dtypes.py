@@ -1,6 +1,7 @@
 """Element types by the names that formats give them; ml_dtypes is imported when one of its types is met."""
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 
 import numpy as np
@@ -83,6 +84,7 @@ FLAX = frozenset(
 )
 
 
+@cache  # a million tensors share it
 def element_type(name: str) -> np.dtype:
     """Return the dtype that NumPy or ml_dtypes calls `name`, little-endian."""
     if name.startswith(("bfloat", "float8", "float4")) or name in ("int4", "uint4", "int2", "uint2"):

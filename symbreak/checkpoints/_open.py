@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from symbreak._visible import quoted, visible
-from symbreak.checkpoints._formats import SUFFIXES, Format, find_format, is_checkpoint
+from symbreak.checkpoints._formats import Format, find_format, is_checkpoint
 from symbreak.checkpoints._reader import Checkpoint
+from symbreak.checkpoints._refusals import FOLDERS, SUFFIXES
 from symbreak.checkpoints._sharded import looks_like_index, read_shard_names
 from symbreak.checkpoints._source import Source
 from symbreak.errors import BadCheckpoint
@@ -22,9 +23,8 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Parameters
     ----------
     path
-        An npy, npz, safetensors, GGUF, PyTorch, ONNX, Flax msgpack, HDF5, Keras or MATLAB 7.3 file, told apart by
-        content whatever the suffix; the ``*.index.json`` of a sharded model, or the folder with the index and its
-        shards.
+        An npy, npz, safetensors, GGUF, PyTorch, ONNX, Flax msgpack, HDF5, Keras or MAT-file, told apart by content
+        whatever the suffix; the ``*.index.json`` of a sharded model, or the folder with the index and its shards.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             start = source.data[:8].hex(" ") or "nothing"
             raise source.bad(
                 f"is no checkpoint that is known: it begins with {start}",
-                "give npy, npz, safetensors, GGUF, .pt, ONNX, Flax, .h5 or .keras",
+                "give npy, npz, safetensors, GGUF, .pt, ONNX, Flax, .h5, .keras or .mat",
             )
         if not isinstance(row, Format):
             raise source.bad(row.what, row.fix)
@@ -164,15 +164,19 @@ def _shards(source: Source, folder: Path) -> set[Path]:
 
 def _only_index(folder: str) -> str:
     """Return the path of the one index in a folder; of two, the one of the safetensors copy of the same model."""
-    indexes = sorted(name for name in os.listdir(folder) if name.endswith(INDEX))  # noqa: PTH208 - text in, text out
+    listed = os.listdir(folder)  # noqa: PTH208 - text in, text out
+    indexes = sorted(name for name in listed if name.endswith(INDEX))
     if len(indexes) > 1:
         preferred = [name for name in indexes if name.endswith(".safetensors" + INDEX)]
         indexes = preferred if len(preferred) == 1 else indexes
     if len(indexes) == 1:
         return os.path.join(folder, indexes[0])  # noqa: PTH118
     if indexes:
-        listed = ", ".join(quoted(name) for name in indexes[:5])
-        raise BadCheckpoint(f"{visible(folder)}: holds {len(indexes)} sharded models; open one by its index: {listed}")
+        some = ", ".join(quoted(name) for name in indexes[:5])
+        raise BadCheckpoint(f"{visible(folder)}: holds {len(indexes)} sharded models; open one by its index: {some}")
+    for members, what, fix in FOLDERS:
+        if members <= set(listed):
+            raise BadCheckpoint(f"{visible(folder)}: {what}; {fix}", what, fix)
     message = (
         "is a folder without the *.index.json of a sharded model: open one of its files (find_checkpoints lists them)"
     )

@@ -48,7 +48,8 @@ class Safetensors(Checkpoint):
         super().__init__(source, "safetensors", tensors, skipped, metadata)
 
     def _layout(self, source: Source, header: dict[str, object]) -> tuple[dict[str, TensorInfo], tuple[Skipped, ...]]:
-        entries = sorted((_entry(source, name, value) for name, value in header.items()), key=lambda e: e[:2])
+        # A million entries take a gigabyte as JSON has them, so each is let go of when it is read.
+        entries = sorted((_entry(source, name, header.pop(name)) for name in list(header)), key=lambda e: e[:2])
         size = source.size - self._begin
         ends = itertools.chain([0], (end for _, end, *_ in entries))
         tensors, skipped = {}, []

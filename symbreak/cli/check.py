@@ -107,9 +107,14 @@ def _tolerance(text: str) -> float:
 
 def _replaced(target: str | None, paths: list[str]) -> str | None:
     """Give the path to be read that is the file to be written."""
-    if target is None or not Path(target).exists():
-        return None
-    return next((path for path in paths if Path(path).exists() and Path(path).samefile(target)), None)
+    return next((path for path in paths if target is not None and _is_same(path, target)), None)
+
+
+def _is_same(path: str, other: str) -> bool:
+    try:
+        return Path(path).samefile(other)
+    except OSError:  # one of them is not there, or may not be looked at: reading and writing say so
+        return False
 
 
 def _workers(text: str) -> int:

@@ -32,6 +32,11 @@ def safetensors(header, data=b"", length=None):
     return (len(text) if length is None else length).to_bytes(8, "little") + text + data
 
 
+def entry(shape=(2,), begin=0, end=8, dtype="F32", **more):
+    """What a safetensors header says of one tensor."""
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end], **more}
+
+
 def npy(header, data=b"", version=(1, 0), length=None):
     """An npy file around a header's text."""
     text = header.encode("latin-1") if isinstance(header, str) else header
@@ -169,3 +174,18 @@ def tensor(shape=(4,), strides=(1,), *, offset=0, over=None, extra=b""):
     hooks = called(name("collections.OrderedDict"))
     parts = (over, integer(offset), integers(shape), integers(strides), b"\x89", hooks, extra)
     return called(name("torch._utils._rebuild_tensor_v2"), *parts)
+
+
+def typed(kind, numel):
+    """A tensor of four elements over an untyped storage."""
+    over = storage(numel, kind="torch.storage.UntypedStorage")
+    parts = (
+        over,
+        integer(0),
+        integers([4]),
+        integers([1]),
+        b"\x89",
+        called(name("collections.OrderedDict")),
+        name(kind),
+    )
+    return called(name("torch._utils._rebuild_tensor_v3"), *parts)

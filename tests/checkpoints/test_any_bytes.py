@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import symbreak.checkpoints
 from symbreak.checkpoints import find_checkpoints
+from tests.checkpoints import _make_mat as mat
 from tests.checkpoints._make import (
     DATA,
     Zip,
@@ -40,6 +41,7 @@ from tests.checkpoints._make_onnx import node as operator
 FILES = ("plain.npy", "deflated.npz", "numpy.safetensors", "chunks.msgpack")
 SMALL = {file: (DATA / file).read_bytes() for file in FILES}
 SMALL["by hand.onnx"] = model(operator("Gemm", attribute("transB", field(3, 1)), inputs=("x", "W")), initializer())
+MAT = mat.file5(mat.weight(), mat.packed(mat.weight("v")))
 SMALL["by hand.pt"] = torch_zip(pickled(dict_of(w=tensor((2, 2), (1, 2)))), {"0": bytes(16)})
 SMALL["by hand, legacy.pt"] = legacy()
 SMALL["by hand.gguf"] = gguf([pair("a", UINT8, b"\0")], [tensor_entry()], bytes(32))
@@ -71,6 +73,15 @@ def test_every_flipped_byte_is_read_or_refused(tmp_path, file, flip):
         assert is_clear(message), at
         refused += message is not None
     assert refused > len(content) // 3
+
+
+@pytest.mark.parametrize("content", [MAT, mat.variable4() + mat.variable4("v")], ids=["version 5", "version 4"])
+@pytest.mark.parametrize("flip", [0x01, 0x20, 0x80, 0xFF])
+def test_every_flipped_byte_of_a_mat_file_is_read_or_refused(tmp_path, content, flip):
+    """Most of the bytes are values, and a file that ends between two variables is whole."""
+    for at in range(len(content)):
+        (tmp_path / "a").write_bytes(content[:at] + bytes([content[at] ^ flip]) + content[at + 1 :])
+        assert is_clear(refusal(tmp_path / "a")), at
 
 
 @pytest.mark.parametrize("flip", [0x01, 0x20, 0x80])
@@ -117,6 +128,9 @@ STARTS = [
     b"\x81\xa1w\xc7",
     b"\x82" + key("w") + array(),
 ]
+# Of what is refused, that which is told by more than its first bytes; and MAT-files.
+STARTS += [b"\x08\1\x12", b"\n\3abc", bytes(16), b"\x1f\x8b\x08\0", b"x\x9c", b"<?xml", b"a" * 257 + b"ustar"]
+STARTS += [mat.head("<"), mat.head(">"), bytes(4) + b"\2\0\0\0\3\0\0\0"]
 
 
 @given(start=st.sampled_from(STARTS), content=st.binary(max_size=200))

@@ -83,8 +83,6 @@ def test_a_model_is_known_by_its_content(tmp_path, content):
     "content",
     [
         b"\x08\x08\x12\x07pytorch",
-        b"\x08\x01\x12\x04\x0a\x02\x08\x01",  # a SavedModel of TensorFlow: version 1, and a graph in field 2
-        b"\x08\x04\x12\x02\x0a\x00\xa2\x1f\x00",  # Core ML: its version, a description, and the network in field 500
         b"\x0a\x07\x0a\x01x\x12\x02OK",  # a GraphDef of TensorFlow
         b":\x04:D:D hello",
         b"\x08\x07:\x05hello",

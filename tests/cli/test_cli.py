@@ -421,11 +421,11 @@ def test_a_file_is_reported_once_by_whatever_paths_it_is_given(models, capsys):
 
 def test_what_can_not_be_read_is_told_with_one_path_and_its_own_remedy(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    Path("table.npy").write_bytes(b"PAR1 something else")
+    Path("table.npy").write_bytes(b"something else")
     assert main(["check", "table.npy", "gone.npy"]) == 2
     told = capsys.readouterr().out
     assert told.count("table.npy") == 1
-    assert "fix: give npy, npz, safetensors, GGUF, .pt, ONNX or Flax" in told
+    assert "fix: give npy, npz, safetensors, GGUF, .pt, ONNX, Flax, .h5, .keras or .mat" in " ".join(told.split())
     assert told.count("gone.npy") == 1
     assert "fix: check the path\n" in told
     assert "fetch the file again" not in told

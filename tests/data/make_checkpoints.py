@@ -665,6 +665,47 @@ def save_keras():
     EXPECTED[f"keras_{version}.h5"] = weights | state
 
 
+def save_mat():
+    """Version 4, version 5 as it is, and version 5 with zlib; SciPy alone writes none of the other byte order."""
+    import scipy.io
+    import scipy.sparse
+
+    plain = {
+        "weight": values(3, 4),
+        "bias": values(1, 3, dtype="float64"),
+        "small": np.arange(6, dtype="int16").reshape(2, 3),
+        "phases": values(2, 2, dtype="complex128") * 1j + 1,
+        "none": values(0, 2),
+    }
+    others = {"label": "hello", "links": scipy.sparse.eye_array(3).tocsc()}
+    scipy.io.savemat(FOLDER / "version_4.mat", plain | others, format="4")
+    EXPECTED["version_4.mat"] = plain
+    cell = np.empty(2, object)
+    cell[:] = [values(2, 2), "text"]
+    layers = np.zeros(2, [("w", object), ("b", object)])
+    layers["w"], layers["b"] = [values(2, 3), values(3, 2)], [values(1, 2), values(1, 3)]
+    deep = {
+        "flags": np.array([[True, False]]),
+        "cube": values(2, 3, 4),
+        "net": {"fc1": {"weight": values(4, 2)}, "rate": 0.5},
+        "cell": cell,
+        "layers": layers,
+    }
+    for name, packed in (("version_5", False), ("version_7", True)):
+        scipy.io.savemat(FOLDER / f"{name}.mat", plain | deep | others, do_compression=packed)
+        EXPECTED[f"{name}.mat"] = plain | {
+            "flags": deep["flags"],
+            "cube": deep["cube"],
+            "net.fc1.weight": values(4, 2),
+            "net.rate": np.full((1, 1), 0.5),
+            "cell.0": values(2, 2),
+            "layers.0.w": values(2, 3),
+            "layers.0.b": values(1, 2),
+            "layers.1.w": values(3, 2),
+            "layers.1.b": values(1, 3),
+        }
+
+
 def save_expected():
     """One line a tensor: the bytes in C order, little-endian, as hexadecimal; the lines of other files stay."""
     path = FOLDER.parent / "expected.jsonl"
@@ -691,6 +732,7 @@ PARTS = {
     "hdf5": save_hdf5,
     "mat73": save_mat73,
     "keras": save_keras,
+    "mat": save_mat,
 }
 
 if __name__ == "__main__":
