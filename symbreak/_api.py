@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from symbreak._scan import Layouts, Options, judge_named, list_entries, scan
 from symbreak.axes import Axes
-from symbreak.diagnosis import NotNumbers, check_tolerance, judge_weight
+from symbreak.diagnosis import NotNumbers, check_tolerance, in_memory, judge_together, judge_weight
 from symbreak.reports import Report, visible
 
 if TYPE_CHECKING:
@@ -99,10 +99,9 @@ def diagnose(
         layouts = _layouts(axes)
         arrays = {_name(name): _as_array(value, f"the array {name!r}") for name, value in weights.items()}
         _refuse_strangers(layouts, arrays)
-        return Report.merged(
-            _judge_in_memory(array, name, arrays, Options(workers, tolerance, layouts))
-            for name, array in arrays.items()
-        )
+        options = Options(workers, tolerance, layouts)
+        one_by_one = [_judge_in_memory(array, name, arrays, options) for name, array in arrays.items()]
+        return Report.merged([*one_by_one, judge_together(in_memory(arrays))])
     if isinstance(axes, Mapping):
         raise TypeError(f"for one weight `axes` is one layout, such as 'io'; got a mapping of {len(axes)}")
     return judge_weight(_as_array(weights, "`weights`"), axes=axes, workers=workers, tolerance=tolerance)

@@ -1,0 +1,262 @@
+"""Healthy models of 30 million parameters and more, as their frameworks start them: nothing at warning or above is found.
+
+Needs torch, torchvision, timm and transformers, and some minutes, so it is run by name::
+
+    python -m tests.catalogue.healthy_models [NAME...]
+
+`--shapes FILE` writes what the tests keep of these models: names, shapes, and how each array starts.
+"""
+
+import sys
+import tempfile
+import time
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+LEAST = 30_000_000  # parameters
+
+# {name: (class of configuration, class of model, changes of the configuration)}. Depths are cut where the parameters
+# allow it; widths, norms, sharing and initializers are those of the families.
+TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "bert": ("BertConfig", "BertForPreTraining", {"num_hidden_layers": 4}),
+    "gpt2": ("GPT2Config", "GPT2LMHeadModel", {"n_layer": 4}),
+    "t5": ("T5Config", "T5ForConditionalGeneration", {"num_layers": 4}),
+    "llama": (
+        "LlamaConfig",
+        "LlamaForCausalLM",
+        {
+            "hidden_size": 768,
+            "intermediate_size": 2048,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 12,
+            "num_key_value_heads": 4,
+        },
+    ),
+    "mistral": (
+        "MistralConfig",
+        "MistralForCausalLM",
+        {
+            "hidden_size": 768,
+            "intermediate_size": 2048,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 12,
+            "num_key_value_heads": 4,
+        },
+    ),
+    "mixtral": (
+        "MixtralConfig",
+        "MixtralForCausalLM",
+        {
+            "hidden_size": 512,
+            "intermediate_size": 1024,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 2,
+        },
+    ),
+    "qwen2-moe": (
+        "Qwen2MoeConfig",
+        "Qwen2MoeForCausalLM",
+        {
+            "hidden_size": 512,
+            "intermediate_size": 1024,
+            "moe_intermediate_size": 256,
+            "shared_expert_intermediate_size": 512,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 2,
+            "vocab_size": 32000,
+        },
+    ),
+    "gpt-oss": (
+        "GptOssConfig",
+        "GptOssForCausalLM",
+        {
+            "hidden_size": 512,
+            "intermediate_size": 512,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 2,
+            "num_local_experts": 16,
+            "vocab_size": 32000,
+        },
+    ),
+    "phi": (
+        "PhiConfig",
+        "PhiForCausalLM",
+        {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 4, "num_attention_heads": 12},
+    ),
+    "gemma": (
+        "GemmaConfig",
+        "GemmaForCausalLM",
+        {
+            "hidden_size": 512,
+            "intermediate_size": 2048,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 1,
+            "head_dim": 64,
+            "vocab_size": 64000,
+        },
+    ),
+    "vit": ("ViTConfig", "ViTForImageClassification", {"num_hidden_layers": 6}),
+    "clip": ("CLIPConfig", "CLIPModel", {}),
+    "whisper": (
+        "WhisperConfig",
+        "WhisperForConditionalGeneration",
+        {
+            "d_model": 384,
+            "encoder_layers": 4,
+            "decoder_layers": 4,
+            "encoder_attention_heads": 6,
+            "decoder_attention_heads": 6,
+        },
+    ),
+    "bart": (
+        "BartConfig",
+        "BartForConditionalGeneration",
+        {"d_model": 512, "encoder_layers": 3, "decoder_layers": 3, "encoder_ffn_dim": 2048, "decoder_ffn_dim": 2048},
+    ),
+    "mamba": ("MambaConfig", "MambaForCausalLM", {"num_hidden_layers": 6}),
+    "wav2vec2": ("Wav2Vec2Config", "Wav2Vec2ForPreTraining", {"num_hidden_layers": 4}),
+    "deberta": (
+        "DebertaV2Config",
+        "DebertaV2ForMaskedLM",
+        {
+            "hidden_size": 384,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 6,
+            "intermediate_size": 1536,
+            "vocab_size": 80000,
+        },
+    ),
+    "swin": ("SwinConfig", "SwinForImageClassification", {}),
+    "beit": ("BeitConfig", "BeitForImageClassification", {"num_hidden_layers": 5}),
+    "deformable-detr": (
+        "DeformableDetrConfig",
+        "DeformableDetrForObjectDetection",
+        {
+            "use_timm_backbone": False,
+            "use_pretrained_backbone": False,
+            "backbone": None,
+            "backbone_config": {"model_type": "resnet"},
+        },
+    ),
+    "dinov2": ("Dinov2Config", "Dinov2Model", {"num_hidden_layers": 5}),
+    "albert": ("AlbertConfig", "AlbertForMaskedLM", {}),
+    "rwkv": ("RwkvConfig", "RwkvForCausalLM", {"hidden_size": 512, "num_hidden_layers": 3}),
+}
+TORCHVISION = ("resnet50", "vgg16", "densenet201", "convnext_small", "vit_b_16", "swin_s", "efficientnet_b5", "inception_v3", "regnet_y_8gf", "alexnet", "wide_resnet50_2")  # fmt: skip
+TIMM = ("mixer_b16_224", "deit_small_patch16_224", "nfnet_f0", "resmlp_24_224", "coatnet_0_224", "cait_s24_224", "dm_nfnet_f0", "hrnet_w18", "mobilenetv3_large_150d", "eva02_small_patch14_224", "vit_relpos_base_patch16_224", "maxvit_tiny_tf_224", "xcit_small_12_p16_224", "swinv2_tiny_window8_256")  # fmt: skip
+
+
+def models() -> dict[str, Callable[[], Any]]:
+    """Give a way to build each model."""
+    found: dict[str, Callable[[], Any]] = {}
+    for name, (config, model, changes) in TRANSFORMERS.items():
+        found[name] = lambda config=config, model=model, changes=changes: _transformer(config, model, changes)
+    for name in TORCHVISION:
+        found[f"torchvision-{name}"] = lambda name=name: _torchvision(name)
+    for name in TIMM:
+        found[f"timm-{name}"] = lambda name=name: _timm(name)
+    for build in (_torch_transformer, _lstm, _plain_mlp):
+        found[build.__name__.strip("_").replace("_", "-")] = build
+    return found
+
+
+def _transformer(config: str, model: str, changes: dict[str, Any]) -> Any:
+    import transformers
+
+    return getattr(transformers, model)(getattr(transformers, config)(**changes))
+
+
+def _torchvision(name: str) -> Any:
+    import torchvision
+
+    options = {"init_weights": True} if name == "inception_v3" else {}
+    return getattr(torchvision.models, name)(weights=None, **options)
+
+
+def _timm(name: str) -> Any:
+    import timm
+
+    return timm.create_model(name, pretrained=False)
+
+
+def _torch_transformer() -> Any:
+    """Layers built one by one: `nn.TransformerEncoder` would copy one (see the catalogue)."""
+    import torch
+
+    return torch.nn.ModuleList([torch.nn.TransformerEncoderLayer(768, 12) for _ in range(6)])
+
+
+def _lstm() -> Any:
+    import torch
+
+    return torch.nn.LSTM(1024, 1024, num_layers=3, bidirectional=True)
+
+
+def _plain_mlp() -> Any:
+    import torch
+
+    widths = [784, *[2048] * 9, 10]
+    layers: list[Any] = []
+    for inner, outer in zip(widths, widths[1:], strict=False):
+        layers += [torch.nn.Linear(inner, outer), torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers)
+
+
+def saved(name: str) -> Iterator[Path]:
+    """Build one model and save it, as a file of PyTorch."""
+    import torch
+
+    torch.manual_seed(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        state = models()[name]().state_dict()
+    count = sum(value.numel() for value in {value.data_ptr(): value for value in state.values()}.values())
+    print(f"{name}: {count / 1e6:.0f}M parameters", end="", flush=True)
+    if count < LEAST:
+        print(" - too small", end="")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.pt"
+        torch.save(state, path)
+        yield path
+
+
+def _without_operators() -> None:
+    """Let torchvision be imported where its compiled operators don't fit this torch: only its layers are needed."""
+    name = "torchvision._meta_registrations"
+    sys.modules.setdefault(name, types.ModuleType(name))
+
+
+def main(names: list[str]) -> int:
+    import symbreak as sb
+    from symbreak.findings import Level
+
+    _without_operators()
+    failed = []
+    for name in names or list(models()):
+        try:
+            for path in saved(name):
+                begin = time.perf_counter()
+                report = sb.diagnose(path)
+                print(f", {report.verdict}, {time.perf_counter() - begin:.2f} s", flush=True)
+                for finding in report.findings:
+                    print(
+                        f"    {finding.level} {finding.code} {finding.where.split(': ')[-1]}: {finding.message[:150]}"
+                    )
+                if report.at_least(Level.WARNING) or report.skipped:
+                    failed.append(name)
+        except Exception as error:
+            print(f"{name}: {type(error).__name__} {error}"[:300])
+            failed.append(name)
+    print("failed:", failed)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
