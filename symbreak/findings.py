@@ -207,8 +207,7 @@ _TABLE = (
         "scale far from what the fans call for",
         "A layer multiplies a signal by about the standard deviation of its weights times the square root of its "
         "inputs. Far below one, signals and gradients vanish with depth; far above, they explode. Networks with norms "
-        "are not judged: a norm undoes the scale of the weight before it. What counts as far, and why, is under "
-        "`Scales` in the page on saved weights.",
+        "are not judged: a norm undoes the scale of the weight before it.",
         (
             "one standard deviation for all layers, whatever their widths",
             "weights that were meant to be divided by the square root of their inputs were not",
@@ -220,8 +219,8 @@ _TABLE = (
         "SB202",
         Level.NOTE,
         "redundant units: equal now, the next step separates them",
-        "The units compute the same value now, but what reads them, or where they go, differs. So do their gradients, and "
-        "the next step separates them. Many good starts are like that.",
+        "The units compute the same value now, but what reads them, or where they go, differs. So do their gradients, "
+        "and the next step separates them. Many good starts are like that.",
         (
             "a weight that starts at zero on purpose, such as the output of a residual branch",
             "a sub-pixel convolution that starts with equal kernels (ICNR)",
@@ -245,9 +244,9 @@ _TABLE = (
         "SB204",
         Level.WARNING,
         "identical layers or blocks",
-        "Every array of one block equals that of another. In a chain the blocks still get different gradients, but they "
-        "start as one: what is gained by drawing each anew is lost, and the first steps are spent on moving them "
-        "apart. If they share one array in memory, they are one layer, applied several times.",
+        "Every array of one block equals that of another. In a chain the blocks still get different gradients, but "
+        "they start as one: what is gained by drawing each anew is lost, and the first steps are spent on moving "
+        "them apart. If they share one array in memory, they are one layer, applied several times.",
         (
             "a layer was built once and copied, as torch.nn.TransformerEncoder does with its argument",
             "a list was multiplied, as in [Layer()] * 6, so that all entries are one object",
@@ -272,8 +271,8 @@ _TABLE = (
         "SB206",
         Level.WARNING,
         "identical experts, members or stacked copies",
-        "Members of an ensemble that start equal and see the same data stay equal: they are one member. Twin critics that "
-        "are equal give the estimate of one. Copied experts differ only as the router sends them different inputs.",
+        "Members of an ensemble that start equal and see the same data stay equal: they are one member. Twin critics "
+        "that are equal give the estimate of one. Copied experts differ only as the router sends them other inputs.",
         (
             "each member was started from the same seed",
             "each device drew its experts from the same seed, or loaded the same ones",
@@ -285,8 +284,8 @@ _TABLE = (
         "SB207",
         Level.WARNING,
         "a weight that repeats itself block by block",
-        "The weight consists of one block, several times. Units at the same place in each block read with equal weights, "
-        "so a layer of many shards is only as wide as one of them.",
+        "The weight consists of one block, several times. Units at the same place in each block read with equal "
+        "weights, so a layer of many shards is only as wide as one of them.",
         (
             "each device drew its shard of the weight from the same seed",
             "a layer was widened by repeating it",
@@ -369,8 +368,8 @@ def nearest_codes(text: str, count: int = 3) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> nearest_codes("SB302", count=2)
-    ('SB102', 'SB301')
+    >>> nearest_codes("SB311", count=1)
+    ('SB301',)
     """
     import difflib  # for errors only
 

@@ -19,7 +19,9 @@ def test_a_row_is_complete(row):
 
 def test_the_levels_are_those_of_the_contract():
     levels = {"SB101": "error", "SB102": "warning", "SB103": "warning", "SB104": "note", "SB105": "note"}
-    levels |= {"SB106": "warning", "SB108": "error", "SB301": "error", "SB401": "warning"}
+    levels |= {"SB106": "warning", "SB108": "error", "SB109": "warning", "SB202": "note", "SB203": "error"}
+    levels |= {f"SB{number}": "warning" for number in range(204, 209)}
+    levels |= {"SB301": "error", "SB401": "warning"}
     assert {code: str(row.level) for code, row in CODES.items()} == levels
 
 
@@ -35,9 +37,9 @@ def test_levels_are_ordered():
     ("prefix", "codes"),
     [
         ("SB101", ["SB101"]),
-        ("SB10", ["SB101", "SB102", "SB103", "SB104", "SB105", "SB106", "SB108"]),
+        ("SB10", ["SB101", "SB102", "SB103", "SB104", "SB105", "SB106", "SB108", "SB109"]),
         ("sb3", ["SB301"]),
-        (" SB1 ", ["SB101", "SB102", "SB103", "SB104", "SB105", "SB106", "SB108"]),
+        (" SB1 ", ["SB101", "SB102", "SB103", "SB104", "SB105", "SB106", "SB108", "SB109"]),
         ("SB", list(CODES)),
     ],
 )
@@ -55,7 +57,7 @@ def test_a_prefix_of_no_code_is_refused_with_the_nearest(prefix):
 
 def test_the_nearest_codes_are_near():
     assert nearest_codes("SB311", count=1) == ("SB301",)
-    assert set(nearest_codes("sb109", count=7)) == set(select_codes("SB10"))
+    assert set(nearest_codes("sb100", count=8)) == set(select_codes("SB10"))
 
 
 def test_a_finding_takes_level_and_remedy_from_its_code():

@@ -18,8 +18,8 @@ LISTED = 8  # classes in a message before it is cut short
 def stack_axis(name: str, shape: tuple[int, ...]) -> int | None:
     """Say along which axis of an array copies are stacked, each a weight of its own; None if along none.
 
-    Arrays of three axes are stacks along the first, unless the last is as short as a kernel or the name says convolution.
-    Of more axes only those are whose names speak of experts or members.
+    Arrays of three axes are stacks along the first, unless the last is as short as a kernel or the name says
+    convolution. Of more axes only those are whose names speak of experts or members.
 
     Examples
     --------
@@ -78,8 +78,8 @@ def _heads(where: str, ties: Ties, block: int) -> Finding:
     several = tuple(tuple(group) for group in groups if len(group) > 1)
     tied = sum(map(len, several))
     text = (
-        f"{_some(tied, count)} blocks of {block} units {_are(several)} equal: {_list(several)}; they are identical heads, if a "
-        f"head has {block} units or a part of that, or else shards drawn from one seed"
+        f"{_some(tied, count)} blocks of {block} units {_are(several)} equal: {_list(several)}; they are identical "
+        f"heads, if a head has {block} units or a part of that, or else shards drawn from one seed"
     )
     return Finding.of("SB205", where, text, ties.groups)
 

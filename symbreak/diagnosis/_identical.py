@@ -3,9 +3,9 @@
 Arrays that begin with the same values are compared whole, piece by piece, each with the first of its class; so what is
 unequal is never read further than to its first difference, and nothing is compared in pairs.
 
-A block is what names have in common up to a number: ``layers.3``, ``experts.0``, ``conv1``. Blocks of one container that hold
-arrays with the same rest of a name, all equal, are identical. One weight at least must look drawn: norms of ones, biases of zeros
-and tables of positions are equal in every layer.
+A block is what names have in common up to a number: ``layers.3``, ``experts.0``, ``conv1``. Blocks of one container
+that hold arrays with the same rest of a name, all equal, are identical. One weight at least must look drawn: norms of
+ones, biases of zeros and tables of positions are equal in every layer.
 """
 
 import hashlib
@@ -24,6 +24,8 @@ from ._sketch import Array, Sketch, Source
 PIECE = 1 << 22  # bytes of the pieces that are compared
 FIRSTS = 4  # classes of arrays that begin alike; what is beyond is told apart by digests
 LISTED = 5  # names in a message before it is cut short
+
+SHARED = frozenset({"class_embed", "bbox_embed"})  # DETR's heads, one for all layers of the decoder or copied to each
 
 Classes = dict[str, str]  # {name: the first name of its class}, for arrays that equal another one
 
@@ -208,6 +210,8 @@ def _kind(container: str) -> tuple[str, str, str | None]:
     if is_member(container):
         return "SB206", "experts, members or copies", None
     heads = container.rstrip("*._/").rpartition(".")[2].lower()
+    if heads in SHARED:
+        return "SB202", "output heads", "nothing, if the heads are shared on purpose"
     if heads in ("heads", "head", "attn_heads", "attention_heads"):
         return "SB205", "heads", None
     return "SB204", "blocks", None

@@ -13,8 +13,8 @@ WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 NUMBERED = re.compile(r"(.*?)(\d+)\Z", re.DOTALL)
 KERAS = re.compile(r":\d+\Z")  # TensorFlow's number of an operation's output
 
-# What copies of one model are called that are meant to be equal, or to follow one another: target networks of Q-learning,
-# averages of weights, momentum encoders, teachers, and the copies in float32 that mixed precision keeps.
+# What copies of one model are called that are meant to be equal, or to follow one another: target networks of
+# Q-learning, averages of weights, momentum encoders, teachers, and the copies in float32 that mixed precision keeps.
 COPIES = frozenset(
     {"target", "targets", "tgt", "ema", "teacher", "momentum", "shadow", "averaged", "avg", "swa", "reference", "ref"}
     | {"master", "old", "frozen", "backup", "best", "online", "slow"}
@@ -28,8 +28,8 @@ MEMBERS = frozenset(
 NORMS = frozenset({"norm", "norms", "ln", "bn", "layernorm", "rmsnorm", "batchnorm", "groupnorm"})
 VECTORS = ("bias", "scale", "gamma", "beta", "running_mean", "running_var", "moving_mean", "moving_variance")
 
-# The projections of attention, by the last part of a name that is not "weight" or "kernel": PyTorch, transformers, timm,
-# diffusers, Keras, Flax, Megatron, llama.cpp.
+# The projections of attention, by the last part of a name that is not "weight" or "kernel": PyTorch, transformers,
+# timm, diffusers, Keras, Flax, Megatron, llama.cpp.
 INWARD = frozenset(
     {"q", "k", "v", "query", "key", "value", "q_proj", "k_proj", "v_proj", "q_lin", "k_lin", "v_lin", "wq", "wk", "wv"}
     | {"to_q", "to_k", "to_v", "to_qkv", "in_proj", "in_proj_weight", "qkv", "qkv_proj", "query_key_value", "c_attn"}

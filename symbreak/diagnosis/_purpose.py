@@ -1,9 +1,9 @@
 """What starts tied or at zero on purpose, as far as names tell it.
 
 A weight of zeros is no fault by itself: its units get different error signals from what they write to, or different
-inputs, and the next step separates them, so long as the weights around it are alive. Which zeros are meant is known of the
-modules in use. All of them were read in the code of PyTorch, timm, transformers, PEFT and diffusers, or are in the models that
-the tests build.
+inputs, and the next step separates them, so long as the weights around it are alive. Which zeros are meant is known of
+the modules in use. All of them were read in the code of PyTorch, timm, transformers, PEFT and diffusers, or are in the
+models that the tests build.
 """
 
 import numpy as np
@@ -72,12 +72,6 @@ def is_padding(name: str, zero: Indices, units: int) -> bool:
     return len(zero) == 1 and units > 2 and (is_embedding(name) or is_output_head(name))
 
 
-def judge_zero(where: str) -> Finding:
-    """Note a weight of zeros that is known to start so."""
-    text = "every weight is zero, as this part of a network may start: the next step separates its units"
-    return Finding.of("SB202", where, text, fix="nothing, if the weights before and behind it are not zero too")
-
-
 def judge_subpixel(where: str, labels: Indices, dimensions: int) -> Finding | None:
     """Note a sub-pixel kernel that starts with equal units (ICNR), by how they are arranged."""
     group = subpixel_group(labels) if dimensions > 2 else None
@@ -87,7 +81,7 @@ def judge_subpixel(where: str, labels: Indices, dimensions: int) -> Finding | No
     groups = tuple(tuple(np.flatnonzero(labels == label).tolist()) for label in range(classes))
     side = int(np.sqrt(group))
     text = (
-        f"the {len(labels)} units are {classes} classes of {group}, as a sub-pixel kernel for a factor of {side} starts "
-        f"(ICNR): each goes to a place of its own, and the next step separates them"
+        f"the {len(labels)} units are {classes} classes of {group}, as a sub-pixel kernel for a factor of {side} "
+        f"starts (ICNR): each goes to a place of its own, and the next step separates them"
     )
     return Finding.of("SB202", where, text, groups, "nothing, if a pixel shuffle follows; else draw the weight again")

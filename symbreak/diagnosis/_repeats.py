@@ -4,10 +4,10 @@ The classes are known already, so nothing of the weight is read here. Which arra
 
 - Every unit of the axis lies in blocks that repeat: the mark of shards drawn from one seed (SB207). A fused weight may
   repeat part by part: queries, keys and values each on their own.
-- In a projection of attention, along its heads, blocks of up to 256 units that repeat are heads (SB205): if every block is
-  the same one, or if only some are. Larger ones are shards.
-- In a convolution, groups of 4, 9 or 16 equal units one after another that fill the axis: a sub-pixel kernel that starts
-  like that on purpose [1]. Keras and TensorFlow place the copies one axis length apart.
+- In a projection of attention, along its heads, blocks of up to 256 units that repeat are heads (SB205): if every block
+  is the same one, or if only some are. Larger ones are shards.
+- In a convolution, groups of 4, 9 or 16 equal units one after another that fill the axis: a sub-pixel kernel that
+  starts like that on purpose [1]. Keras and TensorFlow place the copies one axis length apart.
 
 [1] Aitken et al. "Checkerboard artifact free sub-pixel convolution". :arxiv:`1707.02937`
 """
@@ -30,7 +30,7 @@ class Segment(NamedTuple):
 
     start: int
     block: int
-    count: int
+    times: int
 
 
 def find_segments(labels: Indices) -> list[Segment]:
@@ -39,7 +39,7 @@ def find_segments(labels: Indices) -> list[Segment]:
     Examples
     --------
     >>> find_segments(np.array([0, 1, 2, 0, 1, 2, 3, 4, 3, 4, 5]))
-    [Segment(start=0, block=3, count=2), Segment(start=6, block=2, count=2)]
+    [Segment(start=0, block=3, times=2), Segment(start=6, block=2, times=2)]
     """
     units = len(labels)
     period = _period(labels)
@@ -59,10 +59,10 @@ def covers(segments: list[Segment], units: int) -> bool:
     (True, False)
     """
     end = 0
-    for start, block, count in segments:
+    for start, block, times in segments:
         if start != end:
             return False
-        end = start + block * count
+        end = start + block * times
     return end == units
 
 

@@ -1,8 +1,8 @@
 """Weights whose scale is far from what their fans call for, layer after layer (SB109).
 
-Behind a layer whose weights have standard deviation s, a signal is about s sqrt(fan_in) times as large. Every start in use keeps
-that factor near one: 0.58 for PyTorch's linear layers, 1 for LeCun's and Glorot's, 1.41 for He's, 0.55 and up for GPT-2's
-0.02 at widths from 768 on. A rule must leave alone what works for another reason:
+Behind a layer whose weights have standard deviation s, a signal is about s sqrt(fan_in) times as large. Every start in
+use keeps that factor near one: 0.58 for PyTorch's linear layers, 1 for LeCun's and Glorot's, 1.41 for He's, 0.55 and up
+for GPT-2's 0.02 at widths from 768 on. A rule must leave alone what works for another reason:
 
 - behind a norm the scale of a weight does not reach the next layer, so files with the scale or the statistics of a norm
   are not judged;
@@ -11,11 +11,12 @@ that factor near one: 0.58 for PyTorch's linear layers, 1 for LeCun's and Glorot
 - integers and 8-bit floats have scales of their own;
 - a single small weight is a start of its own kind: the last layer of a policy, a residual branch.
 
-So a weight counts as far off below 1/32 or above 14.1 (ten times He's), by whichever of its fans is nearer to that; and it is
-reported when at least three weights in a row do, on one side, and they are half of all weights or more. Then a signal is changed
-by a factor of 30,000 or 2,800 at least.
+So a weight counts as far off below 1/32 or above 14.1 (ten times He's), by whichever of its fans is nearer to that; and
+it is reported when at least three weights in a row do, on one side, and they are half of all weights or more. Then a
+signal is changed by a factor of 30,000 or 2,800 at least.
 
-[1] Sitzmann et al. "Implicit neural representations with periodic activation functions". :arxiv:`2006.09661`, section 3.2.
+[1] Sitzmann et al. "Implicit neural representations with periodic activation functions". :arxiv:`2006.09661`, section
+3.2.
 """
 
 import itertools

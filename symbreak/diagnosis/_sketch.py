@@ -60,8 +60,8 @@ class Sketch:
     values
         The first values, (at most 1,024,), in float64.
     drawn
-        Whether they look as if they had been drawn at random: neither few different ones, nor periodic, nor smooth. Positions,
-        rotations, masks and lookup tables do not.
+        Whether they look as if they had been drawn at random: neither few different ones, nor periodic, nor smooth.
+        Positions, rotations, masks and lookup tables do not.
     """
 
     name: str

@@ -16,7 +16,7 @@ from ._bits import bits_of
 from ._likeness import judge_near
 from ._names import is_vector
 from ._others import SLAB, is_additive_mask, is_index, is_optimizer_state
-from ._purpose import is_padding, is_table, judge_zero, starts_at_zero
+from ._purpose import is_padding, is_table, starts_at_zero
 from ._ties import Ties, find_ties, search
 from ._units import copies, name_unit_axes, unit_axes
 
@@ -90,6 +90,11 @@ def judge_weight(
                 findings += judge_near(space, part, tolerance, "incoming weights", own, begin, workers)
                 begin += len(part)
         labels.append(_join(found).labels)
+    if layout is not None and len(layout.dims("b")) == 1:
+        axis = layout.dims("b")[0]
+        stacked = search(array, axis, workers)
+        if not _is_one_class(stacked) or any(len(np.unique(each)) > 1 for each in labels):
+            findings += judge_stack(f"{where}, axis {axis}", where, array.ndim, stacked)
     partition = {where: np.stack(labels) if blocks[0][0] else labels[0]}
     return Report(tuple(findings), partition=partition, arrays=1)
 
@@ -153,9 +158,7 @@ def judge_array(
         # One sentence says it of all axes.
         first = array[tuple(slice(1) if axis in axes else slice(None) for axis in range(array.ndim))]
         findings += _not_finite(where, found[axes[0]], axes[0])
-        if len(found[axes[0]].zero) and starts_at_zero(name):
-            findings.append(judge_zero(where))
-        else:
+        if not (len(found[axes[0]].zero) and starts_at_zero(name)):
             sizes = " and ".join(f"all {array.shape[axis]} units of axis {axis}" for axis in axes)
             findings.append(Finding.of("SB101", where, f"{sizes} are equal: {_content(first)}"))
         return Report(tuple(findings), partition=partition, arrays=1)

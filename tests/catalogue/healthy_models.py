@@ -1,4 +1,4 @@
-"""Healthy models of 30 million parameters and more, as their frameworks start them: nothing at warning or above is found.
+"""Healthy models of 30 million parameters and more, as their frameworks start them: no warning, no error.
 
 Needs torch, torchvision, timm and transformers, and some minutes, so it is run by name::
 
@@ -7,6 +7,7 @@ Needs torch, torchvision, timm and transformers, and some minutes, so it is run 
 `--shapes FILE` writes what the tests keep of these models: names, shapes, and how each array starts.
 """
 
+import itertools
 import sys
 import tempfile
 import time
@@ -149,8 +150,15 @@ TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "albert": ("AlbertConfig", "AlbertForMaskedLM", {}),
     "rwkv": ("RwkvConfig", "RwkvForCausalLM", {"hidden_size": 512, "num_hidden_layers": 3}),
 }
-TORCHVISION = ("resnet50", "vgg16", "densenet201", "convnext_small", "vit_b_16", "swin_s", "efficientnet_b5", "inception_v3", "regnet_y_8gf", "alexnet", "wide_resnet50_2")  # fmt: skip
-TIMM = ("mixer_b16_224", "deit_small_patch16_224", "nfnet_f0", "resmlp_24_224", "coatnet_0_224", "cait_s24_224", "dm_nfnet_f0", "hrnet_w18", "mobilenetv3_large_150d", "eva02_small_patch14_224", "vit_relpos_base_patch16_224", "maxvit_tiny_tf_224", "xcit_small_12_p16_224", "swinv2_tiny_window8_256")  # fmt: skip
+TORCHVISION = (
+    "resnet50", "vgg16", "densenet201", "convnext_small", "vit_b_16", "swin_s", "efficientnet_b5",
+    "inception_v3", "regnet_y_8gf", "alexnet", "wide_resnet50_2",
+)  # fmt: skip
+TIMM = (
+    "mixer_b16_224", "deit_small_patch16_224", "nfnet_f0", "resmlp_24_224", "coatnet_0_224", "cait_s24_224",
+    "dm_nfnet_f0", "hrnet_w18", "mobilenetv3_large_150d", "eva02_small_patch14_224",
+    "vit_relpos_base_patch16_224", "maxvit_tiny_tf_224", "xcit_small_12_p16_224", "swinv2_tiny_window8_256",
+)  # fmt: skip
 
 
 def models() -> dict[str, Callable[[], Any]]:
@@ -204,7 +212,7 @@ def _plain_mlp() -> Any:
 
     widths = [784, *[2048] * 9, 10]
     layers: list[Any] = []
-    for inner, outer in zip(widths, widths[1:], strict=False):
+    for inner, outer in itertools.pairwise(widths):
         layers += [torch.nn.Linear(inner, outer), torch.nn.ReLU()]
     return torch.nn.Sequential(*layers)
 
