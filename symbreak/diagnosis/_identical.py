@@ -73,13 +73,7 @@ def _equal(source: Source, one: str, other: str) -> bool:
 def _same(one: Array | None, other: Array | None) -> bool:
     if one is None or other is None or one.shape != other.shape:
         return False
-    return np.array_equal(_bytes(one), _bytes(other))
-
-
-def _bytes(array: Array) -> Array:
-    """View an array as its bytes, eight at a time where they allow it."""
-    flat = np.ascontiguousarray(array).reshape(-1)
-    return flat.view(np.uint64 if flat.nbytes % 8 == 0 and flat.ctypes.data % 8 == 0 else np.uint8)
+    return np.array_equal(*(np.ascontiguousarray(each).reshape(-1).view(np.uint8) for each in (one, other)))
 
 
 def _digest(source: Source, names: Iterable[str]) -> bytes | None:

@@ -22,7 +22,19 @@ COPIES = frozenset(
 EMBEDDINGS = frozenset({"embed", "embedding", "embeddings", "embedder", "emb", "wte", "wpe", "shared", "vocab", "tok"})
 HEADS = frozenset({"lm_head", "output", "decoder", "logits", "proj_out", "predictions", "generator", "classifier"})
 MEMBERS = frozenset(
-    {"expert", "experts", "member", "members", "ensemble", "ensembles", "model", "models", "estimator", "estimators"}
+    {
+        "expert",
+        "experts",
+        "member",
+        "members",
+        "ensemble",
+        "ensembles",
+        "model",
+        "models",
+        "estimator",
+        "estimators",
+        "networks",
+    }
     | {"critic", "critics", "q", "qf", "qs", "qnet", "qnets", "replica", "replicas", "copy", "copies"}
 )
 NORMS = frozenset({"norm", "norms", "ln", "bn", "layernorm", "rmsnorm", "batchnorm", "groupnorm"})

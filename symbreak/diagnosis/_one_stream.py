@@ -90,10 +90,10 @@ def _candidates(drawn: list[Sketch]) -> Iterator[list[int]]:
         table[: len(each), item] = each
     for row in table:
         order = np.argsort(row, kind="stable")
-        edges = np.flatnonzero(np.diff(row[order])) + 1
-        for group in np.split(order, edges):
-            if len(group) > 1 and row[group[0]]:
-                yield group.tolist()
+        again = np.flatnonzero(row[order[1:]] == row[order[:-1]])  # each equals the one after it
+        for group in np.split(again, np.flatnonzero(np.diff(again) > 1) + 1):
+            if len(group) and row[order[group[0]]]:
+                yield order[group[0] : group[-1] + 2].tolist()
 
 
 def _fingerprints(values: npt.NDArray[np.float64]) -> Prints:
