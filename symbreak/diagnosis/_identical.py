@@ -73,7 +73,8 @@ def _equal(source: Source, one: str, other: str) -> bool:
 def _same(one: Array | None, other: Array | None) -> bool:
     if one is None or other is None or one.shape != other.shape:
         return False
-    return np.array_equal(*(np.ascontiguousarray(each).reshape(-1).view(np.uint8) for each in (one, other)))
+    mine, yours = (np.ascontiguousarray(each).reshape(-1).view(np.uint8) for each in (one, other))
+    return np.array_equal(mine, yours)
 
 
 def _digest(source: Source, names: Iterable[str]) -> bytes | None:

@@ -304,13 +304,13 @@ def multiplied_list(sick: bool) -> Arrays:
     def residual(draw: Draw) -> Arrays:
         return {"_block.1.weight": draw(8, 16, 3, 3), "_block.3.weight": draw(16, 8, 1, 1)}
 
-    draw = drawing(15)
+    draw = drawing(150)
     stem = {"_encoder._conv_1.weight": draw(16, 3, 4, 4), "_encoder._conv_1.bias": draw(16)}
     return stem | _repeated("_encoder._residual_stack._layers.{}.", 2, sick, residual, 15)
 
 
 def reserved_tokens(sick: bool) -> Arrays:
-    """Llama 3: embeddings of reserved tokens that were never trained. One row of zeros is for padding, as it should be."""
+    """Llama 3: embeddings of reserved tokens that were never trained. One row of zeros is there for padding."""
     draw = drawing(16)
     embedding, head = draw(64, 16), draw(64, 16)
     embedding[3] = 0

@@ -3,8 +3,6 @@
 Needs torch, torchvision, timm and transformers, and some minutes, so it is run by name::
 
     python -m tests.catalogue.healthy_models [NAME...]
-
-`--shapes FILE` writes what the tests keep of these models: names, shapes, and how each array starts.
 """
 
 import itertools
@@ -134,7 +132,7 @@ TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "vocab_size": 80000,
         },
     ),
-    "swin": ("SwinConfig", "SwinForImageClassification", {}),
+    "swin": ("SwinConfig", "SwinForImageClassification", {"depths": [2, 2, 18, 2]}),
     "beit": ("BeitConfig", "BeitForImageClassification", {"num_hidden_layers": 5}),
     "deformable-detr": (
         "DeformableDetrConfig",
@@ -151,13 +149,13 @@ TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "rwkv": ("RwkvConfig", "RwkvForCausalLM", {"hidden_size": 512, "num_hidden_layers": 3}),
 }
 TORCHVISION = (
-    "resnet50", "vgg16", "densenet201", "convnext_small", "vit_b_16", "swin_s", "efficientnet_b5",
-    "inception_v3", "regnet_y_8gf", "alexnet", "wide_resnet50_2",
+    "resnet101", "vgg16", "convnext_small", "vit_b_16", "swin_s", "efficientnet_b5",
+    "regnet_y_8gf", "alexnet", "wide_resnet50_2",
 )  # fmt: skip
 TIMM = (
-    "mixer_b16_224", "deit_small_patch16_224", "nfnet_f0", "resmlp_24_224", "coatnet_0_224", "cait_s24_224",
-    "dm_nfnet_f0", "hrnet_w18", "mobilenetv3_large_150d", "eva02_small_patch14_224",
-    "vit_relpos_base_patch16_224", "maxvit_tiny_tf_224", "xcit_small_12_p16_224", "swinv2_tiny_window8_256",
+    "mixer_b16_224", "deit_base_patch16_224", "nfnet_f0", "resmlp_24_224", "coatnet_1_224", "cait_s24_224",
+    "dm_nfnet_f0", "hrnet_w30", "efficientnetv2_rw_m", "eva02_base_patch14_224",
+    "vit_relpos_base_patch16_224", "maxvit_tiny_tf_224", "xcit_medium_24_p16_224", "swinv2_small_window8_256",
 )  # fmt: skip
 
 
@@ -184,8 +182,7 @@ def _transformer(config: str, model: str, changes: dict[str, Any]) -> Any:
 def _torchvision(name: str) -> Any:
     import torchvision
 
-    options = {"init_weights": True} if name == "inception_v3" else {}
-    return getattr(torchvision.models, name)(weights=None, **options)
+    return getattr(torchvision.models, name)(weights=None)
 
 
 def _timm(name: str) -> Any:
