@@ -17,7 +17,7 @@ import numpy as np
 from symbreak.findings import Finding
 from symbreak.reports import visible
 
-from ._names import Slot, is_copy, is_member, slots, template
+from ._names import Slot, is_copy, is_member, parts, slots, template
 from ._others import is_index, is_optimizer_state
 from ._sketch import Array, Sketch, Source
 
@@ -137,9 +137,10 @@ def _containers(source: Source) -> dict[str, dict[str, dict[str, str]]]:
 
 def _unnumbered(name: str) -> Iterator[Slot]:
     """Give the parts of a name that end in a letter, but for the last."""
-    for end, char in enumerate(name):
-        if char in "./" and end and name[end - 1].isalpha():
-            yield Slot("", name[:end], name[end:])
+    clean = "/".join(parts(name))  # of the length of the name, as far as it goes
+    for end in range(1, len(clean)):
+        if clean[end] == "/" and name[end - 1].isalpha():
+            yield Slot("", name[:end], name[end : len(clean)])
 
 
 def _identical_blocks(

@@ -3,9 +3,14 @@
 Needs torch, torchvision, timm and transformers, and some minutes, so it is run by name::
 
     python -m tests.catalogue.healthy_models [NAME...]
+
+`--write` writes `healthy.jsonl`, what `test_healthy.py` makes small models of: names and shapes of the first two
+layers of some families, and how each array starts.
 """
 
 import itertools
+import json
+import re
 import sys
 import tempfile
 import time
@@ -214,14 +219,22 @@ def _plain_mlp() -> Any:
     return torch.nn.Sequential(*layers)
 
 
-def saved(name: str) -> Iterator[Path]:
-    """Build one model and save it, as a file of PyTorch."""
+def state_of(name: str) -> dict[str, Any]:
+    """Build one model and give its arrays."""
     import torch
 
     torch.manual_seed(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        state = models()[name]().state_dict()
+        state: dict[str, Any] = models()[name]().state_dict()
+    return state
+
+
+def saved(name: str) -> Iterator[Path]:
+    """Build one model and save it, as a file of PyTorch."""
+    import torch
+
+    state = state_of(name)
     count = sum(value.numel() for value in {value.data_ptr(): value for value in state.values()}.values())
     print(f"{name}: {count / 1e6:.0f}M parameters", end="", flush=True)
     if count < LEAST:
@@ -238,11 +251,50 @@ def _without_operators() -> None:
     sys.modules.setdefault(name, types.ModuleType(name))
 
 
+KEPT = (
+    "bert", "gpt2", "t5", "llama", "mixtral", "gpt-oss", "clip", "whisper", "bart", "mamba", "wav2vec2", "swin",
+    "deformable-detr", "torchvision-resnet101", "torchvision-vgg16", "timm-mixer_b16_224", "timm-nfnet_f0",
+    "timm-swinv2_small_window8_256", "rwkv", "lstm",
+)  # fmt: skip
+
+
+def write() -> None:
+    """Write names, shapes and starts of the kept models."""
+    lines = []
+    for name in KEPT:
+        rows: list[list[Any]] = []
+        first: dict[int, str] = {}
+        for key, value in state_of(name).items():
+            if value.is_floating_point() and all(int(number) < 2 for number in re.findall(r"(?<=\.)\d+(?=\.)", key)):
+                rows.append([key, list(value.shape), _start(key, value, first)])
+        lines.append(json.dumps({"model": name, "arrays": rows}, separators=(",", ":")))
+    (Path(__file__).parent / "healthy.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def _start(key: str, value: Any, first: dict[int, str]) -> Any:
+    """Say how an array starts: with one value, as another array, with a row of zeros, with equal rows, or drawn."""
+    owner = first.setdefault(value.data_ptr(), key)
+    if owner != key:
+        return {"same": owner}
+    if (value == value.reshape(-1)[0]).all():
+        return {"value": float(value.reshape(-1)[0])}
+    rows = value.reshape(len(value), -1)
+    zero = (rows == 0).all(dim=1).nonzero().reshape(-1).tolist()
+    if value.dim() == 2 and len(zero) == 1:
+        return {"zero": zero[0]}
+    if value.dim() == 2 and len(rows) > 1 and (rows == rows[0]).all():
+        return {"table": key}
+    return "drawn"
+
+
 def main(names: list[str]) -> int:
+    _without_operators()
+    if names == ["--write"]:
+        write()
+        return 0
     import symbreak as sb
     from symbreak.findings import Level
 
-    _without_operators()
     failed = []
     for name in names or list(models()):
         try:
