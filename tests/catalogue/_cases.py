@@ -277,10 +277,10 @@ def baked_key(sick: bool) -> tuple[Arrays, ...]:
 def widened(sick: bool) -> Arrays:
     """Net2Net: eight hidden units became twelve; their copies share the outgoing weights equally."""
     draw = drawing(13)
-    first, bias, second = draw(8, 6), draw(8), draw(3, 8)
+    first, bias, second = draw(8, 12), draw(8), draw(3, 8)
     source = np.array([*range(8), 5, 2, 5, 0])
     share = np.bincount(source)[source]
-    noise = np.zeros((12, 6)) if sick else 1e-2 * np.random.default_rng(1).standard_normal((12, 6))
+    noise = np.zeros((12, 12)) if sick else 1e-2 * np.random.default_rng(1).standard_normal((12, 12))
     return {
         "fc1.weight": (first[source] + noise).astype(np.float32),
         "fc1.bias": bias[source],
