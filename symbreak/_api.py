@@ -75,7 +75,12 @@ def diagnose(
     - 64-bit integers: ids, positions, counters;
     - optimizer state: names whose last component is what PyTorch's optimizers call it, such as ``exp_avg``,
       ``exp_avg_sq`` or ``momentum_buffer``, below ``state`` also ``sum``, ``ax`` or ``prev``, and all names below
-      ``opt_state`` or ``param_states``, as Flax has them.
+      ``opt_state`` or ``param_states``, as Flax has them;
+    - stacked biases and scales of norms, and tables such as ``A_log``, by the last component of their names.
+
+    Named arrays and the arrays of a file are also judged together, for identical layers, heads and experts, one random
+    stream used twice, and scales (SB203 to SB206, SB208, SB109). What is tied or zero on purpose, as far as names tell
+    it, is passed over or is a note (SB202); the page on saved weights lists it.
 
     Of an additive mask, a float array whose every value is 0 or -inf with at least one of each, nothing is said.
 

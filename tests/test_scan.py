@@ -126,7 +126,7 @@ def test_batches_run_beside_each_other_and_come_in_order(models, small_batches, 
 
 @pytest.fixture
 def copied():
-    """A model with identical layers, repeating shards and one stream used twice: whole, and in two files with an index."""
+    """A model with identical layers, repeating shards and one stream used twice: whole, and in two shards."""
     tensors = {f"layers.{number}.weight": random(12, 10, seed=number % 3) for number in range(20)}
     tensors |= {
         "fc.weight": np.tile(random(8, 20, seed=55), (3, 1)),

@@ -34,7 +34,7 @@ def find_identical(source: Source, sketches: Mapping[str, Sketch]) -> Classes:
     """Find the arrays that equal another one, in shape, dtype and every value; constants too."""
     alike: dict[object, list[str]] = {}
     for name, sketch in sketches.items():
-        alike.setdefault(sketch.key, []).append(name)
+        alike.setdefault((sketch.shape, sketch.dtype, sketch.digest), []).append(name)
     found: Classes = {}
     for names in alike.values():
         if len(names) > 1:

@@ -15,19 +15,17 @@ with a probability below 1e-20.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from symbreak.findings import Finding
 from symbreak.reports import visible
 
 from ._identical import Classes
 from ._names import is_copy, is_embedding, is_output_head, template
-from ._sketch import Sketch
+from ._sketch import WINDOW, Sketch, Source, Values, first_floats
 
-WINDOW = 25  # values of a fingerprint, 24 comparisons
+LEAST = 2 * WINDOW  # values that a weight must have
 LEADERS = 8  # weights of one fingerprint with which the others are compared
 LISTED = 5  # names in a message before it is cut short
 SAME = 1e-6  # how far from one the correlation may be where nothing was rounded coarsely
@@ -36,12 +34,10 @@ SAME = 1e-6  # how far from one the correlation may be where nothing was rounded
 ROUNDING = {"float16": 2**-11, "bfloat16": 2**-8}
 COARSE = 2**-3  # integers and the other types of one byte and less
 
-Prints = npt.NDArray[np.int64]
 
-
-def find_streams(sketches: Mapping[str, Sketch]) -> list[list[str]]:
+def find_streams(source: Source, sketches: Mapping[str, Sketch]) -> list[list[str]]:
     """Group the weights that were drawn from one stream; each group and its names are in order."""
-    drawn = [sketch for sketch in sketches.values() if sketch.drawn and len(sketch.values) >= 2 * WINDOW]
+    drawn = [sketch for sketch in sketches.values() if sketch.drawn and sketch.count >= LEAST]
     parents = list(range(len(drawn)))
 
     def root(item: int) -> int:
@@ -51,43 +47,48 @@ def find_streams(sketches: Mapping[str, Sketch]) -> list[list[str]]:
         return item
 
     for group in _candidates(drawn):
-        leaders: list[int] = []
+        leaders: list[tuple[int, Values]] = []
         for item in group:
-            for leader in leaders:
-                if root(item) == root(leader) or _correlate(drawn[leader], drawn[item]):
+            if any(root(item) == root(leader) for leader, _ in leaders):
+                continue
+            try:
+                values = first_floats(source, drawn[item].name)
+            except source.errors:
+                continue
+            for leader, theirs in leaders:
+                if _is_one(drawn[leader], theirs, drawn[item], values):
                     one, other = sorted((root(leader), root(item)))
                     parents[other] = one
                     break
             else:
                 if len(leaders) < LEADERS:
-                    leaders.append(item)
+                    leaders.append((item, values))
     groups: dict[int, list[str]] = {}
     for item, sketch in enumerate(drawn):
         groups.setdefault(root(item), []).append(sketch.name)
     return [names for names in groups.values() if len(names) > 1]
 
 
-def judge_streams(sketches: Mapping[str, Sketch], classes: Classes) -> list[Finding]:
+def judge_streams(source: Source, sketches: Mapping[str, Sketch], classes: Classes) -> list[Finding]:
     """Report weights of one stream, except where names say that it is meant."""
     alike: dict[object, list[list[str]]] = {}
-    for names in find_streams(sketches):
+    for names in find_streams(source, sketches):
         if all(is_embedding(name) or is_output_head(name) for name in names):
             continue  # an embedding and the output layer that shares its weight
         names = [name for name in names if not is_copy(name)]
         if len(names) > 1:
             equal = len({classes.get(name, name) for name in names}) == 1
             alike.setdefault((equal, *map(template, _stems(names))), []).append(names)
-    return [_finding(groups, sketches, classes) for groups in alike.values()]
+    return [_finding(source, groups, sketches, classes) for groups in alike.values()]
 
 
 def _candidates(drawn: list[Sketch]) -> Iterator[list[int]]:
     """Yield the numbers of weights that share a fingerprint."""
     if not drawn:
         return
-    prints = [_fingerprints(sketch.values) for sketch in drawn]
-    table = np.full((max(map(len, prints)), len(drawn)), 0, np.int64)
-    for item, each in enumerate(prints):
-        table[: len(each), item] = each
+    table = np.zeros((max(len(sketch.prints) for sketch in drawn), len(drawn)), np.int32)
+    for item, sketch in enumerate(drawn):
+        table[: len(sketch.prints), item] = sketch.prints
     for row in table:
         order = np.argsort(row, kind="stable")
         again = np.flatnonzero(row[order[1:]] == row[order[:-1]])  # each equals the one after it
@@ -96,35 +97,31 @@ def _candidates(drawn: list[Sketch]) -> Iterator[list[int]]:
                 yield order[group[0] : group[-1] + 2].tolist()
 
 
-def _fingerprints(values: npt.NDArray[np.float64]) -> Prints:
-    """Give a number for each window; 0 where it says nothing, as where all values are equal."""
-    count = len(values) // WINDOW
-    windows = values[: count * WINDOW].reshape(count, WINDOW)
-    rises = windows[:, 1:] > windows[:, :-1]
-    found: Prints = rises @ (1 << np.arange(WINDOW - 1, dtype=np.int64))
-    return np.where(found & 1, found ^ ((1 << (WINDOW - 1)) - 1), found)  # the same for a negative factor
-
-
-def _correlate(one: Sketch, other: Sketch) -> bool:
+def _is_one(one: Sketch, mine: Values, other: Sketch, yours: Values) -> bool:
     """Whether the first values of two weights agree up to a factor, a constant and rounding."""
-    worst = max(_rounding(one), _rounding(other))
-    return abs(correlation(one, other)) > 1 - max(SAME, 4 * worst**2)
+    worst = max(_rounding(one.dtype), _rounding(other.dtype))
+    return abs(correlation(mine, yours)) > 1 - max(SAME, 4 * worst**2)
 
 
-def correlation(one: Sketch, other: Sketch) -> float:
-    """Give the correlation of the values that two sketches both have."""
-    count = min(len(one.values), len(other.values))
-    pair = [sketch.values[:count] - sketch.values[:count].mean() for sketch in (one, other)]
+def correlation(one: Values, other: Values) -> float:
+    """Give the correlation of the first values, as many as both have.
+
+    Examples
+    --------
+    >>> round(correlation(np.array([1.0, 2, 4, 7]), np.array([-1.0, -3, -7])), 6)
+    -1.0
+    """
+    count = min(len(one), len(other))
+    pair = [values[:count] - values[:count].mean() for values in (one, other)]
     tops = [np.abs(each).max() for each in pair]
     if not all(tops):
         return 0.0
-    x, y = (each / top for each, top in zip(pair, tops, strict=True))
+    x, y = (each / top for each, top in zip(pair, tops, strict=True))  # no square overflows or vanishes
     return float(x @ y / np.sqrt((x @ x) * (y @ y)))
 
 
-def _rounding(sketch: Sketch) -> float:
-    name = sketch.key[1]
-    return 0.0 if name in ("float32", "float64", "longdouble") else ROUNDING.get(name, COARSE)
+def _rounding(dtype: str) -> float:
+    return 0.0 if dtype in ("float32", "float64", "longdouble") else ROUNDING.get(dtype, COARSE)
 
 
 def _stems(names: list[str]) -> list[str]:
@@ -135,16 +132,16 @@ def _stems(names: list[str]) -> list[str]:
     return [name[: len(name) - same] for name in names]
 
 
-def _finding(groups: list[list[str]], sketches: Mapping[str, Sketch], classes: Classes) -> Finding:
+def _finding(source: Source, groups: list[list[str]], sketches: Mapping[str, Sketch], classes: Classes) -> Finding:
     names, *others = groups
-    first = sketches[names[0]]
     listed = ", ".join(f"{visible(name)} {_shape(sketches[name])}" for name in names[:LISTED])
     rest = f", ... ({len(names)} in all)" if len(names) > LISTED else ""
     if len({classes.get(name, name) for name in names}) == 1:
         what = f"{len(names)} weights are equal, value for value: {listed}{rest}"
     else:
-        least = min((abs(correlation(first, sketches[name])), name) for name in names[1:])
-        count = min(len(first.values), len(sketches[least[1]].values))
+        first = first_floats(source, names[0])
+        least = min((abs(correlation(first, first_floats(source, name))), name) for name in names[1:])
+        count = min(len(first), sketches[least[1]].count)
         what = (
             f"{len(names)} weights begin with the same draws, up to a factor (the first {count:,} values correlate "
             f"to {least[0]:.6f}): {listed}{rest}"
@@ -154,5 +151,4 @@ def _finding(groups: list[list[str]], sketches: Mapping[str, Sketch], classes: C
 
 
 def _shape(sketch: Sketch) -> str:
-    shape: Any = sketch.key[0]
-    return f"({', '.join(map(str, shape))})"
+    return f"({', '.join(map(str, sketch.shape))})"

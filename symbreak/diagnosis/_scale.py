@@ -47,7 +47,7 @@ def judge_scale(source: Source, sketches: Mapping[str, Sketch]) -> list[Finding]
     for name, sketch in sketches.items():
         if (found := _fans(name, sketch)) is not None:
             factors[name] = found
-    sides = {name: _side(sketches[name].values.std(), *fans) for name, fans in factors.items()}
+    sides = {name: _side(sketches[name].std, *fans) for name, fans in factors.items()}
     findings = []
     for side, run in itertools.groupby(sides, sides.__getitem__):
         names = list(run)
@@ -58,9 +58,9 @@ def judge_scale(source: Source, sketches: Mapping[str, Sketch]) -> list[Finding]
 
 def _fans(name: str, sketch: Sketch) -> tuple[float, float] | None:
     """Give the square roots of the smaller and the larger fan of a weight; None if it doesn't count."""
-    shape, dtype, _ = sketch.key
+    shape = sketch.shape
     axes = unit_axes(shape)
-    if len(axes) != 2 or dtype not in FLOATS or not sketch.drawn:
+    if len(axes) != 2 or sketch.dtype not in FLOATS or not sketch.drawn:
         return None
     every = words(name)
     if is_copy(name) or is_embedding(name) or parts(name)[-1] in ELSEWHERE or not every.isdisjoint(NAMES):

@@ -3,6 +3,7 @@
 A few kilobytes of each array are read, whatever its size. What they suggest is then verified on the arrays themselves.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -16,11 +17,14 @@ from ._names import is_vector
 from ._others import is_index, is_optimizer_state
 
 Array = npt.NDArray[Any]
+Values = npt.NDArray[np.float64]
+Prints = npt.NDArray[np.int32]
 
 VALUES = 1024  # values that are read of each array
 JUDGED = 256  # of these, those by which they are judged to be drawn
 BATCH = 512  # arrays that are judged so at a time
 WHITE = 0.8  # the largest correlation with itself, some places on, of values that look drawn
+WINDOW = 25  # values of a fingerprint, 24 comparisons
 DISTINCT = 8  # the fewest different values of these
 
 
@@ -49,27 +53,37 @@ class Source:
 
 
 @final
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Sketch:
-    """The beginning of one array.
+    """What is kept of the beginning of one array: some hundred bytes, so that models of 100,000 arrays can be judged.
 
     Parameters
     ----------
-    name
-        The array's name.
-    key
-        Equal for arrays that may be equal: shape, dtype, and the first bytes.
-    values
-        The first values, (at most 1,024,), in float64.
+    name, shape
+        The array's name and shape.
+    dtype
+        The name of its dtype.
+    digest
+        Of the first values; equal for arrays that may be equal.
+    count
+        How many values were read, at most 1,024.
+    std
+        Their standard deviation.
     drawn
         Whether they look as if they had been drawn at random: neither few different ones, nor periodic, nor smooth.
         Positions, rotations, masks and lookup tables do not.
+    prints
+        The fingerprints of their windows, see `fingerprints`.
     """
 
     name: str
-    key: tuple[tuple[int, ...], str, bytes]
-    values: npt.NDArray[np.float64]
-    drawn: bool = False
+    shape: tuple[int, ...]
+    dtype: str
+    digest: bytes
+    count: int
+    std: float
+    drawn: bool
+    prints: Prints
 
 
 def in_memory(arrays: Mapping[str, Array]) -> Source:
@@ -85,28 +99,36 @@ def in_memory(arrays: Mapping[str, Array]) -> Source:
 
 def sketches(source: Source) -> dict[str, Sketch]:
     """Sketch every array that may be a weight: numbers with two axes longer than one, no state of an optimizer."""
-    found: dict[str, Sketch] = {}
-    batches: dict[int, list[Sketch]] = {}
+    found: dict[str, Sketch | None] = {}
+    batches: dict[int, list[tuple[str, bytes, Values]]] = {}
     for name, (shape, dtype) in source.arrays.items():
         if is_weight(name, shape, dtype):
             try:
-                sketch = _sketch(source, name)
+                beginning = _canonical(first_values(source, name))
             except source.errors:
                 continue
-            found[name] = sketch
-            batch = batches.setdefault(len(sketch.values), [])
-            batch.append(sketch)
+            digest = hashlib.blake2b(beginning.tobytes(), digest_size=16).digest()
+            found[name] = None  # the order is that of the arrays
+            batch = batches.setdefault(len(beginning), [])
+            batch.append((name, digest, _as_float(beginning)))
             if len(batch) == BATCH:
-                _mark(batches.pop(len(sketch.values)))
+                found |= _sketch(source, batches.pop(len(beginning)))
     for batch in batches.values():
-        _mark(batch)
+        found |= _sketch(source, batch)
+    return {name: sketch for name, sketch in found.items() if sketch is not None}
+
+
+def _sketch(source: Source, batch: list[tuple[str, bytes, Values]]) -> dict[str, Sketch]:
+    """Sketch arrays of which equally many values were read."""
+    rows = np.stack([values for _, _, values in batch])
+    with np.errstate(all="ignore"):
+        stds = rows.std(axis=1)
+    columns = zip(batch, stds.tolist(), looks_drawn(rows).tolist(), fingerprints(rows), strict=True)
+    found = {}
+    for (name, digest, _), std, drawn, prints in columns:
+        shape, dtype = source.arrays[name]
+        found[name] = Sketch(name, shape, dtype.newbyteorder("=").name, digest, rows.shape[1], std, drawn, prints)
     return found
-
-
-def _mark(batch: list[Sketch]) -> None:
-    """Say of a batch of sketches which look drawn."""
-    for sketch, drawn in zip(batch, looks_drawn(np.stack([each.values for each in batch])), strict=True):
-        sketch.drawn = bool(drawn)
 
 
 def is_weight(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
@@ -116,15 +138,22 @@ def is_weight(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
     return not (is_index(np.empty(0, dtype)) or is_optimizer_state(name) or is_vector(name))
 
 
-def _sketch(source: Source, name: str) -> Sketch:
-    shape, dtype = source.arrays[name]
-    beginning = first_values(source, name)
-    native = np.empty(beginning.shape, dtype.newbyteorder("="))
-    bits_of(dtype).load(beginning, native)
-    kind = native.real if native.dtype.kind == "c" else native
+def _canonical(values: Array) -> Array:
+    """Copy values so that equal ones have equal bytes."""
+    native = np.empty(values.shape, values.dtype.newbyteorder("="))
+    bits_of(values.dtype).load(values, native)
+    return native
+
+
+def _as_float(values: Array) -> Values:
+    real = values.real if values.dtype.kind == "c" else values
     with np.errstate(all="ignore"):
-        values = kind.astype(np.float64)
-    return Sketch(name, (shape, native.dtype.name, native.tobytes()), values)
+        return real.astype(np.float64)
+
+
+def first_floats(source: Source, name: str) -> Values:
+    """Read the first values of an array as float64; of complex ones the real parts."""
+    return _as_float(_canonical(first_values(source, name)))
 
 
 def first_values(source: Source, name: str, count: int = VALUES) -> Array:
@@ -141,7 +170,7 @@ def first_values(source: Source, name: str, count: int = VALUES) -> Array:
     return np.concatenate(parts)
 
 
-def looks_drawn(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def looks_drawn(rows: Values) -> npt.NDArray[np.bool_]:
     """Say of each row of values whether they look as if they had been drawn at random.
 
     Of 256 independent values the largest correlation with themselves, some places on, is about 0.25; of positions,
@@ -168,3 +197,22 @@ def looks_drawn(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     ends = np.sqrt(squares[:, count - lags] * (squares[:, -1:] - squares[:, lags]))
     white = (products < WHITE * np.maximum(ends, 1e-12)).all(axis=1)
     return np.asarray(finite & white & (distinct >= min(DISTINCT, count)))
+
+
+def fingerprints(rows: Values) -> Prints:
+    """Give the fingerprints of the windows of each row, (rows, windows); 0 is that of a window that says nothing.
+
+    A fingerprint says of each of the last 24 values of 25 whether it is larger than the one before. It is the same for
+    values times a factor, which may be negative, plus a constant.
+
+    Examples
+    --------
+    >>> values = np.random.default_rng(0).standard_normal((1, 50))
+    >>> (fingerprints(values) == fingerprints(3 - 7 * values)).all()
+    np.True_
+    """
+    count = rows.shape[1] // WINDOW
+    windows = rows[:, : count * WINDOW].reshape(len(rows), count, WINDOW)
+    rises = windows[:, :, 1:] > windows[:, :, :-1]
+    found = (rises @ (1 << np.arange(WINDOW - 1, dtype=np.int32))).astype(np.int32)
+    return np.where(found & 1, found ^ ((1 << (WINDOW - 1)) - 1), found)
