@@ -19,24 +19,23 @@ COPIES = frozenset(
     {"target", "targets", "tgt", "ema", "teacher", "momentum", "shadow", "averaged", "avg", "swa", "reference", "ref"}
     | {"master", "old", "frozen", "backup", "best", "online", "slow"}
 )
-EMBEDDINGS = frozenset({"embed", "embedding", "embeddings", "embedder", "emb", "wte", "wpe", "shared", "vocab", "tok"})
-HEADS = frozenset({"lm_head", "output", "decoder", "logits", "proj_out", "predictions", "generator", "classifier"})
-MEMBERS = frozenset(
-    {
-        "expert",
-        "experts",
-        "member",
-        "members",
-        "ensemble",
-        "ensembles",
-        "model",
-        "models",
-        "estimator",
-        "estimators",
-        "networks",
-    }
-    | {"critic", "critics", "q", "qf", "qs", "qnet", "qnets", "replica", "replicas", "copy", "copies"}
+EMBEDDINGS = frozenset(
+    {"token", "tokens", "tok", "word", "words", "wte", "vocab", "embedding", "embeddings", "embedder"}
 )
+TABLES_OF_TOKENS = frozenset(
+    {"shared", "embed", "emb", "embed_in"}
+)  # whole parts: a patch_embed is none, nor a shared_expert
+HEADS = frozenset(
+    {"lm_head", "output", "decoder", "logits", "proj_out", "predictions", "generator", "classifier", "embed_out"}
+)
+
+# What a number counts, if it is an index below such a name, as in experts.0; and if it is part of it, as in critic_1
+# and q2.
+SEVERAL = frozenset(
+    {"experts", "members", "ensemble", "ensembles", "models", "estimators", "critics", "qs", "qnets", "networks"}
+    | {"replicas", "copies"}
+)
+ONE = frozenset({"expert", "member", "model", "estimator", "critic", "q", "qf", "qnet", "replica", "copy", "network"})
 NORMS = frozenset({"norm", "norms", "ln", "bn", "layernorm", "rmsnorm", "batchnorm", "groupnorm"})
 VECTORS = ("bias", "scale", "gamma", "beta", "running_mean", "running_var", "moving_mean", "moving_variance")
 
@@ -48,6 +47,7 @@ INWARD = frozenset(
     | {"wqkv", "w_pack", "attn_q", "attn_k", "attn_v", "attn_qkv", "q_einsum", "kv_einsum", "qkv_einsum"}
 )
 OUTWARD = frozenset({"o_proj", "out_proj", "o", "wo", "out_lin", "attn_output", "attention_output", "attn_vec_einsum"})
+SHORT = frozenset({"q", "k", "v", "o", "query", "key", "value"})  # only where a part says "attention"
 OUTWARD_BELOW = frozenset({"c_proj", "dense", "proj", "out", "output", "to_out", "0"})  # where a part says "attention"
 
 
@@ -126,14 +126,15 @@ def is_copy(name: str) -> bool:
 
 
 def is_embedding(name: str) -> bool:
-    """Whether a name is that of an embedding.
+    """Whether a name is that of an embedding of tokens.
 
     Examples
     --------
-    >>> is_embedding("model.embed_tokens.weight"), is_embedding("lm_head.weight")
-    (True, False)
+    >>> is_embedding("model.embed_tokens.weight"), is_embedding("shared.weight"), is_embedding("patch_embed.weight")
+    (True, True, False)
     """
-    return not words(name).isdisjoint(EMBEDDINGS)
+    last = _module(name)
+    return last in TABLES_OF_TOKENS or not words(last).isdisjoint(EMBEDDINGS)
 
 
 def is_output_head(name: str) -> bool:
@@ -144,8 +145,13 @@ def is_output_head(name: str) -> bool:
     >>> is_output_head("lm_head.weight"), is_output_head("cls.predictions.decoder.weight"), is_output_head("fc1.weight")
     (True, True, False)
     """
-    *_, last = [part for part in parts(name) if part not in ("weight", "kernel")] or [""]
-    return last.lower() in HEADS
+    return _module(name) in HEADS
+
+
+def _module(name: str) -> str:
+    """Give the last part of a name that says what the array belongs to, in lower case."""
+    said = [part.lower() for part in parts(name) if part not in ("weight", "kernel") and not part.isdecimal()]
+    return said[-1] if said else ""
 
 
 def is_vector(name: str) -> bool:
@@ -181,11 +187,17 @@ def is_member(container: str) -> bool:
 
     Examples
     --------
-    >>> is_member("layers.0.experts.*"), is_member("q*"), is_member("critic_*"), is_member("layers.*")
-    (True, True, True, False)
+    >>> is_member("layers.0.experts.*"), is_member("critic_*"), is_member("q*")
+    (True, True, True)
+    >>> is_member("layers.*"), is_member("critic.*"), is_member("q.*")  # the layers of one critic
+    (False, False, False)
     """
-    last = [part for part in parts(container.rstrip("*._/")) if part]
-    return bool(last) and not words(last[-1]).isdisjoint(MEMBERS)
+    every = parts(container)
+    index = every[-1] == "*"
+    if index:
+        every.pop()
+    last = words(every[-1]) if every else set()
+    return not last.isdisjoint(SEVERAL) or (not index and not last.isdisjoint(ONE))
 
 
 def head_axis(name: str, dimensions: int) -> int | None:
@@ -203,12 +215,12 @@ def head_axis(name: str, dimensions: int) -> int | None:
     if ending in ("weight", "kernel", "w") and len(every) > 1:
         every.pop()
     *parents, last = every
-    attention = any("attn" in part or "attention" in part for part in parents)
+    attention = any("attn" in part or "attention" in part or part == "mha" for part in parents)
     transposed = ending == "kernel" or last in ("c_attn", "c_proj")  # (in, out): Keras, Flax, GPT-2
-    if last in INWARD:
+    if last in INWARD and (attention or last not in SHORT):
         if dimensions == 3:
             return 0 if last.endswith("einsum") else 1
         return 1 if transposed else 0
-    if last in OUTWARD or (attention and last in OUTWARD_BELOW):
+    if (last in OUTWARD and (attention or last not in SHORT)) or (attention and last in OUTWARD_BELOW):
         return 0 if dimensions == 3 or transposed else 1
     return None

@@ -73,7 +73,7 @@ def judge_streams(source: Source, sketches: Mapping[str, Sketch], classes: Class
     """Report weights of one stream, except where names say that it is meant."""
     alike: dict[object, list[list[str]]] = {}
     for names in find_streams(source, sketches):
-        if all(is_embedding(name) or is_output_head(name) for name in names):
+        if any(map(is_embedding, names)) and all(is_embedding(name) or is_output_head(name) for name in names):
             continue  # an embedding and the output layer that shares its weight
         names = [name for name in names if not is_copy(name)]
         if len(names) > 1:

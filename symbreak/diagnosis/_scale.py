@@ -27,7 +27,7 @@ import numpy as np
 from symbreak.findings import Finding
 from symbreak.reports import visible
 
-from ._names import is_copy, is_embedding, is_norm, parts, words
+from ._names import is_copy, is_norm, parts, words
 from ._sketch import Sketch, Source
 from ._units import unit_axes
 
@@ -35,7 +35,8 @@ SMALL, LARGE = 1 / 32, 10 * 2**0.5
 RUN = 3  # weights in a row
 PIECE = 1 << 22
 ELSEWHERE = ("weight_v", "weight_g", "original0", "original1", "weight_orig")  # the last parts of names
-NAMES = frozenset({"lora", "loha", "lokr", "style", "synthesis", "mapping", "torgb", "noise", "equalized"})
+EMBEDDINGS = frozenset({"embed", "embedding", "embeddings", "emb", "wte", "wpe"})
+NAMES = EMBEDDINGS | frozenset({"lora", "loha", "lokr", "style", "synthesis", "mapping", "torgb", "noise", "equalized"})
 FLOATS = ("float16", "float32", "float64", "bfloat16")
 
 
@@ -63,7 +64,7 @@ def _fans(name: str, sketch: Sketch) -> tuple[float, float] | None:
     if len(axes) != 2 or sketch.dtype not in FLOATS or not sketch.drawn:
         return None
     every = words(name)
-    if is_copy(name) or is_embedding(name) or parts(name)[-1] in ELSEWHERE or not every.isdisjoint(NAMES):
+    if is_copy(name) or parts(name)[-1] in ELSEWHERE or not every.isdisjoint(NAMES):
         return None
     size = float(np.prod(shape))
     low, high = sorted((size / shape[axis]) ** 0.5 for axis in axes)

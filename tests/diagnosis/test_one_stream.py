@@ -110,6 +110,13 @@ def test_all_of_a_large_group_are_found_in_order_and_without_pairs():
 # What is not found.
 
 
+def test_weights_that_rise_alike_are_told_apart_by_their_values():
+    """A cube rises where its root does: all fingerprints are equal, and two streams are among them."""
+    x = random(30, 30).astype(np.float64)
+    arrays = {"a": x, "b": x**3, "c": 2 * x**3, "d": x / 7, "e": np.arctan(x)}
+    assert streams(arrays) == [["a", "d"], ["b", "c"]]
+
+
 def test_independent_draws_are_never_one_stream():
     """Of 4,000 small weights there are 8 million pairs."""
     values = np.random.default_rng(0).standard_normal((4000, 5, 10)).astype(np.float16)
@@ -196,6 +203,8 @@ def test_a_long_group_is_cut_short():
         ("bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"),
         ("shared.weight", "encoder.embed_tokens.weight"),
         ("tok_embeddings.weight", "output.weight"),
+        ("token_embd.weight", "output.weight"),
+        ("emb.weight", "head.lm_head.weight"),
         ("critic.fc1.weight", "target_critic.fc1.weight"),
         ("model.fc1.weight", "model_ema.fc1.weight"),
         ("student.fc1.weight", "teacher.fc1.weight"),
@@ -204,6 +213,19 @@ def test_a_long_group_is_cut_short():
 def test_weights_that_are_shared_or_copied_on_purpose_are_passed_over(one, other):
     assert found({one: random(20, 8), other: random(20, 8)}) == []
     assert found({one: random(20, 8), "fc9.weight": random(20, 8)}) != []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("shared_expert.up_proj.weight", "shared_expert.gate_proj.weight"),
+        ("attention.output.weight", "mlp.output.weight"),
+        ("time_embed.in.weight", "time_embed.out.weight"),
+        ("lm_head.weight", "fc.weight"),
+    ],
+)
+def test_names_that_only_resemble_those_of_shared_weights_are_no_excuse(one, other):
+    assert [code for code, *_ in found({one: random(20, 8), other: random(20, 8)})] == ["SB208"]
 
 
 def test_windows_do_not_overlap_and_constant_ones_say_nothing():

@@ -111,6 +111,11 @@ def test_blocks_of_a_projection_of_attention_are_heads(name, axis):
     assert finding.groups == tuple((unit, unit + 32) for unit in range(16))
 
 
+@pytest.mark.parametrize("name", ["q", "value.weight", "feed_forward.key.weight", "fc1.weight"])
+def test_without_a_word_of_attention_blocks_are_shards(name):
+    assert found(name, np.concatenate([random(16, 20)] * 4)) == [("SB207", ", axis 0")]
+
+
 def test_all_heads_may_be_equal_and_large_blocks_are_shards():
     name = "layers.0.self_attn.q_proj.weight"
     assert found(name, np.concatenate([random(8, 20)] * 4)) == [("SB205", ", axis 0")]

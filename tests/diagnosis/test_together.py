@@ -105,6 +105,10 @@ def test_optimizer_state_and_counters_do_not_make_blocks_different_or_alike():
         ("critic", "SB206"),
         ("q", "SB206"),
         ("qf", "SB206"),
+        ("critic.", "SB204"),
+        ("q.", "SB204"),
+        ("model.", "SB204"),
+        ("models.", "SB206"),
         ("sa.heads.", "SB205"),
     ],
 )
