@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from symbreak._scan import Layouts, Options, judge_named, list_entries, scan
 from symbreak.axes import Axes
-from symbreak.diagnosis import NotNumbers, check_tolerance, in_memory, judge_together, judge_weight
+from symbreak.diagnosis import NotNumbers, check_tolerance, in_memory, judge_network, judge_together, judge_weight
+from symbreak.graph import LayerGraph
 from symbreak.reports import Report, visible
 
 if TYPE_CHECKING:
@@ -19,14 +20,15 @@ Array = npt.NDArray[Any]
 
 
 def diagnose(
-    weights: npt.ArrayLike | Mapping[str, npt.ArrayLike] | str | os.PathLike[str],
+    weights: npt.ArrayLike | Mapping[str, npt.ArrayLike] | LayerGraph | str | os.PathLike[str],
     *,
     axes: Axes | str | Layouts | None = None,
     workers: int | None = None,
     tolerance: float | None = None,
     executor: "concurrent.futures.Executor | None" = None,
+    noise: Iterable[str] = (),
 ) -> Report:
-    """Say which units of a weight, of named arrays, or of saved files are tied.
+    """Say which units of a weight, of named arrays, of saved files or of a network are tied.
 
     Parameters
     ----------
@@ -37,7 +39,8 @@ def diagnose(
         - a mapping from names to arrays. Of an array that `axes` does not name, every axis that units may lie along is
           judged and named: of two dimensions both; of three and more the first two if the others look like a receptive
           field (none longer than 16), the last two if the leading ones do, and every axis if both or neither do;
-        - a path: a file, a folder of files, or the index of a sharded one. Its arrays are judged like named ones.
+        - a path: a file, a folder of files, or the index of a sharded one. Its arrays are judged like named ones;
+        - a network, a `LayerGraph`: all of its spaces are judged together, and the report is its certificate.
     axes
         For one weight its layout, such as ``"io"``, ``"hwio"`` or ``"boi"``, or an `Axes`. For named arrays and files a
         mapping from names to layouts; of those arrays only the output units are judged.
@@ -51,6 +54,9 @@ def diagnose(
         A `concurrent.futures.Executor` whose workers read and judge files: threads, processes, or those of a Dask
         cluster, ``Client.get_executor()``; they must see the files under the same paths. None takes threads. The result
         does not depend on it.
+    noise
+        For a network: spaces whose units each draw noise of their own in training, as under dropout. It separates them,
+        so none is tied.
 
     Returns
     -------
@@ -84,6 +90,10 @@ def diagnose(
 
     Of an additive mask, a float array whose every value is 0 or -inf with at least one of each, nothing is said.
 
+    Of a network, the coarsest partition of all spaces is found in which units of one class have equal class sums of
+    incoming and of outgoing weights, and equal parameters of their own. They get equal updates at every step. That is
+    sufficient, and not every coincidence: ties through blocked units, or in biases that a norm cancels, can be missed.
+
     Examples
     --------
     >>> import numpy as np
@@ -96,10 +106,18 @@ def diagnose(
     1 error; read 1 array
     >>> sb.diagnose({"fc1.weight": sb.HeNormal()((64, 32), rng=0), "fc1.bias": np.zeros(64)}).ok
     True
+    >>> report = sb.diagnose(sb.chain([(np.full((4, 2), 0.5), np.zeros(4)), (np.ones((1, 4)), None)]))
+    >>> [finding.code for finding in report.findings], report.partition["layers.0"]
+    (['SB201'], array([0, 0, 0, 0]))
     """
     check_tolerance(tolerance)
     if isinstance(weights, str | os.PathLike):
         return _diagnose_path(weights, Options(workers, tolerance, _layouts(axes)), executor)
+    if isinstance(weights, LayerGraph):
+        _refuse_for_network(axes, tolerance, executor)
+        return judge_network(weights, noise, workers)
+    if noise:
+        raise TypeError(f"`noise` names spaces of a network, a LayerGraph; got a {type(weights).__name__}")
     if isinstance(weights, Mapping):
         layouts = _layouts(axes)
         arrays = {_name(name): _as_array(value, f"the array {name!r}") for name, value in weights.items()}
@@ -131,6 +149,12 @@ def _judge_in_memory(array: Array, name: str, arrays: Mapping[str, Array], optio
         return judge_named(array, name, name, arrays, options)
     except NotNumbers as error:
         raise NotNumbers(f"{visible(name)}: {error}") from None
+
+
+def _refuse_for_network(axes: object, tolerance: float | None, executor: object) -> None:
+    for name, value in (("axes", axes), ("tolerance", tolerance), ("executor", executor)):
+        if value is not None:
+            raise TypeError(f"`{name}` is not for a network: a LayerGraph says how its arrays lie, and ties are exact")
 
 
 def _layouts(axes: Axes | str | Layouts | None) -> Layouts:

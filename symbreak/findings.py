@@ -39,8 +39,8 @@ class Code:
     Parameters
     ----------
     code
-        Two letters and three digits. The first digit is the family: 1 for one weight, 2 for networks, 3 for
-        files, 4 for several files.
+        Two letters and three digits. The first digit is the family: 1 for one weight, 2 for networks,
+        3 for files, 4 for several files.
     level
         How grave a finding of this kind is.
     sentence
@@ -189,6 +189,18 @@ _TABLE = (
         "draw these units from a random initializer, or remove them if they are padding",
     ),
     Code(
+        "SB107",
+        Level.NOTE,
+        "units that nothing reads: outgoing weights all zero",
+        "What such a unit computes reaches nothing, so that its incoming weights have no gradient until its outgoing "
+        "ones have moved. Other units of its space are read, so it is not the zero start of a whole residual branch.",
+        (
+            "columns of the next weight were pruned, or padded to a round number",
+            "new units were added with outgoing weights zero, so that the function stays the same",
+        ),
+        "nothing, if it is meant; remove the units, or draw their outgoing weights from a random initializer",
+    ),
+    Code(
         "SB108",
         Level.ERROR,
         "values that are not finite",
@@ -216,29 +228,48 @@ _TABLE = (
         "draw the weights with a scale that follows the fans, such as HeNormal() or GlorotUniform()",
     ),
     Code(
+        "SB201",
+        Level.ERROR,
+        "tied units: the same update at every step",
+        "Units of one class read the same from every class of the layers below, are read alike by every class above, "
+        "and have equal parameters of their own. So they have equal activations and equal gradients on every batch, "
+        "and every step leaves them so: the space works like one with as many units as it has classes. Exchange "
+        "classes and orbits stay under every optimizer that treats all units alike; equitable ones leave where "
+        "something acts on the weights entry by entry, as decay in Adam's gradient does.",
+        (
+            "a layer, its bias and the layer that reads it were filled with constants",
+            "units were copied to widen a layer, and no noise was added",
+            "heads, experts or members were started alike",
+        ),
+        "untie the units, or draw them again from a random initializer; merge them if the network is to be smaller",
+    ),
+    Code(
         "SB202",
         Level.NOTE,
         "redundant units: equal now, the next step separates them",
-        "The units compute the same value now, but what reads them, or where they go, differs. So do their gradients, "
-        "and the next step separates them. Many good starts are like that.",
+        "These units give equal outputs for every input, but the layers above read them with different weights. So "
+        "they get different gradients, and the next step separates them. Until then they are worth one unit.",
         (
-            "a weight that starts at zero on purpose, such as the output of a residual branch",
-            "a sub-pixel convolution that starts with equal kernels (ICNR)",
-            "units that were copied, with their outgoing weights split unequally",
+            "a layer was filled with a constant, and the one above drawn at random",
+            "units were copied to widen a layer, and their outgoing weights shared out unequally",
+            "a weight starts at zero on purpose, such as the output of a residual branch, or with equal kernels for "
+            "the places of one pixel (ICNR)",
         ),
-        "nothing, if it is meant",
+        "nothing, if training follows; merge them if the network is used as it is",
     ),
     Code(
         "SB203",
         Level.ERROR,
-        "blocked: gradient exactly zero at every step",
-        "Where a signal passes through two factors that are both zero, each one's gradient is a product with the "
-        "other. Both stay zero, however long the network is trained.",
+        "blocked: the gradient is exactly zero at every step",
+        "Where all weights into a unit and all weights out of it are zero, each of them has a gradient in proportion "
+        "to the other, and neither ever moves. The same holds for a unit behind a ReLU whose incoming weights are zero "
+        "and whose bias is not positive, and for queries and keys that are both zero.",
         (
-            "both factors of a low-rank pair were filled with zeros",
-            "a checkpoint that was to be loaded into one of them was not",
+            "both factors of a low-rank pair, such as LoRA's A and B, were filled with zeros",
+            "a new unit was added with zeros on both sides",
+            "a layer and the one that reads it were both filled with zeros",
         ),
-        "draw one of the two from a random initializer and leave the other at zero",
+        "draw one of the two sides from a random initializer; the other one may stay zero",
     ),
     Code(
         "SB204",
@@ -354,7 +385,7 @@ def select_codes(prefix: str) -> tuple[str, ...]:
     Examples
     --------
     >>> select_codes("SB10")
-    ('SB101', 'SB102', 'SB103', 'SB104', 'SB105', 'SB106', 'SB108', 'SB109')
+    ('SB101', 'SB102', 'SB103', 'SB104', 'SB105', 'SB106', 'SB107', 'SB108', 'SB109')
     """
     wanted = prefix.strip().upper()
     found = tuple(code for code in CODES if wanted and code.startswith(wanted))

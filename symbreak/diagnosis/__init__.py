@@ -12,6 +12,7 @@ from ._bits import NotNumbers as NotNumbers
 from ._near import NearTies as NearTies
 from ._near import check_tolerance as check_tolerance
 from ._near import find_near_ties as find_near_ties
+from ._network import judge_network as judge_network
 from ._sketch import Source as Source
 from ._sketch import in_memory as in_memory
 from ._ties import Ties as Ties
@@ -32,6 +33,7 @@ __all__ = [
     "find_ties",
     "in_memory",
     "judge_array",
+    "judge_network",
     "judge_together",
     "judge_weight",
     "processors",

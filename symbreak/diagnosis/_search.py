@@ -59,6 +59,8 @@ class Search:
         zero = self._zero(np.flatnonzero((heads == 0) & ~self.nan))
         rest = ~self.nan
         rest[zero] = False
+        if rest.all() and self._all_alike(heads):
+            return np.zeros_like(every), zero, np.flatnonzero(self.not_finite)
         units, firsts = _repeated(every[rest], heads[rest])
         again = np.zeros(self.tiles.units, np.bool_)
         again[units] = again[firsts] = True
@@ -67,6 +69,15 @@ class Search:
         roots[zero] = zero[:1]
         labels = (np.cumsum(roots == every) - 1)[roots]
         return labels, zero, np.flatnonzero(self.not_finite)
+
+    def _all_alike(self, heads: Words) -> bool:
+        """Whether all units are equal to the first; looked at only where their first features are, hash by hash."""
+        if (heads != heads[0]).any():
+            return False
+        same = np.zeros(self.tiles.units, np.bool_)
+        every = np.arange(self.tiles.units)
+        self._share(partial(self._compare, every, np.zeros_like(every), same), self.tiles.units)
+        return bool(same.all())
 
     def _begin(self, heads: Words, signless: bool, look: bool) -> bool:
         """Hash the first features of every unit; say whether, while they are at hand, the others look not finite."""

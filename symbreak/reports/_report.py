@@ -34,6 +34,32 @@ class Skipped:
 
 
 @final
+@dataclass(frozen=True)
+class TiedClass:
+    """Units of one space of a network that get the same update at every step.
+
+    Parameters
+    ----------
+    space
+        The name of the space.
+    units
+        The units, numbered from 0; in a space that lies in heads or copies those of the first come first.
+    kind
+        ``"exchange"``, ``"orbit"`` or ``"equitable"``: see `symbreak explain SB201`.
+    places
+        For each unit (unit,), or (head, unit).
+    parameters
+        How many parameters all units of the class but one have.
+    """
+
+    space: str
+    units: tuple[int, ...]
+    kind: str
+    places: tuple[tuple[int, ...], ...]
+    parameters: int
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class Report:
     """The outcome of a diagnosis.
@@ -54,6 +80,8 @@ class Report:
         How many arrays were read.
     unselected
         How many findings :meth:`only` left out. The verdict counts them.
+    classes
+        The classes of tied units of a network.
 
     Examples
     --------
@@ -72,6 +100,7 @@ class Report:
     files: tuple[str, ...] = ()
     arrays: int = 0
     unselected: int = 0
+    classes: tuple[TiedClass, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -96,6 +125,7 @@ class Report:
             tuple(file for report in every for file in report.files),
             sum(report.arrays for report in every),
             sum(report.unselected for report in every),
+            tuple(each for report in every for each in report.classes),
         )
 
     def only(self, codes: Iterable[str]) -> "Report":
@@ -135,6 +165,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the report as plain lists, dictionaries, strings and numbers, ready for JSON."""
+        network = {"classes": [_as_dict(each) for each in self.classes]} if self.classes else {}
         return {
             "schema_version": SCHEMA_VERSION,
             "files": list(self.files),
@@ -150,6 +181,7 @@ class Report:
                 for finding in self.findings
             ],
             "skipped": [{"where": skipped.where, "reason": skipped.reason} for skipped in self.skipped],
+            **network,
             "summary": self.summary,
         }
 
@@ -162,6 +194,11 @@ class Report:
 
     def _repr_html_(self) -> str:
         return to_html(self)
+
+
+def _as_dict(each: TiedClass) -> dict[str, Any]:
+    places = [list(place) for place in each.places]
+    return {**vars(each), "units": list(each.units), "places": places}
 
 
 def _count(number: int, word: str) -> str:

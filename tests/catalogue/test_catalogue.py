@@ -85,7 +85,6 @@ def test_a_multiplied_list_of_torch_is_found(tmp_path):
     assert grave(sb.diagnose(tmp_path / "m.pt")) == set()
 
 
-@pytest.mark.xfail(strict=True, reason="the joint partition is not there yet")
 @pytest.mark.parametrize("case", [case for case in CASES if case.certificate], ids=lambda case: case.title)
 def test_the_certificate_of_the_wired_network_names_its_tied_units(case):
     def graph(arrays):

@@ -68,6 +68,12 @@ def test_an_array_more_makes_blocks_different():
     assert "SB204" not in [code for code, *_ in codes(arrays)]
 
 
+def test_another_name_makes_blocks_different():
+    arrays = layers(4, same=(1, 3))
+    arrays["layers.3.norm.scale"] = arrays.pop("layers.3.norm.weight")
+    assert "SB204" not in [code for code, *_ in codes(arrays)]
+
+
 def test_norms_biases_positions_and_masks_may_be_equal_in_every_block():
     table = np.sin(np.outer(np.arange(20), 0.1 ** np.arange(8)))
     fixed = {
@@ -160,6 +166,11 @@ def test_heads_of_detr_that_are_shared_are_a_note():
 def test_target_networks_and_averages_are_equal_on_purpose():
     arrays = layers(2, "critic_", same=(0,)) | layers(2, "target_critic_", same=(0,)) | layers(2, "ema.critic_")
     assert codes(arrays) == []
+
+
+def test_twin_critics_that_are_equal_are_found_and_their_targets_not_again():
+    arrays = layers(2, "critic_", same=(0, 1)) | layers(2, "target_critic_", same=(0, 1))
+    assert [(code, where) for code, where, _ in codes(arrays)] == [("SB206", "critic_*")]
 
 
 # Which arrays are equal.
@@ -294,6 +305,10 @@ def test_a_low_rank_pair_of_zeros_is_blocked_and_one_with_a_drawn_factor_is_not(
     almost = zero_b.copy()
     almost[-1, -1] = 1e-30
     assert codes(pairs(zero_a, almost)) == []
+    large = np.zeros((500, 4))
+    large[-1, -1] = 1e-30  # behind what is looked at first
+    assert codes(pairs(zero_a, large)) == []
+    assert [code for code, *_ in codes(pairs(zero_a, np.zeros((500, 4))))] == ["SB203"]
     healthy = {name: random(4, 16, seed=k) if "_A" in name else zero_b for k, name in enumerate(pairs(zero_a, zero_b))}
     report = sb.diagnose(healthy)
     assert report.ok

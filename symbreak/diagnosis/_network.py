@@ -1,0 +1,271 @@
+"""The certificate of a network: which units are tied for good, which only now, and which can never learn."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from symbreak.findings import Finding
+from symbreak.graph import LayerGraph
+from symbreak.reports import Report, Skipped, TiedClass, fold_units, visible
+
+from ._kinds import EQUITABLE, kinds
+from ._nodes import Node, Side, System, View
+from ._partition import Indices, Refiner
+from ._weights import judge_array
+
+Array = npt.NDArray[Any]
+
+CLASSES = 8  # classes in a message before it is cut short
+RUNS = 12  # units of a nested space in a message
+
+# Activations f with f(0) = 0. Behind them a unit that reads nothing gives nothing.
+ZERO_AT_ZERO = frozenset(
+    {"identity", "relu", "leaky_relu", "tanh", "gelu", "silu", "erf", "sine", "square", "elu", "selu", "softsign"}
+)
+FLAT_BELOW_ZERO = frozenset({"relu"})  # and their slope is 0 up to 0, by the usual convention
+
+WHY = {
+    "exchange": "any two can be swapped without a change of any array",
+    "orbit": "a permutation of several spaces at once brings them to each other and changes no array",
+    "equitable": "they read the same from every class and write the same to every class",
+}
+
+
+def judge_network(graph: LayerGraph, noise: Iterable[str] = (), workers: int | None = None) -> Report:
+    """Say which units of a network are tied for good, which are equal only now, and which can never learn.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    noise
+        Spaces whose units each draw noise of their own, as under dropout: it tells them apart.
+    workers
+        Threads that read large arrays; the result does not depend on them.
+
+    Returns
+    -------
+    Report
+        Findings SB107, SB108, SB201, SB202 and SB203; every class of tied units with its kind in `classes`; the class
+        of each unit of every space in `partition`.
+
+    Raises
+    ------
+    ValueError
+        A graph that can't be read as a network, or `noise` that names no space.
+    """
+    system = System.of(graph, noise)
+    arrays = len(system.views)
+    refiner = Refiner(system, workers=workers)
+    broken = [view for view in system.views if not refiner.is_finite(view)]
+    if broken:
+        found = [judge_array(view.array, visible(view.name), workers, view.name) for view in broken]
+        findings = [finding for report in found for finding in report.findings if finding.code == "SB108"]
+        reason = "values that are not finite spread to all that is computed from them, so no units are judged"
+        return Report(tuple(findings), (Skipped("the network as a whole", reason),), arrays=arrays)
+    partition = refiner.refine()
+    certificate = _Certificate(graph, refiner, partition.labels, partition.defect)
+    classes = tuple(certificate.classes())
+    return Report(
+        (*certificate.tied(classes), *certificate.redundant(), *certificate.blocked(), *certificate.unread()),
+        partition=certificate.partition(),
+        arrays=arrays,
+        classes=classes,
+    )
+
+
+@final
+class _Certificate:
+    """What there is to say of the partition of one network."""
+
+    def __init__(self, graph: LayerGraph, refiner: Refiner, labels: tuple[Indices, ...], defect: float) -> None:
+        self.graph = graph
+        self.refiner = refiner
+        self.system = refiner.system
+        self.labels = labels
+        self.defect = defect
+        self.incoming, self.outgoing = self._zeros()
+        self.stuck = [self._blocked(number) for number in range(len(labels))]
+        self.numbers = {id(node): number for number, node in enumerate(self.system.nodes)}
+
+    def partition(self) -> dict[str, Indices]:
+        """Give the class of each unit by the name of its space; for each kind of heads where it lies in two."""
+        found: dict[str, Indices] = {}
+        twice = {name for name, _ in self._names() if [each for each, _ in self._names()].count(name) > 1}
+        for name, number in self._names():
+            node = self.system.nodes[number]
+            parent = self.system.nodes[node.parents[0]].spaces[0] if node.parents else ""
+            found[f"{name} of {parent}" if name in twice else name] = self.labels[number].reshape(node.shape)
+        return found
+
+    def _names(self) -> list[tuple[str, int]]:
+        return [(name, number) for number, node in enumerate(self.system.nodes) for name in node.spaces]
+
+    def name(self, number: int) -> str:
+        """Name a node by its space, and by the heads that it lies in where that is needed."""
+        names = {place: name for name, place in self._names()}
+        parents = self.system.nodes[number].parents
+        linked = any(number in (link.more, link.fewer) for link in self.system.links)
+        above = f" of {visible(self.system.nodes[parents[0]].spaces[0])}" if linked else ""
+        spaces = self.system.nodes[number].spaces
+        return ", ".join(visible(name) for name in spaces or (names[number],)) + above
+
+    def classes(self) -> Iterator[TiedClass]:
+        """Yield the classes of two units or more."""
+        for number, units, kind in kinds(self.refiner, self.labels):
+            node = self.system.nodes[number]
+            places = [tuple(place) for place in np.stack(np.unravel_index(units, node.shape), axis=1).tolist()]
+            yield TiedClass(self.name(number), tuple(units.tolist()), kind, tuple(places), self._lost(number, units))
+
+    def _lost(self, number: int, units: Indices) -> int:
+        """Count the parameters of all units of a class but one."""
+        each = sum(view.array.size // self.system.nodes[number].size for view, _ in self.system.views_of(number))
+        return each * (len(units) - 1)
+
+    def tied(self, classes: Iterable[TiedClass]) -> Iterator[Finding]:
+        """SB201: classes that no step of training parts."""
+        by_space: dict[str, list[TiedClass]] = {}
+        for each in classes:
+            by_space.setdefault(each.space, []).append(each)
+        for number in range(len(self.system.nodes)):
+            node, name = self.system.nodes[number], self.name(number)
+            found = [each for each in by_space.get(name, ()) if not self.stuck[number][list(each.units)].all()]
+            if not found:
+                continue
+            width = int(self.labels[number].max()) + 1
+            lost = sum(each.parameters for each in found)
+            listed = "; ".join(f"{self._units(node, each.units)} ({each.kind})" for each in found[:CLASSES])
+            more = f"; ... ({len(found)} classes in all)" if len(found) > CLASSES else ""
+            reasons = "; ".join(f"{kind}: {why}" for kind, why in WHY.items() if any(e.kind == kind for e in found))
+            classes_ = "1 class that gets" if len(found) == 1 else f"{len(found)} classes that get"
+            text = (
+                f"{sum(len(each.units) for each in found)} units form {classes_} the same update at every step: "
+                f"{listed}{more}; effective width {width} of {node.size}, {lost:,} parameters say nothing new "
+                f"({reasons})"
+            )
+            if any(each.kind == EQUITABLE for each in found) and self.defect:
+                text += f"; sums agree to {self.defect:.1g} of their size"
+            yield Finding.of("SB201", self._place(number), text, tuple(each.units for each in found))
+
+    def redundant(self) -> Iterator[Finding]:
+        """SB202: units that are equal for every input, and that the next step separates."""
+        forward = Refiner(self.system, forward=True, workers=self.refiner.workers)
+        forward._ties = self.refiner._ties
+        for number, label in enumerate(forward.refine().labels):
+            node = self.system.nodes[number]
+            if node.apart or not self._is_written(number):
+                continue
+            groups = []
+            for each in np.flatnonzero(np.bincount(label) > 1).tolist():
+                units = np.flatnonzero(label == each)
+                # Units that read nothing are a start from zero, as of one factor of a low-rank pair.
+                meant = (self.stuck[number] | self.incoming[number])[units].all()
+                if len(np.unique(self.labels[number][units])) > 1 and not meant:
+                    groups.append(tuple(units.tolist()))
+            if groups:
+                listed = "; ".join(self._units(node, group) for group in groups[:CLASSES])
+                more = f"; ... ({len(groups)} classes in all)" if len(groups) > CLASSES else ""
+                text = (
+                    f"{sum(map(len, groups))} units are equal for every input, but are read differently: {listed}{more}"
+                )
+                yield Finding.of("SB202", self._place(number), text, tuple(groups))
+
+    def blocked(self) -> Iterator[Finding]:
+        """SB203: units whose gradient is exactly zero at every step."""
+        for number, stuck in enumerate(self.stuck):
+            units = np.flatnonzero(stuck)
+            if len(units):
+                node = self.system.nodes[number]
+                every = len(units) == node.size
+                which = f"all {node.size} units" if every else f"{len(units)} of {node.size} units"
+                text = f"{which} can never learn: {self._reason(number)}: {self._units(node, units.tolist())}"
+                yield Finding.of("SB203", self._place(number), text, (tuple(units.tolist()),))
+
+    def _reason(self, number: int) -> str:
+        if not self._is_read(number):
+            return "both factors of a product are zero, and each one's gradient is a multiple of the other"
+        if (self.incoming[number] & self.outgoing[number])[self.stuck[number]].all():
+            return "all that they read and all that is read from them has weight zero, and each needs the other to move"
+        return "they read with weights zero, and their activation is flat where they are"
+
+    def unread(self) -> Iterator[Finding]:
+        """SB107: units that nothing reads, where other units of their space are read."""
+        for number, node in enumerate(self.system.nodes):
+            unread = self.outgoing[number] & ~self.stuck[number]
+            if node.apart or not self._is_written(number) or not self._is_read(number):
+                continue
+            units = np.flatnonzero(unread).tolist()
+            if units and len(units) < node.size:
+                text = f"nothing reads {len(units)} of {node.size} units: {self._units(node, units)}"
+                yield Finding.of("SB107", self._place(number), text, (tuple(units),))
+
+    def _is_written(self, number: int) -> bool:
+        return any(side.written and len(view.sides) > 1 for view, side in self.system.views_of(number)) or any(
+            number == link.more and self._is_written(link.fewer) for link in self.system.links
+        )
+
+    def _is_read(self, number: int) -> bool:
+        return any(side.read for _, side in self.system.views_of(number)) or any(
+            number == link.fewer and self._is_read(link.more) for link in self.system.links
+        )
+
+    def _zeros(self) -> tuple[list[npt.NDArray[np.bool_]], list[npt.NDArray[np.bool_]]]:
+        """Say of each unit whether all that it reads with, and all that is read from it with, is zero."""
+        incoming, outgoing = [], []
+        for number, node in enumerate(self.system.nodes):
+            zero_in, zero_out = np.ones(node.size, np.bool_), np.ones(node.size, np.bool_)
+            for view, side in self.system.views_of(number):
+                if len(view.sides) > 1:
+                    zero = self.refiner.zero(view, side)
+                    zero_in &= zero | (not side.written)
+                    zero_out &= zero | (not side.read)
+            incoming.append(zero_in)
+            outgoing.append(zero_out)
+        for more, fewer, of in self.system.links:
+            shape = self.system.nodes[more].shape
+            few = self.system.nodes[fewer].shape
+            incoming[more] &= incoming[fewer].reshape(few)[of].reshape(-1)
+            read = outgoing[more].reshape(shape)
+            for group in range(few[0]):
+                outgoing[fewer].reshape(few)[group] &= read[of == group].all(axis=0)
+        return incoming, outgoing
+
+    def _blocked(self, number: int) -> npt.NDArray[np.bool_]:
+        """Say which units have a gradient that is exactly zero now, and so at every step."""
+        node = self.system.nodes[number]
+        if node.apart or not self._is_written(number):
+            return np.zeros(node.size, np.bool_)
+        activations = {self.graph.space(name).activation for name in node.spaces}
+        silent, dead = self.incoming[number].copy(), self.incoming[number].copy()
+        kinds_of = {each.name: each.kind for each in self.graph.per_unit}
+        for view, side in self.system.views_of(number):
+            if len(view.sides) == 1 and kinds_of[view.name] in ("bias", "shift", "mean", "constant"):
+                silent &= self.refiner.zero(view, side)
+                dead &= _at_most_zero(view, side) if kinds_of[view.name] == "bias" else False
+        through = {part.strip() for each in activations for part in each.split(",")}
+        silent &= through <= ZERO_AT_ZERO
+        if not self._is_read(number):  # queries and keys, whose gradients are multiples of each other
+            return silent & bool(node.parents)
+        flat = len(through) == 1 and through <= FLAT_BELOW_ZERO
+        return (silent & self.outgoing[number]) | (dead & flat)
+
+    def _place(self, number: int) -> str:
+        return f"space {self.name(number)}"
+
+    @staticmethod
+    def _units(node: Node, units: Iterable[int]) -> str:
+        """List units; those of a nested space as head.unit."""
+        flat = list(units)
+        if len(node.shape) == 1:
+            return fold_units(flat)
+        places = np.stack(np.unravel_index(np.array(flat), node.shape), axis=1).tolist()
+        shown = ", ".join(".".join(map(str, place)) for place in places[:RUNS])
+        return shown + (f", ... ({len(flat)} in all)" if len(flat) > RUNS else "")
+
+
+def _at_most_zero(view: View, side: Side) -> npt.NDArray[np.bool_]:
+    """Say which units have a slice that is nowhere above zero."""
+    array = np.moveaxis(view.array, side.axes, range(len(side.axes)))
+    return np.asarray((array <= 0).all(axis=tuple(range(len(side.axes), array.ndim)))).reshape(-1)

@@ -1,0 +1,246 @@
+"""A graph as the partition sees it: sets of units that have one labelling, and the arrays between them.
+
+A space is a node. Two things make it more. Where every array that names a space has heads or stacked copies beside it,
+its units are those of each head: the space is *nested*, and a unit is (head, index). And where one array is used for
+several spaces, as an embedding that is the output layer too, the spaces along one of its axes are one node.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import numpy.typing as npt
+
+from symbreak.graph import Axis, LayerGraph
+
+Array = npt.NDArray[Any]
+Key = tuple[str, tuple[str, ...]]  # a space, and the spaces of the heads or copies that it is nested in
+
+OVER = ("head", "stack")  # roles of axes that others are nested in
+
+
+@final
+@dataclass(frozen=True)
+class Node:
+    """A set of units that have one labelling.
+
+    Parameters
+    ----------
+    spaces
+        The spaces that it stands for: several where they share an axis of an array.
+    shape
+        (units,), or (parents, ..., units) where it is nested.
+    parents
+        The nodes that it is nested in, one for each axis of `shape` but the last.
+    apart
+        Whether its units are told apart by the world outside, or by noise of their own: then none are tied.
+    """
+
+    spaces: tuple[str, ...]
+    shape: tuple[int, ...]
+    parents: tuple[int, ...]
+    apart: bool
+
+    @property
+    def size(self) -> int:
+        """How many units it has, those of all parents."""
+        return prod(self.shape)
+
+
+class Side(NamedTuple):
+    """One node of an array, the axes that run over it (those of its parents first), and what the array does with it."""
+
+    node: int
+    axes: tuple[int, ...]
+    written: bool
+    read: bool
+
+
+@final
+@dataclass(frozen=True)
+class View:
+    """An array with the nodes along its axes; the axes that are left are positions: of a kernel, or gates.
+
+    Parameters
+    ----------
+    name
+        The array's name.
+    array
+        Its values, as they are stored.
+    sides
+        Its nodes: one for a bias, two for a weight; a node twice where a weight reads and writes the same.
+    over
+        (axis, node) of heads or copies that a nested side stands in.
+    """
+
+    name: str
+    array: Array
+    sides: tuple[Side, ...]
+    over: tuple[tuple[int, int], ...]
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """The axes that run over no node."""
+        taken = {axis for side in self.sides for axis in side.axes} | {axis for axis, _ in self.over}
+        return tuple(axis for axis in range(self.array.ndim) if axis not in taken)
+
+
+class Link(NamedTuple):
+    """A space nested twice: parent `of[i]` of node `fewer` goes with parent i of node `more`, index by index."""
+
+    more: int
+    fewer: int
+    of: npt.NDArray[np.intp]
+
+
+@final
+@dataclass(frozen=True)
+class System:
+    """The nodes of a graph, the arrays between them, and which nested nodes go with each other."""
+
+    nodes: tuple[Node, ...]
+    views: tuple[View, ...]
+    links: tuple[Link, ...]
+
+    @classmethod
+    def of(cls, graph: LayerGraph, noise: Iterable[str] = ()) -> "System":
+        """Read a graph.
+
+        Parameters
+        ----------
+        graph
+            The network.
+        noise
+            Spaces whose units each draw noise of their own, as under dropout.
+
+        Raises
+        ------
+        ValueError
+            A shared array whose uses put heads on different axes, or nested spaces that nothing connects.
+        """
+        return _Reading(graph, frozenset(graph.space(name).name for name in noise)).system()
+
+    def views_of(self, node: int) -> Iterator[tuple[View, Side]]:
+        """Yield every array that has this node along some of its axes, once for each time."""
+        for view in self.views:
+            for side in view.sides:
+                if side.node == node:
+                    yield view, side
+
+
+class _Reading:
+    """Groups the axes of all arrays into nodes."""
+
+    def __init__(self, graph: LayerGraph, noise: frozenset[str]) -> None:
+        self.graph = graph
+        self.noise = noise
+        arrays = [(each.name, each.array, each.uses) for each in graph.connections]
+        self.arrays = arrays + [(each.name, each.array, (each.axes,)) for each in graph.per_unit]
+        self.nested = self._find_nested()
+        self.root: dict[Key, Key] = {}
+
+    def _find_nested(self) -> frozenset[str]:
+        """Give the spaces that no array names without heads or copies beside it."""
+        beside, alone = set[str](), {*self.graph.inputs, *self.graph.outputs}
+        for _, _, uses in self.arrays:
+            for use in uses:
+                names = {axis.space for axis in use if axis.role in ("out", "in") and axis.space}
+                (beside if any(axis.role in OVER for axis in use) else alone).update(names)
+                alone.update(axis.space for axis in use if axis.role in OVER and axis.space)
+        return frozenset(beside - alone)
+
+    def _sides(self, use: tuple[Axis, ...]) -> tuple[list[tuple[Key, tuple[int, ...], str]], list[tuple[int, Key]]]:
+        """Give the nodes of one use, each with its axes and its role, and the heads that these are nested in."""
+        over = [number for number, axis in enumerate(use) if axis.role in OVER]
+        parents = tuple(use[number].space or "" for number in over)
+        sides: list[tuple[Key, tuple[int, ...], str]] = []
+        for number, axis in enumerate(use):
+            if axis.role in ("out", "in") and axis.space:
+                inner = axis.space in self.nested
+                key = (axis.space, parents if inner else ())
+                sides.append((key, (*over, number) if inner else (number,), axis.role))
+        keys: list[tuple[int, Key]] = [(number, (use[number].space or "", ())) for number in over]
+        if any(len(axes) > 1 for _, axes, _ in sides):
+            return sides, keys
+        return sides + [(key, (number,), "head") for number, key in keys], []
+
+    def _find(self, key: Key) -> Key:
+        while self.root.setdefault(key, key) != key:
+            key = self.root[key]
+        return key
+
+    def system(self) -> System:
+        read = []
+        for name, array, uses in self.arrays:
+            several = [self._sides(use) for use in uses]
+            forms = {(tuple(axes for _, axes, _ in sides), len(over)) for sides, over in several}
+            if len(forms) > 1:
+                raise ValueError(f"{name!r} is used twice, with heads or copies on different axes, and can't be judged")
+            first = several[0]
+            for sides, over in several:
+                for (one, _, _), (other, _, _) in zip(first[0], sides, strict=True):
+                    self.root[self._find(one)] = self._find(other)
+                for (_, above), (_, other_above) in zip(first[1], over, strict=True):
+                    self.root[self._find(above)] = self._find(other_above)
+            roles = [{sides[place][2] for sides, _ in several} for place in range(len(first[0]))]
+            read.append((name, array, first, roles))
+        for space in self.graph.spaces:
+            if space.name not in self.nested:
+                self._find((space.name, ()))
+        keys = [key for key in self.root if self._find(key) == key]
+        number = {key: keys.index(self._find(key)) for key in self.root}
+        nodes = tuple(self._node(key, number) for key in keys)
+        views = tuple(
+            View(
+                name,
+                array,
+                tuple(
+                    Side(number[key], axes, "out" in role, "in" in role)
+                    for (key, axes, _), role in zip(sides, roles, strict=True)
+                ),
+                tuple((axis, number[key]) for axis, key in over),
+            )
+            for name, array, (sides, over), roles in read
+        )
+        return System(nodes, views, tuple(self._links(nodes, views, number)))
+
+    def _node(self, key: Key, number: dict[Key, int]) -> Node:
+        merged = [each for each in self.root if number[each] == number[key]]
+        spaces = tuple(dict.fromkeys(space for space, _ in merged))
+        parents = {tuple(number[parent, ()] for parent in above) for _, above in merged}
+        shapes = {tuple(self.graph.space(name).units for name in (*above, space)) for space, above in merged}
+        if len(parents) > 1 or len(shapes) > 1:
+            listed = ", ".join(repr(space) for space in spaces)
+            raise ValueError(f"spaces {listed} share an axis of an array, but their units don't go with each other")
+        seen = {*self.graph.inputs, *self.graph.outputs} | self.noise
+        return Node(spaces, shapes.pop(), parents.pop(), any(space in seen for space in spaces))
+
+    def _links(self, nodes: tuple[Node, ...], views: tuple[View, ...], number: dict[Key, int]) -> Iterator[Link]:
+        for space in sorted(self.nested):
+            found = sorted({number[key] for key in self.root if key[0] == space})
+            for one, other in pairwise(found):
+                more, fewer = sorted((one, other), key=lambda node: -nodes[node].size)
+                if len(nodes[more].parents) == len(nodes[fewer].parents) == 1:
+                    of = _which(views, nodes[more].parents[0], nodes[fewer].parents[0])
+                    if of is not None:
+                        yield Link(more, fewer, of)
+                        continue
+                names = [nodes[parent].spaces[0] for node in (more, fewer) for parent in nodes[node].parents]
+                raise ValueError(
+                    f"the units of {space!r} lie in {' and in '.join(map(repr, names))}, and no weight says which goes "
+                    f"with which: add a mask, ('out', {names[0]!r}), ('in', {names[-1]!r}), with a single 1 in each row"
+                )
+
+
+def _which(views: tuple[View, ...], more: int, fewer: int) -> npt.NDArray[np.intp] | None:
+    """Give, for each unit of node `more`, the one of `fewer` that a mask between them says."""
+    for view in views:
+        if view.array.ndim == 2 and [side.node for side in view.sides] in ([more, fewer], [fewer, more]):
+            mask = view.array if view.sides[0].node == more else view.array.T
+            taken = np.asarray(mask, np.float64) != 0
+            if (taken.sum(axis=1) == 1).all():
+                return np.asarray(taken.argmax(axis=1))
+    return None

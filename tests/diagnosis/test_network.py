@@ -1,0 +1,306 @@
+"""What the certificate says of a network: each code where it must appear, and where it must not."""
+
+import numpy as np
+import pytest
+
+import symbreak as sb
+from symbreak import engine
+from symbreak.graph import LayerGraph, PerUnit, Space, Weight
+from tests.engine.test_laws_optimizers import CIRCULANT, EQUITABLE, equitable_problem, orbit_problem
+
+RNG = np.random.default_rng(0)
+W1, W2, B1 = RNG.normal(size=(6, 3)), RNG.normal(size=(2, 6)), RNG.normal(size=6)
+
+
+def codes(graph, **options):
+    return [(finding.code, finding.where, finding.groups) for finding in sb.diagnose(graph, **options).findings]
+
+
+def hidden(w1=W1, b1=B1, w2=W2, activation="tanh"):
+    return sb.chain([(w1, b1), (w2, None)], activation)
+
+
+def changed(array, **edits):
+    """A copy with rows (or, below `columns`, columns) set: `{"rows": {0: values}}`."""
+    array = array.copy()
+    for unit, values in edits.get("rows", {}).items():
+        array[unit] = values
+    for unit, values in edits.get("columns", {}).items():
+        array[:, unit] = values
+    return array
+
+
+COPY = {"rows": {4: W1[1]}}, {"rows": {4: B1[1]}}, {"columns": {4: W2[:, 1]}}
+TIED = changed(W1, **COPY[0]), changed(B1, **COPY[1]), changed(W2, **COPY[2])
+
+
+def test_units_that_read_hold_and_write_the_same_are_tied_for_good():
+    report = sb.diagnose(hidden(*TIED))
+    assert [(f.code, f.where, f.groups) for f in report.findings] == [("SB201", "space layers.0", ((1, 4),))]
+    (found,) = report.classes
+    assert (found.space, found.units, found.kind, found.places) == ("layers.0", (1, 4), "exchange", ((1,), (4,)))
+    assert found.parameters == 3 + 1 + 2
+    assert not report.ok
+    assert report.partition["layers.0"].tolist() == [0, 1, 2, 3, 1, 4]
+    assert "2 units form 1 class that gets the same update at every step: 1, 4 (exchange)" in report.findings[0].message
+    assert "effective width 5 of 6, 6 parameters say nothing new" in report.findings[0].message
+
+
+def test_units_that_only_read_and_hold_the_same_are_redundant():
+    graph = hidden(*TIED[:2])
+    assert codes(graph) == [("SB202", "space layers.0", ((1, 4),))]
+    report = sb.diagnose(graph)
+    assert report.ok
+    assert report.partition["layers.0"].tolist() == list(range(6))
+    assert "2 units are equal for every input, but are read differently: 1, 4" in report.findings[0].message
+    assert codes(hidden(TIED[0], B1, TIED[2])) == codes(hidden(W1, TIED[1], TIED[2])) == []
+
+
+def test_what_is_redundant_separates_at_the_next_step_and_what_is_tied_does_not():
+    x, y = RNG.normal(size=(4, 3)), RNG.normal(size=(4, 2))
+    for arrays, together in ((TIED, True), ((*TIED[:2], W2), False)):
+        net = engine.Network([engine.Dense(*arrays[:2], "tanh"), engine.Dense(arrays[2])])
+        engine.train(net, x, y, optimizer=engine.SGD(0.1), steps=1)
+        rows = net.parameters["layers.0.weight"]
+        assert np.array_equal(rows[1], rows[4]) == together
+
+
+@pytest.mark.parametrize(
+    ("activation", "bias", "outgoing", "expected"),
+    [
+        ("tanh", 0.0, 0.0, ["SB203"]),
+        ("identity", 0.0, 0.0, ["SB203"]),
+        ("relu", 0.0, 0.0, ["SB203"]),
+        ("tanh", 0.0, 1.0, []),  # it learns through its outgoing weights
+        ("tanh", 0.5, 0.0, ["SB107"]),  # a constant that the next step reads
+        ("sigmoid", 0.0, 0.0, ["SB107"]),  # 1/2 at 0
+        ("relu", 0.0, 1.0, ["SB203"]),  # flat at and below 0
+        ("relu", -0.5, 1.0, ["SB203"]),
+        ("relu", 0.5, 1.0, []),
+        ("leaky_relu", -0.5, 1.0, []),
+    ],
+)
+def test_a_unit_that_reads_nothing_is_blocked_where_no_gradient_can_reach_it(activation, bias, outgoing, expected):
+    graph = hidden(
+        changed(W1, rows={2: 0}), changed(B1, rows={2: bias}), changed(W2, columns={2: outgoing * W2[:, 2]}), activation
+    )
+    assert codes(graph) == [(code, "space layers.0", ((2,),)) for code in expected]
+    # The engine's gradients say the same: all of them are zero, to the bit, and stay so.
+    net = engine.Network(
+        [
+            engine.Dense(graph.weights["layers.0.weight"].copy(), graph.arrays["layers.0.bias"].copy(), activation),
+            engine.Dense(graph.weights["layers.1.weight"].copy()),
+        ]
+    )
+    x, y = RNG.normal(size=(16, 3)), RNG.normal(size=(16, 2))
+    before = [array.copy() for array in net.parameters.values()]
+    engine.train(net, x, y, optimizer=engine.SGD(0.1), steps=3)
+    w1, b1, w2 = (now != then for now, then in zip(net.parameters.values(), before, strict=True))
+    assert (w1[2].any() or b1[2] or w2[:, 2].any()) == ("SB203" not in expected)
+
+
+def low_rank(a, b):
+    return LayerGraph(
+        [Space("input", 4), Space("rank", 2), Space("output", 3)],
+        [
+            Weight("base", np.random.default_rng(1).normal(size=(3, 4)), [("out", "output"), ("in", "input")]),
+            Weight("lora_A", a, [("out", "rank"), ("in", "input")]),
+            Weight("lora_B", b, [("out", "output"), ("in", "rank")]),
+        ],
+        inputs=["input"],
+        outputs=["output"],
+    )
+
+
+def test_a_low_rank_pair_is_blocked_where_both_factors_are_zero_and_fine_where_one_is():
+    a, b = RNG.normal(size=(2, 4)), RNG.normal(size=(3, 2))
+    found = sb.diagnose(low_rank(np.zeros_like(a), np.zeros_like(b)))
+    assert [(f.code, f.groups) for f in found.findings] == [("SB203", ((0, 1),))]
+    assert "all 2 units can never learn: all that they read and all that is read" in found.findings[0].message
+    assert codes(low_rank(a, np.zeros_like(b))) == codes(low_rank(np.zeros_like(a), b)) == codes(low_rank(a, b)) == []
+
+
+def test_queries_and_keys_that_are_both_zero_are_blocked():
+    def attention(query, key):
+        rng = np.random.default_rng(2)
+        parts = {"query": (2, 3, 4), "key": (2, 3, 4), "value": (2, 3, 4), "output": (4, 2, 3)}
+        arrays = {part: rng.normal(size=shape) for part, shape in parts.items()}
+        arrays["query"] *= query
+        arrays["key"] *= key
+        first, last = engine.Dense(rng.normal(size=(4, 3))), engine.Dense(rng.normal(size=(2, 4)))
+        return engine.Network([first, engine.Attention(**arrays), last]).graph
+
+    (found,) = sb.diagnose(attention(0, 0)).findings
+    assert (found.code, found.where) == ("SB203", "space layers.1.query_key")
+    assert "both factors of a product are zero" in found.message
+    assert codes(attention(0, 1)) == codes(attention(1, 0)) == []
+
+
+def test_units_that_nothing_reads_are_noted_but_not_the_zero_start_of_a_whole_branch():
+    assert codes(hidden(w2=changed(W2, columns={0: 0, 3: 0}))) == [("SB107", "space layers.0", ((0, 3),))]
+    assert codes(hidden(w2=np.zeros_like(W2))) == []
+
+
+def test_what_starts_at_ones_and_zeros_on_purpose_is_no_finding():
+    rng = np.random.default_rng(3)
+    net = engine.Network(
+        {
+            "embed": engine.Dense(rng.normal(size=(5, 3)), np.zeros(5)),
+            "norm": (engine.LayerNorm(np.ones(5), np.zeros(5)), "embed"),
+            "up": (engine.Dense(rng.normal(size=(7, 5)), np.zeros(7), "gelu"), "norm"),
+            "down": (engine.Dense(np.zeros((5, 7)), np.zeros(5)), "up"),
+            "sum": (engine.Add(), "embed", "down"),
+            "out": (engine.Dense(rng.normal(size=(2, 5))), "sum"),
+        }
+    )
+    assert sb.diagnose(net.graph).ok
+    assert codes(net.graph) == []
+
+
+@pytest.mark.parametrize(
+    ("middle", "problem", "kind"), [(CIRCULANT, orbit_problem, "orbit"), (EQUITABLE, equitable_problem, "equitable")]
+)
+def test_the_kind_of_a_class_is_that_of_the_law(middle, problem, kind):
+    cycles = [[3], [3]]
+    net = problem(cycles, 2, 2, "tanh", 1, middle / 4).net
+    assert {(each.space, each.kind) for each in sb.diagnose(net.graph).classes} == {
+        ("layers.0", kind),
+        ("layers.1", kind),
+    }
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_turned_cycles_are_orbits_and_blocks_of_equal_sums_are_not(seed):
+    orbit = orbit_problem([[4, 2, 1], [4, 4]], 3, 2, "tanh", seed)
+    report = sb.diagnose(orbit.net.graph)
+    for name, label in orbit.classes.items():
+        found = report.partition[name]
+        assert all(len(set(found[label == each].tolist())) == 1 for each in set(label.tolist()))
+    assert {each.kind for each in report.classes} == {"orbit"}
+    sums = equitable_problem([[3, 2], [4, 1]], 3, 2, "tanh", seed)
+    report = sb.diagnose(sums.net.graph)
+    for name, label in sums.classes.items():
+        found = report.partition[name]
+        assert all(len(set(found[label == each].tolist())) == 1 for each in set(label.tolist()))
+
+
+def test_two_copies_of_each_unit_of_a_cycle_are_an_orbit_whose_size_counts():
+    """The units that can be swapped are taken once; a class of two copies and one of three are not brought together."""
+    rows = np.array([[1, 2, 3], [3, 1, 2], [2, 3, 1]]) / 4
+    pairs = np.repeat(np.repeat(rows, 2, axis=0), 2, axis=1)
+    graph = sb.chain([(np.ones((6, 2)), None), (pairs, None), (np.ones((2, 6)), None)])
+    assert {each.kind for each in sb.diagnose(graph).classes} == {"orbit"}
+    uneven = [0, 0, 1, 1, 2, 2, 2]
+    weights = (rows / np.bincount(uneven))[np.ix_(uneven, uneven)]
+    graph = sb.chain([(np.ones((7, 2)), None), (weights, None), (np.ones((2, 7)), None)])
+    assert "orbit" not in {each.kind for each in sb.diagnose(graph).classes}
+
+
+def test_a_recurrent_weight_must_stay_the_same_after_the_swap_on_both_axes():
+    def graph(recurrent):
+        return LayerGraph(
+            [Space("input", 2), Space("state", 3, "tanh"), Space("output", 1)],
+            [
+                Weight("read", np.ones((3, 2)), [("out", "state"), ("in", "input")]),
+                Weight("recur", recurrent, [("out", "state"), ("in", "state")]),
+                Weight("write", np.ones((1, 3)), [("out", "output"), ("in", "state")]),
+            ],
+            inputs=["input"],
+            outputs=["output"],
+        )
+
+    a, b = 0.5, 0.25
+    swappable = np.full((3, 3), b) + (a - b) * np.eye(3)
+    assert [each.kind for each in sb.diagnose(graph(swappable)).classes] == ["exchange"]
+    turned = np.array([[a, b, 0], [0, a, b], [b, 0, a]])
+    assert [each.kind for each in sb.diagnose(graph(turned)).classes] == ["orbit"]
+
+
+def test_values_that_are_not_finite_stop_the_certificate():
+    report = sb.diagnose(hidden(changed(W1, rows={1: np.nan}), np.full(6, np.inf)))
+    assert [finding.code for finding in report.findings] == ["SB108", "SB108"]
+    assert [finding.where for finding in report.findings] == ["layers.0.weight, axis 0", "layers.0.bias"]
+    (skipped,) = report.skipped
+    assert "spread to all that is computed from them" in skipped.reason
+    assert not report.ok
+
+
+def test_arrays_of_any_numbers_are_judged():
+    import ml_dtypes
+
+    for dtype in ("float16", "float32", ml_dtypes.bfloat16, "int8", "bool", "complex64", object):
+        w1 = np.array([[1, 0], [1, 0], [0, 1]]).astype(dtype)
+        graph = sb.chain([(w1, None), (np.ones((1, 3)).astype(dtype), None)])
+        assert sb.diagnose(graph).partition["layers.0"].tolist() == [0, 0, 1], dtype
+
+
+def test_names_are_shown_safely():
+    graph = LayerGraph(
+        [Space("in\x1b", 2), Space("mid\u202e", 2), Space("out", 1)],
+        [
+            Weight("a", np.ones((2, 2)), [("out", "mid\u202e"), ("in", "in\x1b")]),
+            Weight("b", np.ones((1, 2)), [("out", "out"), ("in", "mid\u202e")]),
+        ],
+        inputs=["in\x1b"],
+        outputs=["out"],
+    )
+    report = sb.diagnose(graph)
+    assert report.findings[0].where == "space mid\\u202e"
+    assert str(report).replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: sb.diagnose(hidden(), axes="oi"), TypeError, "`axes` is not for a network"),
+        (lambda: sb.diagnose(hidden(), tolerance=0.1), TypeError, "`tolerance` is not for a network"),
+        (lambda: sb.diagnose(hidden(), noise=["layer.0"]), ValueError, "no space is called 'layer.0'; did you mean"),
+        (lambda: sb.diagnose(W1, noise=["layers.0"]), TypeError, "`noise` names spaces of a network"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_heads_that_nothing_connects_are_refused():
+    spaces = [Space("stream", 3), Space("q", 2), Space("k", 2), Space("u", 2)]
+    weights = [
+        Weight("query", np.ones((2, 2, 3)), [("head", "q"), ("out", "u"), ("in", "stream")]),
+        Weight("key", np.ones((2, 2, 3)), [("head", "k"), ("out", "u"), ("in", "stream")]),
+    ]
+    with pytest.raises(ValueError, match="the units of 'u' lie in 'q' and in 'k', and no weight says which goes with"):
+        sb.diagnose(LayerGraph(spaces, weights, inputs=["stream"]))
+
+
+def test_a_shared_array_with_heads_on_other_axes_is_refused():
+    spaces = [Space("a", 2), Space("b", 2), Space("h", 2)]
+    shared = Weight(
+        "w",
+        np.ones((2, 2, 2)),
+        [("head", "h"), ("out", "a"), ("in", "b")],
+        also=[[("out", "b"), ("head", "h"), ("in", "a")]],
+    )
+    with pytest.raises(ValueError, match="'w' is used twice, with heads or copies on different axes"):
+        sb.diagnose(LayerGraph(spaces, [shared]))
+
+
+def test_spaces_that_share_an_axis_but_lie_in_other_heads_are_refused():
+    spaces = [Space("a", 2), Space("b", 2), Space("c", 3), Space("h", 4)]
+    weights = [
+        Weight("w", np.ones((2, 3)), [("out", "a"), ("in", "c")], also=[[("out", "b"), ("in", "c")]]),
+        Weight("v", np.ones((4, 2, 3)), [("head", "h"), ("out", "b"), ("in", "c")]),
+    ]
+    graph = LayerGraph(spaces, weights, inputs=["c"])
+    assert sb.diagnose(graph).partition["b"].shape == (2,)  # a space that is named once without heads lies in none
+
+
+def test_a_report_of_a_network_is_written_and_merged():
+    report = sb.diagnose(hidden(*TIED))
+    assert report.to_dict()["classes"] == [
+        {"space": "layers.0", "units": [1, 4], "kind": "exchange", "places": [[1], [4]], "parameters": 6}
+    ]
+    assert type(report).merged([report, report]).classes == report.classes * 2
+    assert "SB201" in report._repr_html_()
+    per_unit = PerUnit("noise", np.zeros(6), [("out", "layers.0")])
+    assert per_unit.space in report.partition
