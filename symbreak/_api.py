@@ -80,8 +80,9 @@ def diagnose(
     - arrays with a single axis longer than one, such as a bias of shape (1, n);
     - 64-bit integers: ids, positions, counters;
     - optimizer state: names whose last component is what PyTorch's optimizers call it, such as ``exp_avg``,
-      ``exp_avg_sq`` or ``momentum_buffer``, below ``state`` also ``sum``, ``ax`` or ``prev``, and all names below
-      ``opt_state`` or ``param_states``, as Flax has them;
+      ``exp_avg_sq`` or ``momentum_buffer``, below ``state`` also ``sum``, ``ax`` or ``prev``, all names below
+      ``opt_state`` or ``param_states``, as Flax has them, and those of Keras, ``optimizer/vars/...`` and
+      ``optimizer_weights/...``;
     - stacked biases and scales of norms, and tables such as ``A_log``, by the last component of their names.
 
     Named arrays and the arrays of a file are also judged together, for identical layers, heads and experts, one random

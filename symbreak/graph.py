@@ -47,7 +47,8 @@ class Space:
     units
         How many units it has, at least 1.
     activation
-        The function through which its units pass, by name. It is recorded, not evaluated.
+        The function through which its units pass, by name; several with "or" between where some that read them see
+        them through another. It is recorded, not evaluated.
     """
 
     name: str

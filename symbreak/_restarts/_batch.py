@@ -1,6 +1,7 @@
 """One batch of starts: drawn, trained as one computation, each one's best weights kept. It runs in any worker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -17,6 +18,7 @@ from ._stack import LANES, Slot, Stack, slots, turned
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+BUFFER = 512  # values: some that are of another dtype do go through it, such as the signs of a relu
 STEPS_UNTOLD = 50  # between two calls of `tell`
 
 
@@ -72,29 +74,29 @@ def train_batch(settings: Settings, first: int, count: int, tell: Callable[[floa
     padding = np.broadcast_to(entries[:, :1], (len(entries), -count % LANES))
     stack = settings.stack(np.concatenate([entries, padding], axis=1))
     record = Record(stack.entries, count, settings.tolerance)
-    x = settings.x[:, :, np.newaxis]
+    x = stack.inputs(settings.x)
     t = settings.t[:, :, np.newaxis] if settings.t.ndim == 2 else settings.t  # values broadcast, labels index
     optimizer, size = settings.optimizer, settings.batch_size
     a_pass = 1 if size is None else -(-len(x) // size)  # steps
     rows_of = batches(len(x), size, settings.key["order"])
     state = optimizer.start(stack.entries)  # entry by entry: one call for all parameters of all starts
-    with np.errstate(all="ignore"):  # what is not finite is recorded, start by start
+    with _short_buffers(), np.errstate(all="ignore"):  # what is not finite is recorded, start by start
         for number in range(settings.steps + 1):
             if size is None:
-                y, memory = stack.forward(x)
-                record.judge(stack.entries, stack.losses(y, t), number)
+                y, read = stack.forward(x)
+                losses, g = stack.judge(y, t)
+                record.judge(stack.entries, losses, number)
             elif number % a_pass == 0 or number == settings.steps:
                 record.judge(stack.entries, _losses_by_pieces(stack, x, t, size), number)
             if number == settings.steps or not record.live:
                 break
             if tell is not None and number % STEPS_UNTOLD == 0:
                 tell(count * number / settings.steps)
-            wanted = t
             if size is not None:
                 rows = next(rows_of)
-                wanted = t[rows]
-                y, memory = stack.forward(x[rows])
-            stack.backward(y, wanted, memory)
+                y, read = stack.forward(x[rows])
+                _, g = stack.judge(y, t[rows])
+            stack.backward(g, read)
             state = optimizer.at(number).step(stack.entries, stack.gradient, state)
             if record.idle and can_narrow(state, stack.entries):
                 lanes = record.narrow()
@@ -103,12 +105,26 @@ def train_batch(settings: Settings, first: int, count: int, tell: Callable[[floa
     return record.result(first, np.argsort(order))
 
 
+@contextmanager
+def _short_buffers() -> Iterator[None]:
+    """Let NumPy's buffers be shorter than a row of lanes.
+
+    With longer ones it lays out a plan of how to gather rows in a buffer for every operation that broadcasts, though
+    nothing needs to be buffered, and twice the time goes into it.
+    """
+    before = np.setbufsize(BUFFER)
+    try:
+        yield
+    finally:
+        np.setbufsize(before)
+
+
 def _losses_by_pieces(stack: Stack, x: Array, t: Array, size: int) -> Array:
     """Give the losses over all rows, at the memory of `size` rows."""
     total = np.zeros(stack.entries.shape[1])
     for begin in range(0, len(x), size):
         piece = x[begin : begin + size]
-        total += stack.losses(stack.forward(piece)[0], t[begin : begin + size]) * len(piece)
+        total += stack.judge(stack.forward(piece)[0], t[begin : begin + size])[0] * len(piece)
     return total / len(x)
 
 

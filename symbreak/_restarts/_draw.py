@@ -12,6 +12,7 @@ import numpy as np
 from symbreak.initializers import AbstractInitializer
 from symbreak.streams import Key
 from symbreak.streams import _transforms as transforms
+from symbreak.streams._key import draw_words
 from symbreak.streams._truncated import truncated_normal
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -39,14 +40,17 @@ def draw_beside(
     """
     size = len(out)
     together = max(1, AT_ONCE // -(-size // transforms.BLOCK))
+    beside = init.elementwise
     for begin in range(0, len(keys), together):
         some = keys[begin : begin + together]
-        values = _together(init, shape, some, dtype) if init.elementwise and len(some) > 2 else None
-        # A `sample` that says it goes entry by entry, and does not, has other values before or behind some: a sum over
-        # all of them, or a difference from the first, shows in the first start or in the last.
-        if values is None or not all(
-            np.array_equal(values[k], _alone(init, shape, some[k], dtype), equal_nan=True) for k in (0, -1)
-        ):
+        values = _together(init, shape, some, dtype) if beside and len(some) > 2 else None
+        if values is not None and not begin:
+            # A `sample` that says it goes entry by entry, and does not, has other values before or behind some: a sum
+            # over all of them, or a difference from the first, shows in the first start or in the last.
+            beside = all(
+                np.array_equal(values[k], _alone(init, shape, some[k], dtype), equal_nan=True) for k in (0, -1)
+            )
+        if values is None or not beside:
             values = np.stack([_alone(init, shape, key, dtype) for key in some])
         out[:, begin : begin + together] = values.T
 
@@ -111,8 +115,7 @@ class _Beside:
         p, size, keys = self._precision, int(np.prod(shape)), self._keys
         blocks = -(-size // transforms.BLOCK)
         words = np.empty((len(keys), blocks * transforms.BLOCK * p.bits // 64), np.uint64)
-        for row, key in zip(words, keys, strict=True):
-            row[:] = key.bit_generator(name + p.name).random_raw(len(row))
+        draw_words(keys, name + p.name, words)
         values = np.empty((len(keys), blocks * transforms.BLOCK), p.real)
         with np.errstate(all="ignore"):
             transform(p.items(words).reshape(-1, transforms.BLOCK), values.reshape(-1, transforms.BLOCK), p, *settings)

@@ -59,18 +59,20 @@ class Record:
         """Take note of the loss of every start that is not done after `number` updates."""
         improved = losses < self._lowest
         left = self._at_best > improved  # was, and is no more
-        if left.any():
+        if np.count_nonzero(left):
             self._best[self._starts[left]] = self._seen[:, left].T
         self._at_best = improved
         np.fmin(self._lowest, losses, out=self._lowest)  # of a number and nan, the number
         np.copyto(self._seen, entries)
+        self._last = losses, number
         going = losses < np.inf
         if self._enough > -np.inf:
             going &= losses > self._enough
-        going |= self._done
-        if not going.all():
-            self._stop(np.flatnonzero(~going), losses, number)
-        self._last = losses, number
+        if np.count_nonzero(going) == len(going):
+            return
+        ended = ~(going | self._done)
+        if np.count_nonzero(ended):
+            self._stop(np.flatnonzero(ended), losses, number)
 
     def _stop(self, lanes: Array, losses: Array, number: int) -> None:
         starts, seen = self._starts[lanes], self._seen[:, lanes].T

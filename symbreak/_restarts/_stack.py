@@ -4,7 +4,8 @@ Each number of a start is made by operations entry by entry along that axis, in 
 fixes. So a start's bits do not depend on how many stand beside it, which a matrix product would not promise. The sums
 are `einsum` without its optimizer: n counts rows, j units, i inputs, s starts. Starts have the smallest stride, so they
 are always its inner loop. Weights lie as (in, units, starts): units and starts then make one long loop where an input
-is the same for all of them, as it is in the first layer.
+is the same for all of them, as it is in the first layer. A bias is the weight of one more input, which is always 1, so
+that one sum does for both.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from symbreak.engine._activations import ACTIVATIONS, Activation
+from symbreak.engine._activations import ACTIVATIONS
 from symbreak.engine._losses import LOSSES
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -46,13 +47,19 @@ def slots(sizes: Sequence[int], bias: bool) -> list[Slot]:
 
 
 class _Layer(NamedTuple):
-    """Views of one layer's parameters and of their gradients, with the lanes last."""
+    """Views of one layer's parameters and of their gradients, (in, units, lanes): the bias last, where there is one."""
 
-    weight: Array  # (in, units, lanes)
-    bias: Array | None  # (units, lanes)
-    weight_gradient: Array
-    bias_gradient: Array | None
-    function: Activation
+    weight: Array
+    gradient: Array
+
+
+class _Room(NamedTuple):
+    """Arrays that one layer fills at every step, for one number of rows."""
+
+    z: Array  # (rows, units, lanes)
+    y: Array  # as z, and a view of `above`
+    above: Array  # (rows, units, lanes), with a 1 more for the bias of the next layer: what that reads
+    g: Array  # as y: the gradient there
 
 
 def turned(layout: Sequence[Slot]) -> Array:
@@ -81,60 +88,68 @@ class Stack:
 
     def __init__(self, entries: Array, layout: Sequence[Slot], activation: str, loss: str) -> None:
         self.entries, self.gradient = entries, np.zeros_like(entries)
-        values, gradients = (
-            {slot.name: array[slot.begin : slot.end].reshape(*slot.shape[::-1], -1) for slot in layout}
-            for array in (self.entries, self.gradient)
-        )
-        names = [slot.name.removesuffix(".weight") for slot in layout if slot.name.endswith(".weight")]
-        functions = [ACTIVATIONS[activation]] * (len(names) - 1) + [ACTIVATIONS["identity"]]
+        weights = [slot for slot in layout if slot.name.endswith(".weight")]
+        ends = [slot.begin for slot in weights[1:]] + [len(entries)]  # a bias lies behind its weight
+        parts = [
+            (slice(slot.begin, end), (-1, slot.shape[0], entries.shape[1]))
+            for slot, end in zip(weights, ends, strict=True)
+        ]
         self._layers = [
-            _Layer(
-                values[f"{name}.weight"], values.get(f"{name}.bias"),
-                gradients[f"{name}.weight"], gradients.get(f"{name}.bias"), function,
-            )
-            for name, function in zip(names, functions, strict=True)
-        ]  # fmt: skip
-        self._loss = LOSSES[loss]
-        self._room: dict[int, list[tuple[Array, Array]]] = {}
+            _Layer(entries[part].reshape(shape), self.gradient[part].reshape(shape)) for part, shape in parts
+        ]
+        self._ones = int(len(weights) < len(layout))  # for the biases
+        self._function, self._loss = ACTIVATIONS[activation], LOSSES[loss]
+        self._rooms: dict[int, list[_Room]] = {}
 
-    def forward(self, x: Array) -> tuple[Array, list[Any]]:
-        """Compute the outputs, (batch, out, lanes), of x, (batch, in, 1), and what `backward` must remember.
+    def inputs(self, x: Array) -> Array:
+        """Lay inputs, (rows, in), out as `forward` reads them: (rows, in, 1), and a 1 more for the biases."""
+        ones = np.ones((len(x), self._ones), x.dtype)
+        return np.concatenate([x, ones], axis=1)[:, :, np.newaxis]
+
+    def forward(self, x: Array) -> tuple[Array, list[Array]]:
+        """Compute the outputs, (rows, out, lanes), of x as `inputs` gives it, and what `backward` must remember.
 
         Both are overwritten by the next call with as many rows.
         """
-        memory = []
-        for layer, (z, _) in zip(self._layers, self._arrays(len(x)), strict=True):
-            np.einsum("ijs,nis->njs", layer.weight, x, out=z)
-            if layer.bias is not None:
-                z += layer.bias
-            y = layer.function.forward(z)
-            memory.append((x, z, y))
-            x = y
-        return x, memory
+        read, function = [x], self._function.forward
+        *hidden, last = zip(self._layers, self._arrays(len(x)), strict=True)
+        for layer, room in hidden:
+            np.einsum("ijs,nis->njs", layer.weight, read[-1], out=room.z)
+            if isinstance(function, np.ufunc):
+                function(room.z, out=room.y)
+            else:
+                room.y[...] = function(room.z)
+            read.append(room.above)
+        layer, room = last
+        return np.einsum("ijs,nis->njs", layer.weight, read[-1], out=room.z), read
 
-    def losses(self, y: Array, t: Array) -> Array:
-        """Give the loss of each lane, float64, from its outputs and the targets."""
-        return np.asarray(self._loss.value(y, t), dtype=np.float64)
+    def judge(self, y: Array, t: Array) -> tuple[Array, Array]:
+        """Give the loss of each lane, float64, from its outputs and the targets, and the gradient at the outputs."""
+        losses, g = self._loss.both(y, t)
+        return np.asarray(losses, dtype=np.float64), g
 
-    def backward(self, y: Array, t: Array, memory: list[Any]) -> None:
-        """Write the gradient of the loss."""
-        g, room = self._loss.gradient(y, t), self._arrays(len(y))
+    def backward(self, g: Array, read: list[Array]) -> None:
+        """Write the gradient of the loss, from that at the outputs."""
+        rooms = self._arrays(len(g))
         for number in reversed(range(len(self._layers))):
-            layer = self._layers[number]
-            x, z, y = memory[number]
-            error = layer.function.backward(g, y, z)  # (batch, units, lanes)
-            np.einsum("njs,nis->ijs", error, x, out=layer.weight_gradient)
-            if layer.bias_gradient is not None:
-                np.add.reduce(error, axis=0, out=layer.bias_gradient)
+            weight, gradient = self._layers[number]
+            np.einsum("njs,nis->ijs", g, read[number], out=gradient)
             if number:
-                g = np.einsum("njs,ijs->nis", error, layer.weight, out=room[number][1])
+                below = rooms[number - 1]
+                weight = weight[: below.y.shape[1]]
+                if weight.shape[1] == 1:  # a sum of one term, and no sum is faster
+                    np.multiply(g, weight[:, 0], out=below.g)
+                else:
+                    np.einsum("njs,ijs->nis", g, weight, out=below.g)
+                g = self._function.backward(below.g, below.y, below.z)  # (rows, units, lanes)
 
-    def _arrays(self, rows: int) -> list[tuple[Array, Array]]:
-        """Give two arrays that are kept for each layer and number of rows: its `z`, and the gradient at its `x`."""
-        if rows not in self._room:
-            shapes, kind = [layer.weight.shape for layer in self._layers], self.entries.dtype
-            self._room[rows] = [
-                (np.empty((rows, units, lanes), kind), np.empty((rows, inputs, lanes), kind))
-                for inputs, units, lanes in shapes
-            ]
-        return self._room[rows]
+    def _arrays(self, rows: int) -> list[_Room]:
+        """Give the arrays that are kept for a number of rows."""
+        if rows not in self._rooms:
+            self._rooms[rows] = [self._room(rows, layer.weight) for layer in self._layers]
+        return self._rooms[rows]
+
+    def _room(self, rows: int, weight: Array) -> _Room:
+        _, units, lanes = weight.shape
+        z, above, g = (np.ones((rows, units + more, lanes), weight.dtype) for more in (0, self._ones, 0))
+        return _Room(z, above[:, :units], above, g)

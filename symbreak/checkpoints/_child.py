@@ -11,12 +11,14 @@ object, and ``read(name)``, the values' bytes in C order, piece by piece.
 
 import importlib
 import json
+import math
 import os
 import select
 import struct
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from io import SEEK_CUR, SEEK_END, SEEK_SET, FileIO, RawIOBase
 from pathlib import Path
@@ -33,7 +35,8 @@ MOST_PIECE = 1 << 26  # bytes of one piece; what the child's reader gives is cut
 MOST_FAULT = 1 << 16  # bytes of an error's text
 PATIENCE = 60.0  # seconds without a byte from the child before it is given up
 MEMORY = 2 << 30  # bytes that the child may ask for beyond what it has when its modules are loaded
-PROCESSOR = 600  # seconds of processor time
+PROCESSOR = 600  # seconds of processor time,
+DESCRIBING = 8  # and as many of them for saying what the file holds
 OUTDATED = "it is damaged or made to do harm: save it again with the library that wrote it"
 
 
@@ -63,6 +66,8 @@ class Child:
         What its `serve` is told besides, ready for JSON.
     memory
         Bytes that it may ask for.
+    opened
+        Gives a handle of the file that the child is given, if it is not that of `source`.
     """
 
     def __init__(
@@ -74,11 +79,14 @@ class Child:
         size: int | None = None,
         options: Mapping[str, object] | None = None,
         memory: int = MEMORY,
+        opened: Callable[[], int] | None = None,
     ) -> None:
         self._source = source
+        self._reopen = opened or source.reopen
         window = [begin, source.size - begin if size is None else size]
-        source.check(window[0], window[1], "the part to be read")
-        self._order = json.dumps([sys.path, module, window, dict(options or {}), memory])
+        if opened is None:
+            source.check(window[0], window[1], "the part to be read")
+        self._order = json.dumps([sys.path, module, window, dict(options or {}), memory, DESCRIBING])
         self._idle: list[subprocess.Popen[bytes]] = []  # each serves one request at a time
         self._closed = False
 
@@ -110,7 +118,10 @@ class Child:
             _end(self._idle.pop())
 
     def _ask(self, name: str | None) -> Iterator[bytes]:
-        process = self._idle.pop() if self._idle else self._start()
+        try:
+            process = self._idle.pop()
+        except IndexError:  # none is idle, or another thread was first
+            process = self._start()
         whole = False
         try:
             with suppress(BrokenPipeError):  # it has ended; its answer, or none, says why
@@ -126,7 +137,7 @@ class Child:
                 _end(process)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        handle = self._source.reopen()
+        handle = self._reopen()
         given = str(handle) if os.name == "posix" else self._source.path  # elsewhere a handle can't be passed on
         # -P and the paths of this process: a module that lies in the current folder is not taken for one of ours.
         start = "import json, sys; sys.path[:] = json.loads(sys.argv[1])[0]; from symbreak.checkpoints import _child; "
@@ -187,7 +198,8 @@ def _how(process: subprocess.Popen[bytes]) -> str:
     import signal
 
     try:
-        return f"was ended by {signal.Signals(-code).name}"
+        name = signal.Signals(-code).name
+        return "used up its processor time" if name == "SIGXCPU" else f"was ended by {name}"
     except ValueError:
         return f"was ended by signal {-code}"
 
@@ -196,8 +208,8 @@ def _how(process: subprocess.Popen[bytes]) -> str:
 
 
 def main() -> None:
-    """Serve one file: the paths, module, window, options and memory, and the open file, are in the arguments."""
-    _, name, (begin, size), options, memory = json.loads(sys.argv[1])
+    """Serve one file: the paths, module, window, options and limits, and the open file, are in the arguments."""
+    _, name, (begin, size), options, memory, describing = json.loads(sys.argv[1])
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
     file = FileIO(int(sys.argv[2]) if os.name == "posix" else sys.argv[2])
@@ -210,8 +222,10 @@ def main() -> None:
                 _limit(memory)
                 limited = True
             if served is None:
+                _allow(describing)  # opening the file is a part of it
                 served = _serve(module, Window(file, begin, size), options)
             wanted = json.loads(line)
+            _allow(describing if wanted is None else PROCESSOR)
             if wanted is None:
                 _send(answers, DESCRIPTION, json.dumps(served.describe()).encode())
             else:
@@ -267,6 +281,18 @@ def _limit(memory: int) -> None:
             resource.setrlimit(kind, (limit, limit) if hard == resource.RLIM_INFINITY else (min(limit, hard),) * 2)
 
 
+def _allow(seconds: float) -> None:
+    """Allow so much processor time from now on, within the limit: a loop in a library ends with it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    end = math.ceil(time.process_time() + seconds)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CPU, (end if hard == resource.RLIM_INFINITY else min(end, hard), hard))
+
+
 @final
 class Window(RawIOBase):
     """A part of an open file, as a file that can only be read."""
@@ -294,7 +320,10 @@ class Window(RawIOBase):
         """Fill the buffer as far as the part reaches, and return how many bytes that were."""
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
         view = view[: max(0, self._size - self._at)]
-        self._file.seek(self._begin + self._at)
-        got = self._file.readinto(view) or 0
+        if hasattr(os, "preadv"):  # handles of one file share their place
+            got = os.preadv(self._file.fileno(), [view], self._begin + self._at) if view else 0
+        else:
+            self._file.seek(self._begin + self._at)
+            got = self._file.readinto(view) or 0
         self._at += got
         return got

@@ -10,6 +10,9 @@ from pathlib import PurePath
 
 from symbreak.checkpoints._flax import Flax, looks_like_flax
 from symbreak.checkpoints._gguf import Gguf, looks_like_gguf
+from symbreak.checkpoints._hdf5 import looks_like_hdf5, read_hdf5
+from symbreak.checkpoints._keras import holds_keras, read_keras
+from symbreak.checkpoints._mat73 import looks_like_mat73, read_mat73
 from symbreak.checkpoints._npy import Npy, looks_like_npy
 from symbreak.checkpoints._npz import Npz
 from symbreak.checkpoints._onnx import Onnx, looks_like_onnx
@@ -70,7 +73,8 @@ def _is_lfs_pointer(source: Source) -> bool:
 
 # Suffixes of weights. They decide one thing: a file that bears one and is not known by its content is not passed over.
 SUFFIXES = frozenset(
-    {".npy", ".npz", ".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".h5", ".hdf5", ".gguf", ".onnx", ".msgpack"}
+    {".npy", ".npz", ".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".h5", ".hdf5", ".keras", ".gguf", ".onnx", ".mat"}
+    | {".msgpack"}
 )
 TO_SAFETENSORS = "convert it to safetensors or npz"
 RESAVE = "where you trust it, load it with torch.load(..., weights_only=False) and save the state_dict again"
@@ -82,8 +86,6 @@ REFUSALS = (
         "is a TorchScript archive, which holds a program",
         "save the state_dict of the module with torch.save or as safetensors",
     ),
-    Refusal(names(lambda n: _ends(n, "model.weights.h5")), "is a Keras archive, which holds HDF5", TO_SAFETENSORS),
-    Refusal(begins(b"\x89HDF\r\n\x1a\n"), "is an HDF5 file", TO_SAFETENSORS),
     Refusal(_is_lfs_pointer, "is a git-lfs pointer: the file itself was not fetched", "run `git lfs pull`"),
 )
 OTHERS = (
@@ -124,9 +126,12 @@ FORMATS = (
     Format(looks_like_gguf, Gguf),
     Format(looks_like_torch_legacy, TorchLegacy),
     Format(names(lambda n: _ends(n, "/data.pkl")), TorchZip),
+    Format(names(holds_keras), read_keras),
     Format(names(lambda n: not n or _ends(n, ".npy")), Npz),
     Format(looks_like_index, Sharded),
     Format(looks_like_safetensors, Safetensors),
+    Format(looks_like_mat73, read_mat73),
+    Format(looks_like_hdf5, read_hdf5),
     Format(looks_like_onnx, Onnx),
     Format(looks_like_flax, Flax),
 )

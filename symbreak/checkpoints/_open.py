@@ -22,8 +22,9 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Parameters
     ----------
     path
-        An npy, npz, safetensors, GGUF, PyTorch, ONNX or Flax msgpack file, told apart by content whatever the suffix;
-        the ``*.index.json`` of a sharded model, or the folder with the index and its shards.
+        An npy, npz, safetensors, GGUF, PyTorch, ONNX, Flax msgpack, HDF5, Keras or MATLAB 7.3 file, told apart by
+        content whatever the suffix; the ``*.index.json`` of a sharded model, or the folder with the index and its
+        shards.
 
     Returns
     -------
@@ -35,6 +36,8 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     BadCheckpoint
         The file is malformed, truncated, would run code, or is of a kind that is not read; the message says what it
         looks like and what to do.
+    MissingExtra
+        The format needs a package that is not installed; the message names the extra that brings it.
     OSError
         `path` is missing, can't be opened, or is a folder without the index of a sharded model.
 
@@ -65,7 +68,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             start = source.data[:8].hex(" ") or "nothing"
             raise source.bad(
                 f"is no checkpoint that is known: it begins with {start}",
-                "give npy, npz, safetensors, GGUF, .pt, ONNX or Flax",
+                "give npy, npz, safetensors, GGUF, .pt, ONNX, Flax, .h5 or .keras",
             )
         if not isinstance(row, Format):
             raise source.bad(row.what, row.fix)

@@ -5,10 +5,12 @@ keeps them out of memory, and vanishes with the last array that shows it, or wit
 """
 
 import mmap
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from math import prod
+from typing import IO, final
 
 import numpy as np
 
@@ -74,18 +76,64 @@ def blocks(
         yield as_array(b"", dtype, shape)
 
 
+@final
+class Spooled:
+    """Pieces joined in a nameless file, which another process can be given.
+
+    Parameters
+    ----------
+    source
+        The checkpoint, for its name in errors.
+    pieces
+        The bytes.
+    size
+        How many they are.
+    what
+        What to call them in errors.
+
+    Raises
+    ------
+    BadCheckpoint, OSError
+        As `collect` does.
+    """
+
+    def __init__(self, source: Source, pieces: Iterable[Buffer], size: int, what: str) -> None:
+        self._file = _filled(source, pieces, size, what)
+        self.data = (
+            memoryview(mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ)) if size else memoryview(b"")
+        )
+
+    def reopen(self) -> int:
+        """Return a new handle of the file; the caller closes it."""
+        return os.dup(self._file.fileno())
+
+    def close(self) -> None:
+        """Let go of the file; `data` stays valid."""
+        self._file.close()
+
+
 def _in_file(source: Source, pieces: Iterable[Buffer], size: int, what: str) -> memoryview:
+    with _filled(source, pieces, size, what) as file:
+        return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
+
+
+def _filled(source: Source, pieces: Iterable[Buffer], size: int, what: str) -> IO[bytes]:
+    """Write the pieces to a nameless file."""
     free = shutil.disk_usage(tempfile.gettempdir()).free
     if size > free - SPARE:
         raise OSError(
             28, f"{what} takes {size:,} bytes, and {tempfile.gettempdir()} has {free:,}: set TMPDIR to a larger disk"
         )
-    with tempfile.TemporaryFile(buffering=0) as file:
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the caller closes it
+    try:
         for piece, _ in _counted(source, pieces, size, what):
             rest = piece
             while rest:
                 rest = rest[file.write(rest) :]
-        return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _counted(source: Source, pieces: Iterable[Buffer], size: int, what: str) -> Iterator[tuple[memoryview, int]]:

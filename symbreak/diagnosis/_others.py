@@ -28,9 +28,11 @@ STATES = frozenset({"opt_state", "param_states"})
 
 
 def is_optimizer_state(name: str) -> bool:
-    """Whether a name is one that PyTorch's or Flax's optimizers give their state.
+    """Whether a name is one that the optimizers of PyTorch, Flax or Keras give their state.
 
-    With PyTorch it is the last component that tells, or the last but numbers; with Flax a component before it.
+    With PyTorch it is the last component that tells, or the last but numbers; with Flax a component before it. Keras
+    numbers the variables of an optimizer, `optimizer/vars/3`, and whole models of before have a group
+    `optimizer_weights`.
 
     Examples
     --------
@@ -38,10 +40,16 @@ def is_optimizer_state(name: str) -> bool:
     (True, True, False)
     >>> is_optimizer_state("opt_state/0/mu/params/fc/kernel"), is_optimizer_state("params/fc/kernel")
     (True, False)
+    >>> is_optimizer_state("optimizer/vars/3"), is_optimizer_state("optimizer_weights/adam/fc1_kernel_momentum")
+    (True, True)
     """
     *parents, last = re.split(r"[./]", name)
+    if parents[:1] == ["optimizer_weights"]:
+        return True
     while last.isdecimal() and parents:  # an item of a list, such as old_dirs.0
         *parents, last = parents
+    if last == "vars" and any(part == "optimizer" or part.endswith("_optimizer") for part in parents):
+        return True
     return last in MOMENTS or (last in BELOW_STATE and "state" in parents) or not STATES.isdisjoint(parents)
 
 

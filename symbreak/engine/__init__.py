@@ -15,6 +15,7 @@ from ._embedding import Embedding as Embedding
 from ._exact import Residue as Residue
 from ._flatten import Flatten as Flatten
 from ._history import Diverged as Diverged
+from ._history import Halted as Halted
 from ._history import History as History
 from ._joins import Activate as Activate
 from ._joins import Add as Add

@@ -45,6 +45,13 @@ def softplus(x: Array) -> Array:
     return np.asarray(np.maximum(x, 0) + np.log1p(np.exp(-abs(x))))
 
 
+def _tanh_slope(g: Array, y: Array) -> Array:
+    slope = y * y
+    np.subtract(1, slope, out=slope)
+    slope *= g
+    return np.asarray(slope)
+
+
 def _leaky(g: Array, x: Array) -> Array:
     return np.where(x > 0, g, LEAK * g)
 
@@ -80,7 +87,7 @@ ACTIVATIONS = {
     "identity":   Activation(lambda x: x,                  lambda g, y, x: g),
     "relu":       Activation(lambda x: np.maximum(x, 0),   lambda g, y, x: g * (x > 0)),   # at 0, take 0
     "leaky_relu": Activation(lambda x: _leaky(x, x),       lambda g, y, x: _leaky(g, x)),  # at 0, take LEAK
-    "tanh":       Activation(np.tanh,                      lambda g, y, x: g * (1 - y * y)),
+    "tanh":       Activation(np.tanh,                      lambda g, y, x: _tanh_slope(g, y)),
     "sigmoid":    Activation(sigmoid,                      lambda g, y, x: g * (y * sigmoid(-x))),
     "softplus":   Activation(softplus,                     lambda g, y, x: g * sigmoid(x)),
     "silu":       Activation(lambda x: x * sigmoid(x),     lambda g, y, x: g * _silu_slope(x)),

@@ -24,7 +24,12 @@ def look_up(table: Mapping[str, Row], name: str, kind: str) -> Row:
 
 
 def as_array(values: Any, what: str) -> Array:
-    """Return the values as an array, or raise if they are lists of several lengths."""
+    """Return the values as an array, or raise if they are lists of several lengths, or some of them are masked."""
+    masked = np.count_nonzero(getattr(values, "mask", False)) if isinstance(values, np.ndarray) else 0
+    if masked:
+        raise ValueError(
+            f"{masked} of the {what} are masked: what stands there is no value; leave out those rows, or fill them"
+        )
     try:
         return np.asarray(values)
     except ValueError as error:

@@ -127,7 +127,7 @@ def as_float(number: Any) -> float:
 
 def exactly(number: float, like: Array) -> Any:
     """Return a setting as an exact number where the array is exact, so that no float enters the sum."""
-    return Fraction(number) if like.dtype == object else number
+    return Fraction(number) if like.dtype.kind == "O" else number
 
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:

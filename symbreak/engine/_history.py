@@ -1,4 +1,4 @@
-"""What training leaves behind: the loss at every step, and the error that carries it when training breaks off."""
+"""What training leaves behind: the loss at every step, and the errors that carry it when training breaks off."""
 
 import html
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+KEPT = "The losses up to there are in the error's `history`"
 
 
 @final
@@ -115,8 +117,21 @@ class History:
         return axes
 
 
+class BrokenOff(SymbreakError):  # noqa: N818 - says what happened
+    """Training that broke off."""
+
+    def __init__(self, message: str, step: int, history: History) -> None:
+        super().__init__(message)
+        self.step = step
+        self.history = history
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle all three, so that it comes back from another process."""
+        return type(self), (str(self), self.step, self.history)
+
+
 @final
-class Diverged(SymbreakError, ArithmeticError):  # noqa: N818 - says what happened
+class Diverged(BrokenOff, ArithmeticError):  # noqa: N818 - says what happened
     """A loss, or a weight, that stopped being finite.
 
     Attributes
@@ -127,23 +142,36 @@ class Diverged(SymbreakError, ArithmeticError):  # noqa: N818 - says what happen
         The steps before it.
     """
 
-    def __init__(self, message: str, step: int, history: History) -> None:
-        super().__init__(message)
-        self.step = step
-        self.history = history
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle all three, so that it comes back from another process."""
-        return Diverged, (str(self), self.step, self.history)
+@final
+class Halted(BrokenOff, ValueError):  # noqa: N818 - says what happened
+    """A step that could not be made: a batch that a layer can't train on, or a schedule that gave no rate.
+
+    Attributes
+    ----------
+    step
+        The step at which it happened. Nothing of it was done.
+    history
+        The steps before it.
+    """
 
 
 def diverged(what: str, step: int, losses: Array, loss: str, optimizer: AbstractOptimizer | LBFGS) -> Diverged:
     """Make the error that says what stopped being finite at a step, with the losses before it."""
     history = History(losses[:step].copy(), loss, optimizer)
-    before = f", after {history.losses[-1]:.6g}" if step else ""
     return Diverged(
-        f"{what} at step {step}{before}; {optimizer} may take too large steps, or the inputs may need scaling. The "
-        f"losses up to there are in the error's `history`",
+        f"{what} at step {step}{_after(history)}; {optimizer} may take too large steps, or the inputs may need "
+        f"scaling. {KEPT}",
         step,
         history,
     )
+
+
+def halted(why: ValueError, step: int, losses: Array, loss: str, optimizer: AbstractOptimizer) -> Halted:
+    """Make the error that says why a step could not be made, with the losses before it."""
+    history = History(losses[:step].copy(), loss, optimizer)
+    return Halted(f"training stopped at step {step}{_after(history)}: {why}. {KEPT}", step, history)
+
+
+def _after(history: History) -> str:
+    return f", after {history.losses[-1]:.6g}" if len(history) else ""

@@ -20,11 +20,18 @@ Shape = tuple[int, ...]  # of the outputs: (batch, ..., out)
 
 
 class Loss(NamedTuple):
-    """How targets are read, the loss of a batch, and its gradient at the outputs."""
+    """How targets are read, and the loss of a batch with its gradient at the outputs: they share most of the work."""
 
     read: Callable[[Any, Shape, np.dtype[Any]], Array]  # targets, shape and dtype of y -> t
-    value: Callable[[Array, Array], Any]  # y, t -> a number, or one for each entry of y's further axes
-    gradient: Callable[[Array, Array], Array]  # y, t -> gradient at y, (batch, out)
+    both: Callable[[Array, Array], tuple[Any, Array]]  # y, t -> loss, gradient at y, (batch, out)
+
+    def value(self, y: Array, t: Array) -> Any:
+        """Compute the loss: a number, or one for each entry of y's further axes."""
+        return self.both(y, t)[0]
+
+    def gradient(self, y: Array, t: Array) -> Array:
+        """Compute the gradient at y, (batch, out)."""
+        return self.both(y, t)[1]
 
 
 def _read_numbers(targets: Any, shape: Shape, loss: str, kinds: str = "biuf") -> Array:
@@ -72,48 +79,37 @@ def _read_labels(targets: Any, shape: Shape, dtype: np.dtype[Any]) -> Array:  # 
     return t.astype(np.intp)
 
 
-def _mse(y: Array, t: Array) -> Any:
-    if y.dtype == object:
-        return ((y - t) * (y - t)).sum() * Fraction(1, y.size)
-    return np.add.reduce(np.square(y - t), axis=(0, 1)) / (y.shape[0] * y.shape[1])
-
-
-def _mse_gradient(y: Array, t: Array) -> Array:
+def _mse(y: Array, t: Array) -> tuple[Any, Array]:
+    d = y - t
     size = y.shape[0] * y.shape[1]
-    return np.asarray((y - t) * (Fraction(2, size) if y.dtype == object else 2 / size))
+    if y.dtype == object:
+        return (d * d).sum() * Fraction(1, size), d * Fraction(2, size)
+    return np.add.reduce(np.square(d), axis=(0, 1)) / size, d * (2 / size)
 
 
-def _log_softmax(y: Array) -> Array:
+def _cross_entropy(y: Array, t: Array) -> tuple[Any, Array]:
+    labelled = np.arange(len(t)), t
     shifted = y - y.max(axis=1, keepdims=True)  # the largest becomes 0, so that no exp overflows
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+    g = np.exp(shifted)
+    total = g.sum(axis=1, keepdims=True)
+    value = (np.log(total[:, 0]) - shifted[labelled]).mean(axis=0)
+    g /= total
+    g[labelled] -= 1
+    g /= len(t)
+    return value, g
 
 
-def _cross_entropy(y: Array, t: Array) -> Any:
-    return -_log_softmax(y)[np.arange(len(t)), t].mean(axis=0)
-
-
-def _cross_entropy_gradient(y: Array, t: Array) -> Array:
-    g = np.exp(_log_softmax(y))
-    g[np.arange(len(t)), t] -= 1
-    return g / len(t)
-
-
-def _margin(y: Array, t: Array) -> Array:
-    return np.asarray(y * (2 * t - 1))  # how far y is on the side of t; log(1 + exp(y)) - t * y would cancel
-
-
-def _logistic(y: Array, t: Array) -> Any:
-    return softplus(-_margin(y, t)).mean(axis=(0, 1))
-
-
-def _logistic_gradient(y: Array, t: Array) -> Array:
-    return np.asarray(sigmoid(-_margin(y, t)) * (1 - 2 * t) / (y.shape[0] * y.shape[1]))
+def _logistic(y: Array, t: Array) -> tuple[Any, Array]:
+    side = 2 * t - 1
+    below = -y * side  # how far y is on the wrong side of 0; log(1 + exp(y)) - t * y would cancel
+    g = sigmoid(below) * -side / (y.shape[0] * y.shape[1])
+    return softplus(below).mean(axis=(0, 1)), np.asarray(g)
 
 
 # fmt: off
 LOSSES = {
-    "mse":           Loss(_read_values,  _mse,           _mse_gradient),
-    "cross_entropy": Loss(_read_labels,  _cross_entropy, _cross_entropy_gradient),
-    "logistic":      Loss(_read_answers, _logistic,      _logistic_gradient),
+    "mse":           Loss(_read_values,  _mse),
+    "cross_entropy": Loss(_read_labels,  _cross_entropy),
+    "logistic":      Loss(_read_answers, _logistic),
 }
 # fmt: on

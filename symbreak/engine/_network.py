@@ -36,7 +36,8 @@ class Gradients:
     activations
         The output of each layer's units, (batch, ..., units), by the layer's name.
     buffers
-        What each buffer that the batch changes holds next, by its name: running statistics.
+        What each buffer that the batch changes holds next, by its name: running statistics. Of a layer that is used
+        several times it is the mean over its uses.
     """
 
     loss: float
@@ -276,10 +277,11 @@ class Network:
         if y.ndim > 2:  # each position is a row of its own to the loss
             t = t.reshape(-1, *t.shape[y.ndim - 1 :])
             y = y.reshape(-1, shape[-1])
-        arriving: dict[str, Any] = {self._last: loss.gradient(y, t).reshape(shape)}
+        value, at_outputs = loss.both(y, t)
+        arriving: dict[str, Any] = {self._last: at_outputs.reshape(shape)}
         errors: dict[str, Array] = dict.fromkeys(activations, y)
         parameters: dict[str, Any] = dict.fromkeys(self._parameters)
-        buffers: dict[str, Array] = {}
+        buffers: dict[str, list[Array]] = {}  # one for each use
         for use in self._backwards:
             name, layer, sources, owner, _ = use
             back = layer.backward(arriving.pop(name), memories[name], use.now(training, key))
@@ -289,11 +291,12 @@ class Network:
             for part, gradient in back.parameters.items():
                 _gather(parameters, f"{owner}.{part}", gradient)
             for part, array in back.buffers.items():
-                buffers[f"{owner}.{part}"] = array
+                buffers.setdefault(f"{owner}.{part}", []).append(array)
             for source, gradient in zip(sources, back.x if len(sources) > 1 else (back.x,), strict=True):
                 if source != INPUT:
                     _gather(arriving, source, gradient)
-        return Gradients(as_float(loss.value(y, t)), parameters, errors, activations, buffers)
+        means = {name: sum(found[1:], found[0]) / len(found) for name, found in buffers.items()}
+        return Gradients(as_float(value), parameters, errors, activations, means)
 
     def __repr__(self) -> str:
         before, shown, in_a_row = INPUT, [], True
@@ -380,6 +383,8 @@ def _as_indices(array: Array, vocabulary: int) -> Array:
 
 def read_batch(net: Network, x: Any, y: Any, loss: Loss) -> tuple[Array, Array]:
     """Return inputs and targets as the network and the loss take them, or raise saying what is wrong with them."""
+    if not isinstance(net, Network):
+        raise TypeError(f"the network must be an engine.Network; got {net!r}")
     inputs = net.read_inputs(x)
     *positions, outputs = net.shape(inputs.shape[1:])
     y = as_array(y, "targets")
@@ -446,5 +451,6 @@ def gradients(
     """
     row = look_up(LOSSES, loss, "loss")
     with np.errstate(under="ignore"):
+        x, t = read_batch(net, x, y, row)
         key = as_key(rng) if training and net.noisy else None
-        return net.gradients(*read_batch(net, x, y, row), row, training=training, key=key)
+        return net.gradients(x, t, row, training=training, key=key)

@@ -157,7 +157,7 @@ class BatchNorm(AbstractLayer):
     While training, :math:`\mu` and :math:`\sigma^2` are the mean and the variance (over n) of the batch, and the
     buffers ``"mean"`` and ``"variance"`` follow them: each becomes ``(1 - momentum)`` times itself plus `momentum`
     times that of the batch, whose variance is there taken over n - 1. Else they are the buffers. A layer that stands
-    in a network twice keeps the statistics of its first use.
+    in a network twice has one pair of buffers, and they follow the mean of what its uses see.
 
     Parameters
     ----------

@@ -14,6 +14,9 @@ from ._exact import exact
 Array = np.ndarray[Any, np.dtype[Any]]
 
 LINE = 64  # bytes. The widest vector register: rows that start alike with respect to it are loaded alike.
+# Products of more terms than ALONE OpenBLAS shares out to all cores. Where they are not all idle it then waits for the
+# slowest, many times as long as the product takes; up to TOGETHER little is lost by taking it in parts that it keeps.
+ALONE, TOGETHER = 2**18, 2**21
 BLOCK = 8192  # terms. Below the length (10,000) from which OpenBLAS may share one inner product out to several threads.
 
 
@@ -34,17 +37,24 @@ def tie_preserving(a: Array, b: Array) -> Array:
 
 def alike(rows: Array) -> Array:
     """Return the rows contiguous, and all starting at the same offset from a multiple of `LINE` bytes."""
-    (count, length), size = rows.shape, rows.itemsize
-    if rows.strides[1] == size and (count == 1 or rows.strides[0] % LINE == 0):
+    (count, length), (step, along), size = rows.shape, rows.strides, rows.itemsize
+    if along == size and (count == 1 or step % LINE == 0):
         return rows
-    padded = np.empty((count, -(-length * size // LINE) * LINE // size), rows.dtype)[:, :length]
+    padded = np.empty((count, length + -length % (LINE // size)), rows.dtype)[:, :length]
     padded[...] = rows
     return padded
 
 
 def blas(a: Array, b: Array) -> Array:
     """Multiply rows by rows through BLAS: several times as fast, and at some widths equal rows give unequal entries."""
-    return np.asarray(a @ b.T)
+    count, terms = len(a), len(a) * b.size
+    if not ALONE < terms <= TOGETHER:
+        return np.asarray(a @ b.T)
+    out = np.empty((count, len(b)), np.result_type(a, b))
+    step = max(1, count * ALONE // terms)
+    for start in range(0, count, step):
+        np.matmul(a[start : start + step], b.T, out=out[start : start + step])
+    return out
 
 
 PRODUCTS = {

@@ -12,6 +12,7 @@ from symbreak._table import table
 
 from ._checks import as_positive, look_up
 from ._classes import TiedClass, find_classes, read_classes
+from ._entries import number_entries
 from ._growth import growth_of
 from ._losses import LOSSES
 from ._network import Network, gradients
@@ -234,7 +235,7 @@ def stability(
     TypeError
         What is no optimizer, or a network of exact numbers.
     NotImplementedError
-        A network whose graph does not name all parameters.
+        A network whose graph does not have all parameters as they are.
     UnknownName
         A loss that is not in the table.
 
@@ -289,20 +290,16 @@ def stability(
     now = optimizer.at(int(step))
     norm = _gradient_norm(net, x, y, loss)
     graph = net.graph
-    arrays = graph.arrays
-    strange = [
-        name
-        for name, array in net.parameters.items()
-        if name not in arrays or not np.array_equal(arrays[name].ravel(), array.ravel())
-    ]
-    if strange:
-        raise NotImplementedError(
-            f"the graph of the network does not have the parameters {', '.join(map(repr, strange))} as they are, so it "
-            f"can't say which of their entries belong to which units"
-        )
+    entries = number_entries(net, graph)
     tied = find_classes(graph) if classes is None else read_classes(graph, classes)
     judged = (
-        _judge(each, len(each.units) == graph.space(each.space).units, Block(net, graph, each, x, y, loss), now, norm)
+        _judge(
+            each,
+            len(each.units) == graph.space(each.space).units,
+            Block(net, graph, entries, each, x, y, loss),
+            now,
+            norm,
+        )
         for each in tied
     )
     return Stability(tuple(judged), optimizer, loss, int(step))

@@ -1,5 +1,6 @@
 """Training: gradients, steps, and the history of the losses."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
@@ -12,7 +13,7 @@ from ._batches import batches
 from ._checks import as_count, look_up
 from ._clipping import AbstractClip
 from ._full_batch import Descent
-from ._history import History, diverged
+from ._history import History, diverged, halted
 from ._lbfgs import LBFGS
 from ._losses import LOSSES
 from ._network import Gradients, Network, read_batch
@@ -89,6 +90,9 @@ def train(
     ------
     Diverged
         The loss, a parameter or a buffer is no longer finite. The error has the step and the history up to it.
+    Halted
+        A step can't be made: its batch is one that a layer can't train on, such as a single row for a batch norm, or a
+        schedule gives no rate. The error is a ValueError, and has the step and the history up to it.
     ValueError, TypeError, UnknownName
         As for `gradients`; a clip, a batch size or a network that `LBFGS` doesn't take; or a number of steps or rows
         that makes no sense.
@@ -106,6 +110,8 @@ def train(
     row = look_up(LOSSES, loss, "loss")
     x, t = read_batch(net, x, y, row)
     steps = as_count(steps, "the number of steps")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"`callback` must be a function of a Step, or None; got {callback!r}")
     if isinstance(optimizer, LBFGS):
         if clip is not None or batch_size is not None:
             raise ValueError(
@@ -129,21 +135,26 @@ def train(
     parameters, buffers = net.parameters, net.buffers
     states = {name: optimizer.start(parameter) for name, parameter in parameters.items()}
     losses = np.empty(steps)
-    for number in range(steps):
-        rows = next(order)
-        with np.errstate(all="ignore"):  # what is not finite is told by the errors below
-            found = net.gradients(x[rows], t[rows], row, key=None if noise is None else noise[f"step.{number}"])
+    told = np.geterr()  # for the callback
+    with np.errstate(all="ignore"):  # what is not finite is told by the errors below
+        for number in range(steps):
+            rows = next(order)
+            try:
+                found = net.gradients(x[rows], t[rows], row, key=None if noise is None else noise[f"step.{number}"])
+                now = optimizer.at(number)
+            except ValueError as error:
+                raise halted(error, number, losses, loss, optimizer) from error
             losses[number] = found.loss
-            if not np.isfinite(found.loss):
+            if not math.isfinite(found.loss):
                 raise diverged(f"the loss became {found.loss}", number, losses, loss, optimizer)
             wanted = found.parameters if clip is None else clip(found.parameters)
-            now = optimizer.at(number)
             for name, parameter in parameters.items():
                 states[name] = now.step(parameter, wanted[name], states[name])
             for name, array in found.buffers.items():
                 buffers[name][...] = array
-        if callback is not None:
-            callback(Step(number, net, found))
+            if callback is not None:
+                with np.errstate(**told):
+                    callback(Step(number, net, found))
     for name, array in {**parameters, **buffers}.items():
         if not exact and not np.isfinite(array).all():
             raise diverged(f"{name!r} holds values that are not finite", steps, losses, loss, optimizer)

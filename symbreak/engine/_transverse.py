@@ -6,6 +6,7 @@ bias and k outputs the block has n + 1 + k rows. Any two units of a class give t
 has it m - 1 times.
 """
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -37,17 +38,12 @@ class Block:
     apart, over the square root of 2, so that lengths are those of parameters.
     """
 
-    def __init__(self, net: Network, graph: LayerGraph, tied: TiedClass, x: Any, y: Any, loss: str) -> None:
+    def __init__(
+        self, net: Network, graph: LayerGraph, entries: Mapping[str, Array], tied: TiedClass, x: Any, y: Any, loss: str
+    ) -> None:
         self.net = deepcopy(net)
         self.batch = x, y, loss
-        axes = axes_over(graph, tied.space) or {}
-        self.pairs = {}
-        for name, array in net.parameters.items():
-            if name in axes:
-                numbers = np.arange(array.size).reshape(graph.arrays[name].shape)  # an axis may be two in the graph
-                swapped = swap(numbers, axes[name], *tied.units[:2])
-                first = numbers[numbers < swapped]
-                self.pairs[name] = first, swapped.ravel()[first]
+        self.pairs = _pairs(net, graph, entries, tied)
         self.start = {name: net.parameters[name].ravel() for name in self.pairs}
         self.directions = sum(len(first) for first, _ in self.pairs.values())
         # A cube root balances a difference's two errors: h**2 from the third derivative, eps / h from rounding. Divided
@@ -120,6 +116,25 @@ class Block:
     def _rounded(self, eigenvalues: Array, error: float) -> Spectrum:
         resolution = 4 * error + self.noise * float(abs(eigenvalues).max())
         return Spectrum(np.where(abs(eigenvalues) <= resolution, 0.0, eigenvalues), self.directions, resolution)
+
+
+def _pairs(
+    net: Network, graph: LayerGraph, entries: Mapping[str, Array], tied: TiedClass
+) -> dict[str, tuple[Array, Array]]:
+    """Give the entries that a swap of two units exchanges, of each parameter that has some: the one, and the other."""
+    swapped = [
+        np.stack([entries[name], swap(entries[name], axes, *tied.units[:2])], axis=-1).reshape(-1, 2)
+        for name, axes in (axes_over(graph, tied.space) or {}).items()
+    ]
+    pairs = np.concatenate(swapped)
+    pairs = np.unique(pairs[(pairs[:, 0] > 0) & (pairs[:, 0] < pairs[:, 1])], axis=0) - 1
+    found, begin = {}, 0
+    for name, array in net.parameters.items():
+        own = pairs[(pairs[:, 0] >= begin) & (pairs[:, 0] < begin + array.size)] - begin
+        if len(own):
+            found[name] = own[:, 0], own[:, 1]
+        begin += array.size
+    return found
 
 
 def _longest(inputs: list[Array], found: Gradients) -> float:

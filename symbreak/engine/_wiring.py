@@ -24,10 +24,19 @@ class Wire(NamedTuple):
     flat
         Whether positions were made units: then it runs over all its spaces once a position, and the arrays that read it
         show how many positions there are.
+    passed
+        For each of the spaces, the activations that stand alone which its units have passed on the way, or nothing;
+        empty where none of them has passed any.
     """
 
     spaces: tuple[str, ...]
     flat: bool = False
+    passed: tuple[str, ...] = ()
+
+    @property
+    def seen(self) -> tuple[tuple[str, str], ...]:
+        """Each space with the activations that it has passed."""
+        return tuple(zip(self.spaces, self.passed or ("",) * len(self.spaces), strict=True))
 
 
 class _Array(NamedTuple):
@@ -44,6 +53,7 @@ class Wiring:
         self.owner = ""  # the name that the parameters of the present layer begin with
         self._sizes: dict[str, int] = {}
         self._activations: dict[str, str] = {}
+        self._seen: dict[tuple[str, str], None] = {}  # spaces, and the activations through which they are read
         self._same: dict[str, str] = {}  # a space that was merged into another: its name there
         self._weights: list[_Array] = []
         self._per_unit: list[tuple[_Array, str]] = []
@@ -69,12 +79,8 @@ class Wiring:
         return sum(self._sizes[self._name(space)] for space in wire.spaces)
 
     def through(self, wire: Wire, activation: str) -> Wire:
-        """Let the units of a wire pass through an activation."""
-        for space in wire.spaces:
-            name = self._name(space)
-            before = self._activations[name]
-            self._activations[name] = activation if before == "identity" else f"{before}, {activation}"
-        return wire
+        """Let the units of a wire pass through an activation; who reads them elsewhere does not see it."""
+        return wire._replace(passed=tuple(_then(passed, activation) for _, passed in wire.seen))
 
     def merge(self, wires: Sequence[Wire]) -> Wire:
         """Make one wire of several that are summed unit by unit.
@@ -90,7 +96,8 @@ class Wiring:
         for wire in wires[1:]:
             for first, space in zip(wires[0].spaces, wire.spaces, strict=True):
                 self._unite(self._name(first), self._name(space))
-        return wires[0]
+        self._seen |= {each: None for wire in wires for each in wire.seen if wire.passed}
+        return wires[0]._replace(passed=())
 
     def concatenate(self, name: str, wires: Sequence[Wire]) -> Wire:
         """Put wires side by side.
@@ -102,11 +109,12 @@ class Wiring:
         """
         if any(wire.flat for wire in wires):
             raise NotImplementedError(f"no graph can be made of {name!r}: it joins positions that were made units")
-        return Wire(tuple(space for wire in wires for space in wire.spaces))
+        seen = [each for wire in wires for each in wire.seen]
+        return Wire(tuple(space for space, _ in seen), passed=tuple(passed for _, passed in seen))
 
     def flatten(self, wire: Wire) -> Wire:
         """Make units of the positions of a wire."""
-        return Wire(wire.spaces, flat=True)
+        return wire._replace(flat=True)
 
     def weight(
         self,
@@ -141,6 +149,7 @@ class Wiring:
         for role, wire in (("out", out), ("in", source)):
             pieces = [cut for piece in pieces for cut in self._cut(piece, role, wire)]
         self._weights += self._cut_as_before(f"{self.owner}.{part}", pieces)
+        self._seen |= dict.fromkeys(() if source is None else source.seen)
 
     def per_unit(
         self,
@@ -174,13 +183,14 @@ class Wiring:
         NotImplementedError
             If units of two spaces share a parameter, and no weight says that they are the same: a graph can't.
         """
+        self._seen |= dict.fromkeys(outputs.seen)
         names = {space: self._name(space) for space in self._sizes}
         last = names[outputs.spaces[0]]
         taken = "output" in names.values()  # a layer may be called so
         if len(outputs.spaces) == 1 and last not in {names[space] for space in inputs.spaces} and not taken:
             names = {space: "output" if name == last else name for space, name in names.items()}
         spaces = {
-            name: Space(name, self._sizes[space], self._activations[self._name(space)]) for space, name in names.items()
+            name: Space(name, self._sizes[space], self._activation(self._name(space))) for space, name in names.items()
         }
         weights: dict[str, Weight] = {}
         for name, array, axes in self._weights:
@@ -214,6 +224,12 @@ class Wiring:
             space = self._same[space]
         return space
 
+    def _activation(self, space: str) -> str:
+        """Say through what a space is read, and through what else."""
+        own = self._activations[space]
+        readings = {_then(own, passed): None for name, passed in self._seen if self._name(name) == space}
+        return " or ".join(readings or [own])
+
     def _unite(self, first: str, second: str) -> None:
         if first == second:
             return
@@ -241,6 +257,11 @@ class Wiring:
             found.append(_Array(name + index, part, [*axes[:at], Axis(role, space), *axes[at + 1 :]]))
             begin = end
         return found
+
+
+def _then(first: str, second: str) -> str:
+    """Name one activation after another; either may be none."""
+    return second or first if first in ("", "identity") else ", ".join(filter(None, (first, second)))
 
 
 def _alike(weight: Weight, one: str, other: str) -> bool:

@@ -5,7 +5,7 @@ it is hashed, so that ``("ab", "c")`` and ``("a", "bc")`` stay apart, and 256 bi
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias, final
 
@@ -112,21 +112,24 @@ class Key:
         numpy.random.PCG64DXSM
             At word 0 of the stream; ``advance(n)`` goes to word n.
         """
+        generator = np.random.PCG64DXSM(_no_seed())
+        generator.state = self._state(lane)
+        return generator
+
+    def _state(self, lane: str) -> Any:
         import hashlib  # loads OpenSSL, which takes a tenth of the time of `import symbreak`
 
         kind, numbers = self._seed
-        parts = [
-            kind.encode(),
-            *(_digits(n).encode() for n in numbers),
-            b"",
-            *(_encode(name) for name in self._path),
-            lane.encode(),
-        ]
-        counts = f"{len(numbers)},{len(self._path)};".encode()
-        text = counts + b"".join(len(part).to_bytes(8, "little") + part for part in parts)
+        names = b"".join([_part(_encode(name)) for name in self._path])
+        text = b"%d,%d;%b%b%b" % (
+            len(numbers),
+            len(self._path),
+            _seed_parts(kind, numbers),
+            names,
+            _part(lane.encode()),
+        )
         digest = hashlib.blake2b(text, digest_size=32, person=VERSION).digest()
-        generator = np.random.PCG64DXSM(_no_seed())
-        generator.state = {
+        return {
             "bit_generator": "PCG64DXSM",
             "state": {
                 "state": int.from_bytes(digest[:16], "little"),
@@ -135,7 +138,6 @@ class Key:
             "has_uint32": 0,
             "uinteger": 0,
         }
-        return generator
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Key) and (self._seed, self._path) == (other._seed, other._path)
@@ -152,6 +154,18 @@ class Key:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _remake, (self.seed, self._path)
+
+
+def draw_words(keys: Iterable[Key], lane: str, out: npt.NDArray[np.uint64]) -> None:
+    """Write the first words of ``key.bit_generator(lane)`` for each key into a row of `out`, (keys, words).
+
+    One bit generator goes from key to key, as making one takes longer than drawing a few words from it.
+    """
+    generator = np.random.PCG64DXSM(_no_seed())
+    count = out.shape[1]
+    for row, key in zip(out, keys, strict=True):
+        generator.state = key._state(lane)
+        row[:] = generator.random_raw(count)
 
 
 def as_key(rng: RngLike) -> Key:
@@ -225,6 +239,15 @@ def _read_int(number: object) -> int:
     if value < 0:
         raise ValueError(f"a seed is a non-negative integer; got {value}")
     return value
+
+
+def _part(part: bytes) -> bytes:
+    return len(part).to_bytes(8, "little") + part
+
+
+@lru_cache(maxsize=16)
+def _seed_parts(kind: str, numbers: tuple[int, ...]) -> bytes:
+    return b"".join(map(_part, [kind.encode(), *(_digits(n).encode() for n in numbers), b""]))
 
 
 def _digits(number: int) -> str:

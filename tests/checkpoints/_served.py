@@ -25,11 +25,19 @@ class Served:
         if name == "endless":
             while True:
                 yield bytes(1 << 20)
+        if self.what == "work a second":
+            while time.process_time() < 2:
+                pass
         self.file.seek(0)
         while piece := self.file.read(300):
             yield piece
             if name == "crash halfway":
                 os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def spin():
+    while True:
+        pass
 
 
 def fill():
@@ -70,6 +78,7 @@ FAULTS = {
     "open": lambda: Path("/etc/hostname").read_text(),
     "write": lambda: os.write(os.memfd_create("x"), bytes(10)),
     "start": lambda: subprocess.run(["true"], check=True),
+    "spin": spin,
     "hang": lambda: time.sleep(600),
     "fill": fill,
     "refuse": refuse,

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,14 @@ def test_a_child_that_does_nothing_is_given_up(child, monkeypatch):
     assert time.monotonic() - start < 60
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere there is no such limit")
+def test_a_child_that_describes_without_end_uses_up_its_processor_time(child, monkeypatch):
+    monkeypatch.setattr(_child, "DESCRIBING", 1)
+    with pytest.raises(BadCheckpoint, match="the process that reads it used up its processor time; it is damaged"):
+        child("spin").describe()
+    assert b"".join(child("work a second").read("all")) == CONTENT  # values may take longer
+
+
 def test_a_crash_halfway_is_an_error_and_not_a_short_answer(child):
     with pytest.raises(BadCheckpoint, match="SIGSEGV"):
         list(child().read("crash halfway"))
@@ -110,6 +119,39 @@ def test_two_requests_at_once_do_not_mix(child):
     part = child()
     pairs = list(zip(part.read("a"), part.read("b"), strict=True))
     assert b"".join(first for first, _ in pairs) == b"".join(second for _, second in pairs) == CONTENT
+
+
+@pytest.mark.skipif(not hasattr(os, "preadv"), reason="there, handles are not doubled")
+def test_reading_a_part_does_not_move_the_place_of_the_handle(source):
+    """A file that was unpacked has no path, so its handle is doubled, and its readers must not move one another."""
+    with open(source.path, "rb", buffering=0) as file:  # noqa: PTH123 - as it is handed over
+        part = _child.Window(file, 100, 50)
+        assert part.read(20) + part.read() == CONTENT[100:150]
+        assert (part.tell(), file.tell()) == (50, 0)
+
+
+def test_a_handle_of_another_file_may_be_given(child, tmp_path):
+    (tmp_path / "other").write_bytes(b"other")
+    part = child(opened=lambda: os.open(tmp_path / "other", os.O_RDONLY), size=5)
+    assert b"".join(part.read("a")) == b"other"
+
+
+def test_threads_may_ask_at_once(child):
+    part = child()
+    with ThreadPoolExecutor(4) as pool:
+        answers = pool.map(lambda name: b"".join(part.read(name)), "abcdefgh" * 5)
+    assert set(answers) == {CONTENT}
+
+
+def test_a_thread_that_finds_the_idle_process_taken_starts_another(child):
+    class Taken(list):
+        def __bool__(self):
+            return True
+
+    part = child()
+    part._idle = Taken()  # it looks as if one were idle, and none is
+    assert b"".join(part.read("a")) == CONTENT
+    part._idle = list(part._idle)
 
 
 def test_an_answer_that_is_dropped_ends_its_process(child):

@@ -15,7 +15,6 @@ from tests.checkpoints._make import DATA, Zip, npy_of, read_all, safetensors
 
 REFUSED = {
     "empty": (b"", "is empty; the download or the save did not finish"),
-    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(99), "is an HDF5 file; convert it to safetensors or npz"),
     "TensorFlow Lite": (b"\x1c\0\0\0TFL3", "is a TensorFlow Lite file"),
     "MATLAB": (b"MATLAB 5.0 MAT-file", "is a MATLAB file"),
     "gzip": (b"\x1f\x8b\x08", "is compressed with gzip; unpack it first"),
@@ -29,7 +28,6 @@ REFUSED = {
     "JSON with a brace where safetensors has one": (b'{"abc": {"a": 1}}', "is JSON, but not the index"),
     "a pointer": (b"version https://git-lfs.github.com/spec/v1\n", "is a git-lfs pointer: .*; run `git lfs pull`"),
     "a zip": (Zip().add("a.txt", b"x").bytes(), "is a zip file without a checkpoint"),
-    "Keras": (Zip().add("config.json", b"{}").add("model.weights.h5", b"x").bytes(), "is a Keras archive"),
     "text": (b"hello there", "is no checkpoint that is known: it begins with 68 65 6c 6c 6f 20 74 68"),
 }
 

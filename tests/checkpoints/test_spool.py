@@ -1,6 +1,7 @@
 """Values that come in pieces: nothing is lost or added, wherever they are kept."""
 
 import itertools
+import os
 import pathlib
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from hypothesis import given
 
 from symbreak.checkpoints import _spool, open_checkpoint
 from symbreak.checkpoints._source import Source
-from symbreak.checkpoints._spool import blocks, collect, gather
+from symbreak.checkpoints._spool import Spooled, blocks, collect, gather
 from symbreak.errors import BadCheckpoint
 
 from ._make import Zip, npy
@@ -145,3 +146,19 @@ def _python(program, *arguments):
     return subprocess.run(
         [sys.executable, "-c", program, *arguments], check=True, capture_output=True, text=True
     ).stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a nameless file is passed on by its handle")
+@given(data=st.binary(max_size=300), cuts=st.lists(st.integers(0, 300), max_size=8))
+def test_a_nameless_file_holds_the_pieces_and_can_be_passed_on(source, data, cuts):
+    spooled = Spooled(source, iter(cut(data, cuts)), len(data), "the file")
+    handle = spooled.reopen()
+    spooled.close()
+    with open(handle, "rb") as file:  # noqa: PTH123 - a handle
+        assert os.pread(file.fileno(), 400, 0) == data
+    assert bytes(spooled.data) == data
+
+
+def test_a_nameless_file_of_another_size_is_refused(source):
+    with pytest.raises(BadCheckpoint, match="'w' gives 10 of the 11 bytes that it claims"):
+        Spooled(source, [bytes(10)], 11, "'w'")

@@ -1,8 +1,9 @@
 """Write the small files of `tests/data/checkpoints` with the formats' own libraries: the readers' oracles.
 
 Run it where torch, safetensors and ml_dtypes are installed, and gguf, onnx or flax for their parts; parts that are
-named, as in `make_checkpoints.py gguf legacy`, are written alone. The tests read what it wrote, so that they need none
-of them. `expected.jsonl` holds what each file should give, bit for bit.
+named, as in `make_checkpoints.py gguf legacy`, are written alone. hdf5, mat73 (with hdf5storage) and keras need no
+torch, and keras is run once for each version of Keras. The tests read what it wrote, so that they need none of them.
+`expected.jsonl` holds what each file should give, bit for bit.
 """
 
 import argparse
@@ -11,12 +12,17 @@ import pathlib
 import sys
 import unittest.mock
 import warnings
+import zipfile
 
 import ml_dtypes
 import numpy as np
-import safetensors.numpy
-import safetensors.torch
-import torch
+
+try:
+    import safetensors.numpy
+    import safetensors.torch
+    import torch
+except ImportError:  # the parts that need them say so
+    torch = None
 
 FOLDER = pathlib.Path(__file__).parent / "checkpoints"
 EXPECTED: dict[str, dict[str, np.ndarray]] = {}
@@ -36,7 +42,7 @@ def array(tensor):
     return tensor.numpy()
 
 
-class Module(torch.nn.Module):
+class Module(torch.nn.Module if torch else object):
     """A module of our own: the old format saves the source of each class with it."""
 
     def __init__(self, inner=None):
@@ -476,6 +482,189 @@ def save_flax():
     EXPECTED["sharded_flax"] = parts[0] | parts[1]
 
 
+def save_hdf5():
+    import h5py
+
+    def float_type(bits, sign, exponent, exponent_bits, fraction_bits, bias):
+        made = h5py.h5t.IEEE_F32LE.copy()
+        made.set_fields(sign, exponent, exponent_bits, 0, fraction_bits)
+        made.set_size(bits // 8)
+        made.set_precision(bits)
+        made.set_ebias(bias)
+        return made
+
+    def write_raw(file, name, kind, raw, shape):
+        """Write bytes as elements of a type that h5py does not make itself."""
+        made = h5py.h5d.create(file.id, name, kind, h5py.h5s.create_simple(shape))
+        made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.frombuffer(raw, np.uint8), mtype=kind)
+
+    half = values(3, 2, dtype=ml_dtypes.bfloat16)
+    e4m3, e5m2 = values(4, dtype=ml_dtypes.float8_e4m3fn), values(4, dtype=ml_dtypes.float8_e5m2)
+    bfloat16 = float_type(16, 15, 7, 8, 7, 127)
+    swapped = bfloat16.copy()
+    swapped.set_order(h5py.h5t.ORDER_BE)
+    types = {
+        "fc1/weight": values(3, 4),
+        "fc1/bias": values(3, dtype="float16"),
+        "big": values(2, 3, dtype=">f8"),
+        "flags": np.array([True, False]),
+        "phases": values(2, dtype="complex64") * 1j,
+        "counts": np.arange(-2, 2, dtype=">i2"),
+        "bytes": np.arange(4, dtype="uint8"),
+        "scalar": np.float64(2.5),
+        "empty": values(0, 3),
+        "\u00e4\u5c42": values(2),
+    }
+    with h5py.File(FOLDER / "types.h5", "w") as file:
+        file.attrs["author"] = "nobody"
+        for name, value in types.items():
+            file[name] = value
+        file["nothing"] = h5py.Empty("f4")
+        file.create_dataset("pairs", shape=(3,), dtype=np.dtype(("f4", (2,))))[...] = values(3, 2)
+        write_raw(file, b"half", bfloat16, half.tobytes(), half.shape)
+        write_raw(file, b"swapped", swapped, half.view("u2").byteswap().tobytes(), half.shape)
+        write_raw(file, b"e4m3", float_type(8, 7, 3, 4, 3, 7), e4m3.tobytes(), e4m3.shape)
+        write_raw(file, b"e5m2", float_type(8, 7, 2, 5, 2, 15), e5m2.tobytes(), e5m2.shape)
+    EXPECTED["types.h5"] = types | {
+        "nothing": values(0), "pairs": values(3, 2), "half": half, "swapped": half, "e4m3": e4m3, "e5m2": e5m2
+    }  # fmt: skip
+
+    big = values(40, 30)
+    with h5py.File(FOLDER / "storage.h5", "w", libver="latest", userblock_size=1024) as file:
+        file.create_dataset("plain", data=values(2, 3))
+        file.create_dataset("deflated", data=big, chunks=(7, 11), compression="gzip", shuffle=True, fletcher32=True)
+        file.create_dataset("lzf", data=big, chunks=(40, 1), compression="lzf")
+        file.create_dataset("scaled", data=np.arange(60).reshape(3, 20), chunks=(3, 20), scaleoffset=0)
+        file.create_dataset("grown", data=big[:5], chunks=(4, 30), maxshape=(None, 30))
+        file.create_dataset("filled", shape=(3, 4), dtype="f4", fillvalue=0.5)
+        compact = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        compact.set_layout(h5py.h5d.COMPACT)
+        h5py.h5d.create(file.id, b"compact", h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple((4,)), compact)
+        file["compact"][...] = values(4)
+        file["group/inner/w"] = values(2, 2)
+        file["group/again"] = file["group/inner/w"]
+        file["group/loop"] = file["group"]
+        file["soft"] = h5py.SoftLink("group/./inner/w")
+        file["group/up"] = h5py.SoftLink("/soft")
+    EXPECTED["storage.h5"] = {
+        "plain": values(2, 3), "deflated": big, "lzf": big, "scaled": np.arange(60).reshape(3, 20), "grown": big[:5],
+        "filled": np.full((3, 4), 0.5, "f4"), "compact": values(4), "group/again": values(2, 2),
+        "group/inner/w": values(2, 2), "soft": values(2, 2), "group/up": values(2, 2),
+    }  # fmt: skip
+
+    with h5py.File(FOLDER / "unread.h5", "w") as file:
+        file["fine"] = values(2, 2)
+        file["text"] = "hello"
+        file["words"] = np.array([b"ab", b"cd"])
+        file["record"] = np.zeros(2, [("a", "f4"), ("b", "i4")])
+        file.create_dataset("lists", shape=(2,), dtype=h5py.vlen_dtype("f4"))
+        file["reference"] = file["fine"].ref
+        file.create_dataset("colours", data=[0, 1], dtype=h5py.enum_dtype({"RED": 0, "GREEN": 1}, "i1"))
+        file.create_dataset("opaque", data=np.zeros(2, "V3"))
+        file["long"] = np.zeros(2, np.longdouble)
+        odd = h5py.h5t.STD_I32LE.copy()
+        odd.set_precision(17)
+        write_raw(file, b"odd", odd, bytes(8), (2,))
+        file["elsewhere"] = h5py.ExternalLink("types.h5", "/fc1/weight")
+        file["by way of"] = h5py.SoftLink("/elsewhere")
+        file["dangling"] = h5py.SoftLink("/nowhere/w")
+        file["through a dataset"] = h5py.SoftLink("/fine/w")
+        file["circle"] = h5py.SoftLink("/circle")
+        file.create_dataset("outside", shape=(2,), dtype="f4", external=[("types.h5", 0, 8)])
+        layout = h5py.VirtualLayout(shape=(2,), dtype="f4")
+        layout[:] = h5py.VirtualSource("types.h5", "e", shape=(2,))
+        file.create_virtual_dataset("virtual", layout)
+    EXPECTED["unread.h5"] = {"fine": values(2, 2)}
+
+
+def save_mat73():
+    """MATLAB 7.3 as hdf5storage writes it; this part needs nothing else."""
+    import hdf5storage
+
+    cell = np.empty((2, 2), object)
+    cell[0, 0], cell[0, 1], cell[1, 0] = values(2, 2), values(3, 1), values(0, 3)
+    cell[1, 1] = np.empty((1, 2), object)
+    cell[1, 1][0, :] = [values(3, 3), {"w": values(1, 2)}]
+    layers = np.zeros((1, 2), [("w", object)])
+    layers["w"][0, :] = [values(2, 3), values(3, 2)]
+    plain = {
+        "weight": values(3, 4),
+        "phases": values(2, 2, dtype="complex128") * 1j + 1,
+        "none": values(0, 2, dtype="float64"),
+        "flags": np.array([[True, False]]),
+        "cube": values(2, 3, 4, dtype="int16"),
+    }
+    deep = {"net": {"fc1": {"weight": values(4, 2)}}, "cell": cell, "layers": layers, "label": "hello"}
+    path = FOLDER / "version_73.mat"
+    path.unlink(missing_ok=True)  # what is there would be added to
+    hdf5storage.savemat(str(path), plain | deep, format="7.3", store_python_metadata=False)
+    EXPECTED["version_73.mat"] = plain | {
+        "net.fc1.weight": values(4, 2),
+        "cell.0": values(2, 2), "cell.1": values(0, 3), "cell.2": values(3, 1),
+        "cell.3.0": values(3, 3), "cell.3.1.w": values(1, 2),
+        "layers.0.w": values(2, 3), "layers.1.w": values(3, 2),
+    }  # fmt: skip
+
+
+def save_keras():
+    """The files of the version of Keras that is installed, which is part of their names."""
+    import h5py
+    import keras
+    from keras import layers
+
+    version = "_".join(keras.__version__.split(".")[:2])
+    keras.utils.set_random_seed(0)
+
+    def fill(model):
+        for i, variable in enumerate(model.variables):
+            variable.assign(values(*variable.shape, start=i))
+        return {variable.path: np.asarray(variable) for variable in model.weights}
+
+    def below(name, weights):
+        """Leave out the name of the whole model, which Keras puts before the layers of a sequential one."""
+        return {key.removeprefix(f"{name}/"): value for key, value in weights.items()}
+
+    def compiled(model):
+        model.compile(keras.optimizers.SGD(0.5, momentum=0.5), "mse")
+        model.optimizer.build(model.trainable_variables)
+        return model.optimizer.variables
+
+    encoder = keras.Sequential([layers.Input((3,)), layers.Dense(2, name="first")], name="encoder")
+    nested = keras.Sequential([encoder, layers.Dense(1, use_bias=False, name="head")], name="nested")
+    name = f"keras_{version}.keras"
+    EXPECTED[name] = below("nested", fill(nested))
+    EXPECTED[name] |= {f"optimizer/vars/{i}": np.asarray(variable) for i, variable in enumerate(compiled(nested))}
+    nested.save(FOLDER / name)
+
+    x = inputs = layers.Input((4, 3), name="tokens")
+    x = layers.Bidirectional(layers.LSTM(1), name="both")(x)
+    x = layers.BatchNormalization(center=False)(x)
+    x = layers.Dense(3, use_bias=False)(x + x)
+    x = layers.Reshape((1, 3))(layers.Dense(3, name="named")(x))
+    model = keras.Model(inputs, layers.MultiHeadAttention(1, 2)(x, x))
+    name = f"keras_{version}_packed.keras"
+    EXPECTED[name] = fill(model)
+    model.save(FOLDER / name)
+    with zipfile.ZipFile(FOLDER / name) as stored:
+        members = {each: stored.read(each) for each in stored.namelist()}
+    with zipfile.ZipFile(FOLDER / name, "w", zipfile.ZIP_DEFLATED) as packed:
+        for each, data in members.items():
+            packed.writestr(each, data)
+
+    bare = keras.Sequential(
+        [layers.Input((3,)), layers.Dense(4, name="wide"), layers.Dense(2, use_bias=False)], name="bare"
+    )
+    weights = fill(bare)
+    bare.save_weights(FOLDER / f"keras_{version}.weights.h5")
+    with h5py.File(FOLDER / f"keras_{version}.weights.h5") as file:
+        named = "name" in file["layers/dense/vars"].attrs  # else there are only automatic names
+    automatic = dict(zip(["dense/kernel", "dense/bias", "dense_1/kernel"], weights.values(), strict=True))
+    EXPECTED[f"keras_{version}.weights.h5"] = below("bare", weights) if named else automatic
+    state = {f"optimizer_weights/{variable.path}": np.asarray(variable) for variable in compiled(bare)}
+    bare.save(FOLDER / f"keras_{version}.h5")
+    EXPECTED[f"keras_{version}.h5"] = weights | state
+
+
 def save_expected():
     """One line a tensor: the bytes in C order, little-endian, as hexadecimal; the lines of other files stay."""
     path = FOLDER.parent / "expected.jsonl"
@@ -499,6 +688,9 @@ PARTS = {
     "onnx": save_onnx,
     "torch_onnx": save_torch_onnx,
     "flax": save_flax,
+    "hdf5": save_hdf5,
+    "mat73": save_mat73,
+    "keras": save_keras,
 }
 
 if __name__ == "__main__":

@@ -133,11 +133,38 @@ def test_what_is_summed_is_one_space_of_the_graph():
     }
     assert graph.writers("stem") == ("stem.weight", "down.weight")
     assert graph.readers("stem") == ("up.weight", "left.weight", "right.weight")
-    assert graph.space("stem").activation == "tanh, sigmoid"
+    assert graph.space("stem").activation == "tanh or tanh, sigmoid"  # the block reads it before the sigmoid
     assert graph.inputs == ("input",)
     assert graph.outputs == ("left", "right")
     for name, array in residual(parameters(0)).parameters.items():
         np.testing.assert_array_equal(graph.arrays[name], array)
+
+
+def test_an_activation_alone_is_that_of_what_is_read_behind_it():
+    first = engine.Dense(np.ones((2, 2)))
+    behind = {"first": first, "act": engine.Activate("relu"), "last": engine.Dense(np.ones((1, 2)))}
+    assert engine.Network(behind).graph.space("first").activation == "relu"
+    several = behind | {"side": (engine.Dense(np.ones((1, 2))), "first"), "sum": (engine.Add(), "last", "side")}
+    assert engine.Network(several).graph.space("first").activation == "relu or identity"
+    twice = {
+        "first": first,
+        "one": engine.Activate("tanh"),
+        "two": engine.Activate("sin"),
+        "both": (engine.Add(), "one", "two"),
+    }
+    assert engine.Network(twice).graph.space("output").activation == "tanh or tanh, sin or identity"
+    end = {"first": first, "act": engine.Activate("tanh")}
+    assert engine.Network(end).graph.space("output").activation == "tanh"
+    beside = {
+        "left": engine.Dense(np.ones((1, 2)), activation="sin"),
+        "act": engine.Activate("relu"),
+        "right": (engine.Dense(np.ones((1, 2))), "input"),
+        "both": (engine.Concatenate(), "act", "right"),
+        "flat": engine.Flatten(),
+        "last": engine.Dense(np.ones((1, 2))),
+    }
+    spaces = {space.name: space.activation for space in engine.Network(beside).graph.spaces}
+    assert spaces == {"input": "identity", "left": "sin, relu", "right": "identity", "output": "identity"}
 
 
 def test_what_is_summed_with_the_input_is_the_input():

@@ -101,6 +101,16 @@ def test_its_gradient_has_the_dtype_of_the_outputs(loss):
     assert LOSSES[loss].gradient(y.astype("float32"), t).dtype == np.float32
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_value_and_gradient_leave_outputs_and_targets_as_they_are(loss):
+    y, t = random_data(3, 2, 2, loss)
+    t = LOSSES[loss].read(t, y.shape, F64)
+    before = y.copy(), t.copy()
+    LOSSES[loss].both(y, t)
+    np.testing.assert_array_equal(y, before[0])
+    np.testing.assert_array_equal(t, before[1])
+
+
 def test_one_output_takes_a_plain_list_of_targets():
     np.testing.assert_array_equal(LOSSES["mse"].read([1, 2, 3], (3, 1), F64), [[1], [2], [3]])
 

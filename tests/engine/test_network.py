@@ -185,6 +185,13 @@ BAD = {
     "one row without its axis": (np.ones(2), Y, ValueError, r"\(batch, 2\); theirs is \(2,\)"),
     "an empty batch": (np.ones((0, 2)), np.ones((0, 1)), ValueError, r"the batch is empty: .* shape \(0, 2\)"),
     "text": (np.full((4, 2), "a"), Y, TypeError, "the inputs must be numbers; their dtype is <U1"),
+    "masked inputs": (np.ma.array(X, mask=[[0, 1]] * len(X)), Y, ValueError, "of the inputs are masked: .* leave out"),
+    "masked targets": (
+        X,
+        np.ma.array(Y, mask=[[1], [0], [0], [1]]),
+        ValueError,
+        "[1-9] of the targets are masked: .* or fill them",
+    ),
     "rows of two lengths": ([[1, 2], [3]], Y, ValueError, "the inputs make no array; are all rows of one length"),
     "targets of two lengths": (X, [[1], [2], [3], []], ValueError, "the targets make no array; are all rows of one"),
     "complex": (X + 1j, Y, TypeError, "the inputs must be numbers; their dtype is complex128"),

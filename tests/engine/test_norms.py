@@ -207,14 +207,17 @@ def test_only_training_changes_the_statistics_that_batch_norm_keeps():
         np.testing.assert_array_equal(array, found.buffers[name])
 
 
-def test_a_batch_norm_that_is_used_twice_keeps_the_statistics_of_its_first_use():
-    norm = engine.BatchNorm(np.ones(1), np.zeros(1), momentum=0.5)
-    net = engine.Network({"first": norm, "middle": engine.Dense(np.ones((1, 1)), np.full(1, 7.0)), "second": norm})
+def test_the_statistics_of_a_batch_norm_that_is_used_twice_follow_the_mean_over_its_uses():
+    norm = engine.BatchNorm(np.ones(1), np.zeros(1), momentum=0.5, eps=1e-9)
+    stretch = engine.Dense(np.full((1, 1), 3.0), np.full(1, 7.0))
+    net = engine.Network({"first": norm, "middle": stretch, "second": norm})
     x = np.array([[1.0], [3.0]])
     found = engine.gradients(net, x, x)
     assert found.buffers.keys() == {"first.mean", "first.variance"}
-    np.testing.assert_array_equal(found.buffers["first.mean"], [1.0])  # half of 2, not of 7
-    np.testing.assert_array_equal(found.buffers["first.variance"], [1.5])
+    np.testing.assert_allclose(found.buffers["first.mean"], [(2 + 7) / 2 / 2], rtol=1e-8)
+    np.testing.assert_allclose(found.buffers["first.variance"], [1 / 2 + (2 + 18) / 2 / 2], rtol=1e-8)
+    engine.train(net, x, x, optimizer=engine.SGD(1e-9), steps=100)  # at rest it then is between what its uses saw
+    np.testing.assert_allclose([norm.buffers["mean"][0], norm.buffers["variance"][0]], [4.5, 10], rtol=1e-5)
 
 
 def test_a_norm_keeps_large_means_out_of_its_variance():
@@ -406,7 +409,8 @@ def test_a_batch_of_one_value_a_unit_has_no_variance_to_train_with():
     net = engine.Network([engine.BatchNorm(ONES, ONES)])
     x = np.ones((3, 3))
     with pytest.raises(
-        ValueError, match=r"needs two values or more of each unit .* has shape \(1, 3\): give more rows"
+        engine.Halted,
+        match=r"at step 1, after .*: .* needs two values or more of each unit .* has shape \(1, 3\): give more rows",
     ):
         engine.train(net, x, x, optimizer=engine.SGD(0.1), steps=2, batch_size=2)
     assert net(x[:1]).shape == (1, 3)  # at rest it has the buffers

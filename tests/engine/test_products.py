@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symbreak.engine._products import BLOCK, LINE, PRODUCTS, alike, tie_preserving
+from symbreak.engine._products import ALONE, BLOCK, LINE, PRODUCTS, TOGETHER, alike, blas, tie_preserving
 
 DTYPES = ["float32", "float64"]
 
@@ -123,3 +123,27 @@ def test_the_rows_are_left_as_they_were():
     a = np.arange(6.0).reshape(2, 3)
     tie_preserving(a, a)
     np.testing.assert_array_equal(a, [[0, 1, 2], [3, 4, 5]])
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "length"),
+    [(64, 128, 64), (128, 64, 64), (65, 127, 67), (3, 300, 300), (1, 600, 600), (63, 64, 64), (300, 300, 300)],
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_blas_takes_middling_products_in_parts_that_it_keeps_on_one_core(rows, columns, length, dtype, monkeypatch):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(rows, length)).astype(dtype), rng.normal(size=(columns, length)).astype(dtype)
+    parts = []
+
+    def spy(left, right, out):
+        parts.append((len(left), out.size * len(right)))
+        return matmul(left, right, out=out)
+
+    matmul = np.matmul
+    monkeypatch.setattr(np, "matmul", spy)
+    found = blas(a, b)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, a @ b.T, rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-4)
+    middling = ALONE < rows * columns * length <= TOGETHER
+    assert sum(count for count, _ in parts) == (rows if middling else 0)
+    assert all(terms <= ALONE or count == 1 for count, terms in parts)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import symbreak as sb
 from symbreak import engine
 from symbreak.engine import _transverse
+from symbreak.engine._entries import number_entries
 from symbreak.engine._growth import growth_of
 from symbreak.errors import UnknownName
-from symbreak.graph import chain
 from tests.engine._networks import random_data
 from tests.engine._stable import (
     apart,
@@ -514,12 +514,31 @@ def test_a_gradient_that_is_not_finite_is_told():
         judge(engine.Network(layers), [[1e150]], [0.0])
 
 
-def test_a_parameter_that_the_graph_does_not_have_is_told(monkeypatch):
-    net, x, y = small()
-    graph = chain([(net.parameters[f"layers.{number}.weight"], None) for number in range(2)])
-    monkeypatch.setattr(engine.Network, "graph", graph)
-    with pytest.raises(NotImplementedError, match=r"does not have the parameters 'layers.0.bias', 'layers.1.bias' as"):
-        judge(net, x, y)
+class Shifted(engine.AbstractLayer):
+    """A layer that is wired without its shift, or with another."""
+
+    inputs = units = None
+
+    def __init__(self, shift, wired):
+        self.parameters, self._wired = {"shift": shift}, wired
+
+    def forward(self, x, run):
+        return x + self.parameters["shift"], None
+
+    def backward(self, g, memory, run):
+        return engine.Backward(g, g, {"shift": g.sum(axis=0)})
+
+    def wire(self, wiring, name, *sources):
+        if self._wired:
+            wiring.per_unit("shift", 2 * self.parameters["shift"], sources[0])
+        return sources[0]
+
+
+@pytest.mark.parametrize("wired", [False, True])
+def test_a_parameter_that_the_graph_does_not_have_is_told(wired):
+    net = engine.Network([engine.Dense(np.ones((3, 2))), Shifted(np.ones(3), wired), engine.Dense(np.ones((1, 3)))])
+    with pytest.raises(NotImplementedError, match=r"does not have the parameters 'layers.1.shift' as they are, so it"):
+        judge(net, np.ones((4, 2)), np.ones(4))
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
@@ -581,17 +600,75 @@ def test_units_before_a_flatten_are_judged_at_every_position():
     x, y = rng.normal(size=(8, 5, 2)), rng.normal(size=(8, 1))
     found = engine.stability(net, x, y, optimizer=SGD)
     assert (found[0].units, found[0].directions) == ((0, 1, 2, 3), 2 * 3 + 1 + 3)
-    names = list(net.parameters)
-    flat = np.concatenate([net.parameters[name].ravel() for name in names])
+    check_by_full_hessian(net, x, y, found)
 
-    def slopes(point):
-        parts = np.split(point, np.cumsum([net.parameters[name].size for name in names])[:-1])
-        for name, part in zip(names, parts, strict=True):
-            net.parameters[name][...] = part.reshape(net.parameters[name].shape)
-        gradients = engine.gradients(net, x, y)
-        return np.concatenate([gradients[name].ravel() for name in names])
 
-    hessian = np.stack([(slopes(flat + 1e-5 * row) - slopes(flat - 1e-5 * row)) / 2e-5 for row in np.eye(len(flat))])
-    whole = np.linalg.eigvalsh((hessian + hessian.T) / 2)
-    for value in found[0].eigenvalues:
-        assert np.sort(abs(whole - value))[2] < 1e-7, "each is there three times, for four units"
+def check_by_full_hessian(net, x, y, found):
+    """Compare with a Hessian that knows of no classes: each eigenvalue is there once less than there are units."""
+    whole = np.linalg.eigvalsh(full_hessian(net, x, y, "mse"))
+    for each in found:
+        for value in each.eigenvalues:
+            assert np.sort(abs(whole - value))[len(each.units) - 2] < 1e-7
+
+
+def copies(values, units, axis=0):
+    return np.repeat(np.expand_dims(values, axis), units, axis)
+
+
+def test_units_that_are_read_side_by_side_are_judged():
+    """A weight that reads two branches is two arrays in the graph; its entries are those of one."""
+    rng = np.random.default_rng(0)
+    reads = np.concatenate(
+        [copies(rng.normal(size=2), 3, 1), rng.normal(size=(2, 1)), copies(rng.normal(size=2), 2, 1)], 1
+    )
+    net = engine.Network(
+        {
+            "left": engine.Dense(copies(rng.normal(size=2), 3), np.full(3, 0.1), "tanh"),
+            "right": (engine.Dense(rng.normal(size=(3, 2))[[0, 1, 1]], np.zeros(3), "sigmoid"), "input"),
+            "both": (engine.Concatenate(), "left", "right"),
+            "value": engine.Dense(reads, np.zeros(2)),
+        }
+    )
+    x, y = random_data(9, 2, 2, "mse")
+    found = judge(net, x, y)
+    assert [(each.space, each.units, each.directions) for each in found] == [
+        ("left", (0, 1, 2), 2 + 1 + 2),
+        ("right", (1, 2), 2 + 1 + 2),
+    ]
+    check_by_full_hessian(net, x, y, found)
+
+
+def test_units_of_a_convolution_in_groups_are_judged():
+    """The weight has zeros in the graph where a group can't read; its entries are those that it has."""
+    rng = np.random.default_rng(0)
+    first, second, bias = rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), np.array([0.1, 0.1, 0.3, 0.3])
+    net = engine.Network(
+        [
+            engine.Conv1d(np.concatenate([copies(first, 2), copies(second, 2)]), bias, "tanh", groups=2),
+            engine.Conv1d(np.concatenate([copies(rng.normal(size=(3, 1)), 2, 1) for _ in range(2)]), groups=2),
+            engine.GlobalAveragePool(),
+        ]
+    )  # fmt: skip
+    x, y = rng.normal(size=(6, 5, 4)), rng.normal(size=(6, 6))
+    found = judge(net, x, y)
+    assert [(each.units, each.directions) for each in found] == [((0, 1), 2 * 3 + 1 + 3), ((2, 3), 2 * 3 + 1 + 3)]
+    check_by_full_hessian(net, x, y, found)
+
+
+def test_statistics_and_masks_are_no_entries():
+    """A batch norm's variance of 1, and a mask's 1, are not taken for the first entry."""
+    rng = np.random.default_rng(0)
+    net = engine.Network(
+        [
+            engine.Conv1d(copies(rng.normal(size=(1, 2)), 4), np.zeros(4), groups=2),
+            engine.BatchNorm(np.ones(4), np.zeros(4)),
+            engine.Activate("tanh"),
+            engine.Conv1d(rng.normal(size=(1, 4, 1))),
+            engine.GlobalAveragePool(),
+        ]
+    )
+    entries = number_entries(net, net.graph)
+    seen = np.concatenate([array[array > 0] for array in entries.values()])
+    assert sorted(seen.tolist()) == list(range(1, 1 + sum(array.size for array in net.parameters.values())))
+    for name in ("layers.0.mask", "layers.1.mean", "layers.1.variance"):
+        assert not entries[name].any()

@@ -189,6 +189,37 @@ def test_an_error_that_says_that_a_run_diverged_comes_back_from_a_pickle():
     assert read.history.optimizer == engine.SGD(1e3)
 
 
+def test_a_batch_that_a_layer_can_not_train_on_stops_the_run_and_keeps_its_history():
+    """Five rows in pairs leave a single one for the last batch of each pass, and that has no variance."""
+    net = engine.Network([engine.BatchNorm(np.ones(2), np.zeros(2)), engine.Dense(np.ones((1, 2)))])
+    x, y = random_data(5, 2, 1, "mse")
+    seen, kept = [], []
+
+    def look(step):
+        seen.append(step.gradients.loss)
+        kept[:] = [array.copy() for array in (*net.parameters.values(), *net.buffers.values())]
+
+    with pytest.raises(
+        engine.Halted, match=r"stopped at step 2, after .*: a batch norm needs two .*`history`"
+    ) as caught:
+        engine.train(net, x, y, optimizer=engine.SGD(0.1), steps=9, batch_size=2, callback=look)
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert isinstance(error, ValueError)
+    assert error.step == len(error.history) == 2
+    assert error.history.losses.tolist() == seen
+    for before, now in zip(kept, (*net.parameters.values(), *net.buffers.values()), strict=True):
+        np.testing.assert_array_equal(now, before)
+
+
+def test_a_schedule_without_a_rate_stops_the_run_and_keeps_its_history():
+    net = engine.Network([engine.Dense(np.ones((1, 2)))])
+    x, y = random_data(5, 2, 1, "mse")
+    rate = [0.1, 0.1, float("nan")].__getitem__
+    with pytest.raises(engine.Halted, match=r"at step 2, after .* gives step 2 must be a number, 0 or more") as caught:
+        engine.train(net, x, y, optimizer=engine.SGD(rate), steps=5)
+    assert caught.value.step == len(caught.value.history) == 2
+
+
 def test_a_first_loss_that_is_not_finite_leaves_an_empty_history():
     net = engine.Network([engine.Dense(np.full((1, 1), 1e200))])
     with pytest.raises(engine.Diverged, match="the loss became inf at step 0; SGD") as caught:
@@ -224,6 +255,14 @@ def test_a_learning_rate_of_any_type_leaves_the_dtype_of_the_weights(rate):
     assert repr(engine.SGD(rate)) == f"SGD(learning_rate={float(rate)})"
 
 
+@pytest.mark.parametrize("net", [None, [engine.Dense(np.ones((1, 2)))]])
+def test_what_is_no_network_is_refused(net):
+    for call in (engine.train, engine.gradients):
+        options = {"optimizer": engine.SGD(0.1), "steps": 1} if call is engine.train else {}
+        with pytest.raises(TypeError, match=r"the network must be an engine\.Network; got (None|\[Dense)"):
+            call(net, [[1.0, 2.0]], [1.0], **options)
+
+
 BAD = {
     "no steps": ({"steps": 0}, ValueError, "the number of steps must be a whole number, 1 or more; got 0"),
     "half a step": ({"steps": 1.5}, ValueError, "the number of steps .* got 1.5"),
@@ -242,6 +281,7 @@ BAD = {
         r"`clip` must be one such as engine.ClipNorm\(1.0\), or None; got 1.0",
     ),
     "a class for a clip": ({"clip": engine.ClipNorm}, TypeError, "`clip` must be one such as .* got <class"),
+    "a number for a callback": ({"callback": 3}, TypeError, "`callback` must be a function of a Step, or None; got 3"),
     "no seed": ({"rng": "a", "batch_size": 2}, TypeError, "'a'"),
 }
 

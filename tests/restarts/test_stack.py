@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import symbreak as sb
 from symbreak import engine
-from symbreak._restarts._batch import Settings, train_batch
+from symbreak._restarts._batch import BUFFER, Settings, train_batch
 from symbreak.engine._activations import ACTIVATIONS
 from symbreak.engine._losses import LOSSES
 from tests.engine._networks import random_data
@@ -68,6 +68,16 @@ def test_bits_do_not_depend_on_the_batch_for_any_shape(sizes, rows, batch, loss,
     chosen = settings(sizes, loss, rows=rows, steps=2, activation=activation, dtype=dtype)
     parts = [train_batch(chosen, first, min(batch, 30 - first)) for first in range(0, 30, batch)]
     assert_same_bits(parts, train_batch(chosen, 0, 30))
+
+
+def test_the_size_of_the_buffers_of_numpy_is_as_before_whatever_happens():
+    before = np.getbufsize()
+    seen = []
+    train_batch(settings([2, 3, 1]), 0, 3, lambda _: seen.append(np.getbufsize()))
+    assert seen == [BUFFER]
+    with pytest.raises(ZeroDivisionError):
+        train_batch(settings([2, 3, 1]), 0, 3, lambda _: 1 // 0)
+    assert np.getbufsize() == before != BUFFER
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import symbreak as sb
 from symbreak.streams import as_key
+from symbreak.streams._key import draw_words
 
 names = st.text(st.characters(exclude_categories=()), max_size=6)
 paths = st.lists(names, max_size=4).map(tuple)
@@ -28,6 +29,14 @@ def make(seed, path):
 
 def state(key, lane="normal32"):
     return key.bit_generator(lane).state["state"]
+
+
+@given(keys=st.lists(st.builds(make, seeds, paths), max_size=5), count=st.integers(1, 70))
+def test_the_words_of_many_keys_are_those_of_each_one(keys, count):
+    words = np.zeros((len(keys), count), np.uint64)
+    draw_words(keys, "sign32", words)
+    for row, key in zip(words, keys, strict=True):
+        assert row.tolist() == key.bit_generator("sign32").random_raw(count).tolist()
 
 
 @given(a=st.tuples(seeds, paths), b=st.tuples(seeds, paths))
