@@ -28,6 +28,7 @@ extensions = [
     "myst_nb",
     "sphinx_copybutton",
     "sphinx_design",
+    "catalogue",
     "cli_reference",
     "code_pages",
     "mathml",

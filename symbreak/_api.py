@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from symbreak._scan import Layouts, Options, judge_named, list_entries, scan
 from symbreak.axes import Axes
-from symbreak.diagnosis import NotNumbers, check_tolerance, judge_network, judge_weight
+from symbreak.diagnosis import NotNumbers, check_tolerance, in_memory, judge_network, judge_together, judge_weight
 from symbreak.graph import LayerGraph
 from symbreak.reports import Report, visible
 
@@ -82,7 +82,12 @@ def diagnose(
     - optimizer state: names whose last component is what PyTorch's optimizers call it, such as ``exp_avg``,
       ``exp_avg_sq`` or ``momentum_buffer``, below ``state`` also ``sum``, ``ax`` or ``prev``, all names below
       ``opt_state`` or ``param_states``, as Flax has them, and those of Keras, ``optimizer/vars/...`` and
-      ``optimizer_weights/...``.
+      ``optimizer_weights/...``;
+    - stacked biases and scales of norms, and tables such as ``A_log``, by the last component of their names.
+
+    Named arrays and the arrays of a file are also judged together, for identical layers, heads and experts, one random
+    stream used twice, and scales (SB203 to SB206, SB208, SB109). What is tied or zero on purpose, as far as names tell
+    it, is passed over or is a note (SB202); the page on saved weights lists it.
 
     Of an additive mask, a float array whose every value is 0 or -inf with at least one of each, nothing is said.
 
@@ -118,10 +123,9 @@ def diagnose(
         layouts = _layouts(axes)
         arrays = {_name(name): _as_array(value, f"the array {name!r}") for name, value in weights.items()}
         _refuse_strangers(layouts, arrays)
-        return Report.merged(
-            _judge_in_memory(array, name, arrays, Options(workers, tolerance, layouts))
-            for name, array in arrays.items()
-        )
+        options = Options(workers, tolerance, layouts)
+        one_by_one = [_judge_in_memory(array, name, arrays, options) for name, array in arrays.items()]
+        return Report.merged([*one_by_one, judge_together(in_memory(arrays))])
     if isinstance(axes, Mapping):
         raise TypeError(f"for one weight `axes` is one layout, such as 'io'; got a mapping of {len(axes)}")
     return judge_weight(_as_array(weights, "`weights`"), axes=axes, workers=workers, tolerance=tolerance)

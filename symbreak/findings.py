@@ -214,6 +214,20 @@ _TABLE = (
         "go back to a checkpoint from before the values appeared, or draw the units again",
     ),
     Code(
+        "SB109",
+        Level.WARNING,
+        "scale far from what the fans call for",
+        "A layer multiplies a signal by about the standard deviation of its weights times the square root of its "
+        "inputs. Far below one, signals and gradients vanish with depth; far above, they explode. Networks with norms "
+        "are not judged: a norm undoes the scale of the weight before it.",
+        (
+            "one standard deviation for all layers, whatever their widths",
+            "weights that were meant to be divided by the square root of their inputs were not",
+            "a rate or a gain was multiplied in twice",
+        ),
+        "draw the weights with a scale that follows the fans, such as HeNormal() or GlorotUniform()",
+    ),
+    Code(
         "SB201",
         Level.ERROR,
         "tied units: the same update at every step",
@@ -238,6 +252,8 @@ _TABLE = (
         (
             "a layer was filled with a constant, and the one above drawn at random",
             "units were copied to widen a layer, and their outgoing weights shared out unequally",
+            "a weight starts at zero on purpose, such as the output of a residual branch, or with equal kernels for "
+            "the places of one pixel (ICNR)",
         ),
         "nothing, if training follows; merge them if the network is used as it is",
     ),
@@ -254,6 +270,71 @@ _TABLE = (
             "a layer and the one that reads it were both filled with zeros",
         ),
         "draw one of the two sides from a random initializer; the other one may stay zero",
+    ),
+    Code(
+        "SB204",
+        Level.WARNING,
+        "identical layers or blocks",
+        "Every array of one block equals that of another. In a chain the blocks still get different gradients, but "
+        "they start as one: what is gained by drawing each anew is lost, and the first steps are spent on moving "
+        "them apart. If they share one array in memory, they are one layer, applied several times.",
+        (
+            "a layer was built once and copied, as torch.nn.TransformerEncoder does with its argument",
+            "a list was multiplied, as in [Layer()] * 6, so that all entries are one object",
+            "every layer was started from one seed, or one initializer object that holds a seed",
+        ),
+        "build each layer anew, or draw its weights again from a key of its own, such as Key(seed)['layers.3']",
+    ),
+    Code(
+        "SB205",
+        Level.WARNING,
+        "identical attention heads",
+        "Heads with equal queries, keys and values attend to the same places and read the same there. If what reads "
+        "them is equal too, they get the same update at every step and never separate.",
+        (
+            "one head was drawn and repeated",
+            "each device drew its heads from the same seed",
+            "keys and values of a few heads were copied out to many, so that grouped queries could be dropped",
+        ),
+        "draw all heads from one stream, as one weight",
+    ),
+    Code(
+        "SB206",
+        Level.WARNING,
+        "identical experts, members or stacked copies",
+        "Members of an ensemble that start equal and see the same data stay equal: they are one member. Twin critics "
+        "that are equal give the estimate of one. Copied experts differ only as the router sends them other inputs.",
+        (
+            "each member was started from the same seed",
+            "each device drew its experts from the same seed, or loaded the same ones",
+            "a dense layer was copied to all experts (upcycling), without noise",
+        ),
+        "start each member from a seed of its own, such as Key(seed)[str(member)]",
+    ),
+    Code(
+        "SB207",
+        Level.WARNING,
+        "a weight that repeats itself block by block",
+        "The weight consists of one block, several times. Units at the same place in each block read with equal "
+        "weights, so a layer of many shards is only as wide as one of them.",
+        (
+            "each device drew its shard of the weight from the same seed",
+            "a layer was widened by repeating it",
+        ),
+        "draw the weight as a whole and cut it, or give each shard its region: init.region(shape, index, rng)",
+    ),
+    Code(
+        "SB208",
+        Level.WARNING,
+        "two weights drawn from one random stream",
+        "The weights hold the same random numbers, up to a factor, though no two units need be equal. What should be "
+        "independent is correlated: two critics, two layers, an actor and its critic.",
+        (
+            "one seeded initializer object was used for several weights, as Keras allows",
+            "the generator was seeded anew before each weight",
+            "one key was used twice where it should have been split",
+        ),
+        "draw each weight from a stream of its own, such as Key(seed)['fc1.weight']",
     ),
     Code(
         "SB301",
@@ -304,7 +385,7 @@ def select_codes(prefix: str) -> tuple[str, ...]:
     Examples
     --------
     >>> select_codes("SB10")
-    ('SB101', 'SB102', 'SB103', 'SB104', 'SB105', 'SB106', 'SB108')
+    ('SB101', 'SB102', 'SB103', 'SB104', 'SB105', 'SB106', 'SB107', 'SB108', 'SB109')
     """
     wanted = prefix.strip().upper()
     found = tuple(code for code in CODES if wanted and code.startswith(wanted))
@@ -318,8 +399,8 @@ def nearest_codes(text: str, count: int = 3) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> nearest_codes("SB302", count=2)
-    ('SB102', 'SB301')
+    >>> nearest_codes("SB311", count=1)
+    ('SB301',)
     """
     import difflib  # for errors only
 

@@ -19,8 +19,9 @@ def test_a_row_is_complete(row):
 
 def test_the_levels_are_those_of_the_contract():
     levels = {"SB101": "error", "SB102": "warning", "SB103": "warning", "SB104": "note", "SB105": "note"}
-    levels |= {"SB106": "warning", "SB107": "note", "SB108": "error"}
+    levels |= {"SB106": "warning", "SB107": "note", "SB108": "error", "SB109": "warning"}
     levels |= {"SB201": "error", "SB202": "note", "SB203": "error", "SB301": "error", "SB401": "warning"}
+    levels |= {f"SB{number}": "warning" for number in range(204, 209)}
     assert {code: str(row.level) for code, row in CODES.items()} == levels
 
 
@@ -36,9 +37,9 @@ def test_levels_are_ordered():
     ("prefix", "codes"),
     [
         ("SB101", ["SB101"]),
-        ("SB10", [f"SB10{n}" for n in range(1, 9)]),
+        ("SB10", [f"SB10{n}" for n in range(1, 10)]),
         ("sb3", ["SB301"]),
-        (" SB1 ", [f"SB10{n}" for n in range(1, 9)]),
+        (" SB1 ", [f"SB10{n}" for n in range(1, 10)]),
         ("SB", list(CODES)),
     ],
 )
@@ -56,7 +57,7 @@ def test_a_prefix_of_no_code_is_refused_with_the_nearest(prefix):
 
 def test_the_nearest_codes_are_near():
     assert nearest_codes("SB311", count=1) == ("SB301",)
-    assert set(nearest_codes("sb109", count=8)) == set(select_codes("SB10"))
+    assert set(nearest_codes("sb100", count=9)) == set(select_codes("SB10"))
 
 
 def test_a_finding_takes_level_and_remedy_from_its_code():

@@ -121,6 +121,83 @@ def test_batches_run_beside_each_other_and_come_in_order(models, small_batches, 
     assert len(threads) > 1
 
 
+# What shows only when arrays are compared.
+
+
+@pytest.fixture
+def copied():
+    """A model with identical layers, repeating shards and one stream used twice: whole, and in two shards."""
+    tensors = {f"layers.{number}.weight": random(12, 10, seed=number % 3) for number in range(20)}
+    tensors |= {
+        "fc.weight": np.tile(random(8, 20, seed=55), (3, 1)),
+        "actor": random(9, 9, seed=77),
+        "critic": random(7, 9, seed=77),
+    }
+    save_safetensors("whole.safetensors", tensors)
+    names = list(tensors)
+    parts = {"m-1.safetensors": names[::2], "m-2.safetensors": names[1::2]}
+    for part, inside in parts.items():
+        save_safetensors(part, {name: tensors[name] for name in inside})
+    index = {"weight_map": {name: part for name in names for part, inside in parts.items() if name in inside}}
+    Path("m.safetensors.index.json").write_text(json.dumps(index))
+    return tensors
+
+
+def found(report, path):
+    return [(f.code, f.where.removeprefix(f"{path}: "), f.groups, f.message) for f in report.findings]
+
+
+def test_arrays_of_a_sharded_model_are_judged_together_as_those_of_a_whole_one(models, copied):
+    whole = found(sb.diagnose("whole.safetensors"), "whole.safetensors")
+    assert [code for code, *_ in whole] == ["SB207", "SB204", "SB208"]
+    assert found(sb.diagnose("m.safetensors.index.json"), "m.safetensors.index.json") == whole
+    assert found(sb.diagnose(copied), "") == whole
+    apart = [finding.code for part in ("m-1.safetensors", "m-2.safetensors") for finding in sb.diagnose(part).findings]
+    assert "SB208" not in apart
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_is_found_together_does_not_depend_on_workers(models, copied, small_batches, workers):
+    one = sb.diagnose("whole.safetensors", workers=1)
+    same(sb.diagnose("whole.safetensors", workers=workers), one)
+    with ThreadPoolExecutor(2) as executor:
+        same(sb.diagnose("whole.safetensors", executor=executor), one)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        same(sb.diagnose("whole.safetensors", executor=executor), one)
+
+
+def test_what_is_found_together_is_found_again_by_a_scan_that_goes_on(models, copied, small_batches):
+    entries = list_entries(["whole.safetensors"])
+    settings = {"version": "1"}
+    one = Report.merged(step.report for step in scan(entries, Options(1)))
+    with Kept("judged", settings) as kept:
+        for count, step in enumerate(scan(entries, Options(1), kept=kept)):
+            kept.add(entries[0].path, step.state, step.judged)
+            if count == 4:  # it is interrupted
+                break
+    for _ in range(2):
+        with Kept("judged", settings) as kept:
+            steps = list(scan(entries, Options(1), kept=kept))
+            for step in steps:
+                kept.add(entries[0].path, step.state, step.judged)
+        assert Report.merged(step.report for step in steps).to_dict() == one.to_dict()
+    assert sum(len(step.judged) for step in steps) == 0
+
+
+def test_arrays_that_cannot_be_read_do_not_end_the_comparison_of_the_others(models, copied):
+    np.savez("mixed.npz", text=np.array(["a"]), **copied)
+    report = sb.diagnose("mixed.npz")
+    assert [finding.code for finding in report.findings] == ["SB207", "SB204", "SB208", "SB301"]
+    np.savez_compressed("packed.npz", **copied)
+    assert [finding.code for finding in sb.diagnose("packed.npz").findings] == ["SB207", "SB204", "SB208"]
+    data = bytearray(Path("packed.npz").read_bytes())
+    data[data.index(b"layers.7.weight.npy") + 450] ^= 0xFF
+    Path("packed.npz").write_bytes(data)
+    torn = sb.diagnose("packed.npz")
+    assert [finding.code for finding in torn.findings] == ["SB301", "SB207", "SB204", "SB208"]
+    assert ["layers.7.weight" in skipped.where for skipped in torn.skipped] == [True]
+
+
 class Dying(Executor):
     """An executor whose workers die after a few batches."""
 

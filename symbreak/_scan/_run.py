@@ -6,7 +6,7 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING
 
-from symbreak.diagnosis import processors
+from symbreak.diagnosis import Source, judge_together, processors
 from symbreak.errors import BadCheckpoint
 from symbreak.reports import Report
 
@@ -113,6 +113,9 @@ def _judge_file(
         with open_checkpoint(path) as checkpoint:
             before = {} if kept is None else kept.find(path, checkpoint.state)
             yield from _judge_all(number, checkpoint, path, options, executor, before)
+            together = _judge_together(checkpoint, path)
+            if together.findings:
+                yield Step(number, together)
             skipped = [unread(f"{path}: {skipped.name}", skipped.reason) for skipped in checkpoint.skipped]
             if checkpoint.changed():
                 skipped.append(unread(path, _changed(path)))
@@ -148,6 +151,12 @@ def _judge_all(
     if old:
         whole = Report.merged(done[name] for name in sizes)
         yield replace(step, report=whole, done=len(sizes), read=step.size, judged=())
+
+
+def _judge_together(checkpoint: "Checkpoint", path: str) -> Report:
+    """Judge the arrays of an open file together; it takes a few kilobytes of each, whoever judged them one by one."""
+    arrays = {name: (info.shape, info.dtype) for name, info in checkpoint.tensors.items()}
+    return judge_together(Source(arrays, checkpoint.pieces, UNREADABLE), lambda name: f"{path}: {name}")
 
 
 def judge_some(checkpoint: "Checkpoint", path: str, names: tuple[str, ...], options: Options) -> Judged:

@@ -13,9 +13,12 @@ from ._near import NearTies as NearTies
 from ._near import check_tolerance as check_tolerance
 from ._near import find_near_ties as find_near_ties
 from ._network import judge_network as judge_network
+from ._sketch import Source as Source
+from ._sketch import in_memory as in_memory
 from ._ties import Ties as Ties
 from ._ties import find_ties as find_ties
 from ._ties import processors as processors
+from ._together import judge_together as judge_together
 from ._units import unit_axes as unit_axes
 from ._weights import judge_array as judge_array
 from ._weights import judge_weight as judge_weight
@@ -23,12 +26,15 @@ from ._weights import judge_weight as judge_weight
 __all__ = [
     "NearTies",
     "NotNumbers",
+    "Source",
     "Ties",
     "check_tolerance",
     "find_near_ties",
     "find_ties",
+    "in_memory",
     "judge_array",
     "judge_network",
+    "judge_together",
     "judge_weight",
     "processors",
     "unit_axes",

@@ -11,9 +11,12 @@ from symbreak.axes import Axes, AxesLike
 from symbreak.findings import Finding
 from symbreak.reports import Report, fold_units
 
+from ._arranged import judge_arranged, judge_stack, stack_axis
 from ._bits import bits_of
 from ._likeness import judge_near
+from ._names import is_vector
 from ._others import SLAB, is_additive_mask, is_index, is_optimizer_state
+from ._purpose import is_padding, is_table, starts_at_zero
 from ._ties import Ties, find_ties, search
 from ._units import copies, name_unit_axes, unit_axes
 
@@ -87,6 +90,11 @@ def judge_weight(
                 findings += judge_near(space, part, tolerance, "incoming weights", own, begin, workers)
                 begin += len(part)
         labels.append(_join(found).labels)
+    if layout is not None and len(layout.dims("b")) == 1:
+        axis = layout.dims("b")[0]
+        stacked = search(array, axis, workers)
+        if not _is_one_class(stacked) or any(len(np.unique(each)) > 1 for each in labels):
+            findings += judge_stack(f"{where}, axis {axis}", where, array.ndim, stacked)
     partition = {where: np.stack(labels) if blocks[0][0] else labels[0]}
     return Report(tuple(findings), partition=partition, arrays=1)
 
@@ -135,8 +143,9 @@ def judge_array(
     """
     if is_additive_mask(array):
         return Report(arrays=1)
+    name = where if name is None else name
     axes = unit_axes(array.shape)
-    other = array.dtype == np.bool_ or is_index(array) or is_optimizer_state(where if name is None else name)
+    other = array.dtype == np.bool_ or is_index(array) or is_optimizer_state(name) or is_vector(name) or is_table(name)
     if other or not axes or array.size == 0:
         return _judge_values(array, where)
     found: dict[int, Ties] = {}
@@ -148,20 +157,34 @@ def judge_array(
     if len(axes) > 1 and all(_is_one_class(ties) for ties in found.values()):
         # One sentence says it of all axes.
         first = array[tuple(slice(1) if axis in axes else slice(None) for axis in range(array.ndim))]
-        sizes = " and ".join(f"all {array.shape[axis]} units of axis {axis}" for axis in axes)
         findings += _not_finite(where, found[axes[0]], axes[0])
-        findings.append(Finding.of("SB101", where, f"{sizes} are equal: {_content(first)}"))
+        if not (len(found[axes[0]].zero) and starts_at_zero(name)):
+            sizes = " and ".join(f"all {array.shape[axis]} units of axis {axis}" for axis in axes)
+            findings.append(Finding.of("SB101", where, f"{sizes} are equal: {_content(first)}"))
         return Report(tuple(findings), partition=partition, arrays=1)
+    findings += _not_finite(where, found[axes[0]], axes[0])
+    stack = stack_axis(name, array.shape)
+    copied = None
+    if stack is not None:
+        among = found[stack] if stack in found else search(array, stack, workers, finite=True)
+        copied = judge_stack(f"{where}, axis {stack}", name, array.ndim, among) or None
+        findings += copied if copied is not None and stack not in found else []
     for axis, ties in found.items():
-        if axis == axes[0]:
-            findings += _not_finite(where, ties, axis)
-        units_first = np.moveaxis(array, axis, 0)
-        judged = _judge_units(f"{where}, axis {axis}", [units_first], [ties], "weights")
-        findings += [finding for finding in judged if finding.code != "SB108"]
+        place, units_first = f"{where}, axis {axis}", np.moveaxis(array, axis, 0)
+        arranged = copied if axis == stack else judge_arranged(place, name, array.shape, axis, ties)
+        findings += _judge_axis(place, name, units_first, ties, arranged)
         if tolerance is not None:
-            place = f"{where}, axis {axis}"
             findings += judge_near(place, units_first, tolerance, "weights", biases.get(axis), 0, workers)
     return Report(tuple(findings), partition=partition, arrays=1)
+
+
+def _judge_axis(where: str, name: str, units: Array, ties: Ties, arranged: list[Finding] | None) -> list[Finding]:
+    """Judge the units along one axis: by their arrangement, where that tells the cause, or class by class."""
+    left_out = {"SB108"} if arranged is None else {"SB101", "SB102", "SB108"}
+    if is_padding(name, ties.zero, len(ties.labels)):
+        left_out.add("SB106")
+    findings = _judge_units(where, [units], [ties], "weights")
+    return (arranged or []) + [finding for finding in findings if finding.code not in left_out]
 
 
 def _not_finite(where: str, ties: Ties, axis: int) -> list[Finding]:

@@ -200,7 +200,9 @@ def test_stacked_copies_are_judged_each_by_itself():
 
 
 def test_equal_copies_tie_no_units():
-    assert codes(judge_weight(np.stack([random(4, 5)] * 3), axes="boi")) == []
+    report = judge_weight(np.stack([random(4, 5)] * 3), axes="boi")
+    assert [(f.code, f.where, f.groups) for f in report.findings] == [("SB206", "weight, axis 0", ((0, 1, 2),))]
+    assert report.partition["weight"].tolist() == [[0, 1, 2, 3]] * 3
 
 
 def test_copies_of_two_axes_are_named_by_both():
