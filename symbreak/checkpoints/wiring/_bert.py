@@ -15,7 +15,7 @@ def bert(p: str, names: Names, config: Config) -> Wiring:
     block = p + "encoder.layer.{n}"
     tokens, stream = _embeddings(wiring, p, names)
     at = f"{block}.attention"
-    count = _attention(
+    _attention(
         wiring,
         at,
         stream,
@@ -23,7 +23,6 @@ def bert(p: str, names: Names, config: Config) -> Wiring:
         config,
         tuple(f"{at}.self.{each}" for each in ("query", "key", "value")) + (f"{at}.output.dense",),
     )
-    del count
     norm(wiring, f"{at}.output.LayerNorm", stream)
     hidden = wiring.space(f"{block}.hidden", activation=config.activation)
     linear(wiring, f"{block}.intermediate.dense", f"out {hidden}", f"in {stream}")

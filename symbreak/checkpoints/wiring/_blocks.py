@@ -41,7 +41,9 @@ class Heads:
     def __init__(self, wiring: Wiring, at: str, count: Count, *, apart: str = "", rows: int | None = None) -> None:
         self.known = count.heads is not None
         if count.heads is None:
-            self.query, self.key, self.value = f"out {at}.query", f"out {at}.key", f"out {at}.value"
+            self.query: object = f"out {at}.query"
+            self.key: object = f"out {at}.key"
+            self.value: object = f"out {at}.value"
             self.read: object = f"in {at}.value"
             for part in ("query", "key", "value"):
                 wiring.space(f"{at}.{part}", input=True, output=True, units=rows)
@@ -53,9 +55,9 @@ class Heads:
         if apart:
             wiring.space(f"{at}.query_key", apart=apart)
         self.heads, self.groups = heads, groups
-        self.query: object = [f"head {heads}", f"out {at}.query_key"]
-        self.key: object = [f"head {groups}", f"out {at}.query_key"]
-        self.value: object = [f"head {groups}", f"out {at}.value"]
+        self.query = [f"head {heads}", f"out {at}.query_key"]
+        self.key = [f"head {groups}", f"out {at}.query_key"]
+        self.value = [f"head {groups}", f"out {at}.value"]
         self.read = [f"head {heads}", f"in {at}.value"]
 
     @property

@@ -107,8 +107,8 @@ def _split(name: str) -> tuple[str, str]:
     if len(path) > 2 and path[-2] == "vars" and path[-1].isdecimal():
         layer = [piece for piece in path[:-2] if piece not in ("layers", "cell", "_layer_checkpoint_dependencies")]
         words = VARS.get(re.split(r"[^a-z]", layer[-1] if layer else "")[0].removesuffix("d"), ())
-        number = int(path[-1])
-        return "/".join(layer), words[number] if number < len(words) else path[-1]
+        place = int(path[-1])
+        return "/".join(layer), words[place] if place < len(words) else path[-1]
     bare = re.fullmatch(r"(?:w|weight)_?([0-9]*)|(?:b|bias)_?([0-9]*)", path[-1], re.IGNORECASE)
     if len(path) == 1 and bare:  # W1, b1 of a few lines of NumPy
         number = bare[1] if bare[1] is not None else bare[2]
@@ -291,7 +291,7 @@ def _conv(wiring: Wiring, module: _Module, target: str, present: _Space | None, 
         pair = (1, pair[0] * pair[1]) if pair[1] == 1 else (0, 0)
     if present is not None and present.positions and _is_depthwise(pair, module, present):
         # a unit reads itself alone: a parameter of the units, and no other space
-        axes = (
+        axes: list[object] = (
             [*field, f"out {present.name}", "one"]
             if module.last and "depthwise" in module.name
             else ([*field, "one", f"out {present.name}"] if module.last else [f"out {present.name}", "one", *field])
@@ -303,13 +303,16 @@ def _conv(wiring: Wiring, module: _Module, target: str, present: _Space | None, 
         keras = bool(TRANSPOSED.search(module.name)) and "/" in name
         source, out = pair[::-1] if keras else pair
         read = _source(wiring, module, source, present)
-        ends = [f"out {target}", read] if keras else [read, f"out {target}"]
+        ends: list[object] = [f"out {target}", read] if keras else [read, f"out {target}"]
         axes = [*field, *ends]
     else:
         out, source = pair
         first = present is not None and out == present.units
         ordinary = present is None or source == present.units
-        if (first and not ordinary) or TRANSPOSED.search(module.name):
+        named = bool(TRANSPOSED.search(module.name))
+        if first and not ordinary and not named and module.shapes.get("bias") != (source,):
+            raise _Broken(f"{module.name} is transposed or in groups, and no bias says which")
+        if (first and not ordinary) or named:
             out, source = source, out
             read = _source(wiring, module, source, present)
             axes = [read, f"out {target}", *field]
@@ -358,7 +361,7 @@ def _norm(wiring: Wiring, module: _Module, present: _Space | None, before: _Modu
         if not present.positions or size % present.units:
             raise _Broken(f"{module.name} normalizes {size} units, and the layer before it writes {present.units}")
         axis = [f"out {present.name}", "receptive"]
-        axis = axis[::-1] if before.last else axis  # type: ignore[index]
+        axis = axis[::-1] if before.last else axis
     for leaf, name in module.leaves.items():
         wiring.tensor(name, [axis], "slope" if list(module.leaves) == ["weight"] else NORM_LEAVES[leaf])
     if before.kind == "conv" and not STATISTICS & set(module.leaves) and list(module.leaves) != ["weight"]:

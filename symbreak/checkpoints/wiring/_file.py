@@ -246,10 +246,14 @@ def _space(pattern: str, entry: object) -> SpaceSpec:
     _only(table, tuple(OF_A_SPACE), where)
     for key, value in table.items():
         kind = OF_A_SPACE[key]
-        if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < 1)):
+        if not isinstance(value, kind) or (kind is int and not _is_count(value)):
             wanted = {int: "a number of units, 1 or more", str: "a text", bool: "true or false"}[kind]
             raise ValueError(f"{where}: `{key}` is {wanted}, not {visible(value)}")
     return SpaceSpec(**table)  # type: ignore[arg-type]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _check_groups(wiring: Wiring) -> None:

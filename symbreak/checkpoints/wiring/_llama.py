@@ -80,7 +80,7 @@ def _attention(wiring: Wiring, at: str, stream: str, names: Names, config: Confi
             wiring.tensor(f"{at}.{each}_norm.weight", [[f"head {space}", f"out {at}.query_key"]], "scale")
 
 
-def _feed_forward(wiring: Wiring, at: str, stream: str, config: Config, extra: str = "") -> None:
+def _feed_forward(wiring: Wiring, at: str, stream: str, config: Config) -> None:
     hidden = wiring.space(f"{at}.hidden", activation=config.activation)
     for up in ("up_proj", "gate_proj", "fc1"):
         linear(wiring, f"{at}.{up}", f"out {hidden}", f"in {stream}")

@@ -1,8 +1,8 @@
 """How one axis of a tensor is said: what its indices are, in words that a wiring file and the rules share.
 
-An axis is a row of factors, first the slowest. A factor is a `Term`, such as ``out hidden``, or a `Cut` of the axis into
-parts one after the other. So ``[head heads, out query_key]`` is an axis of heads times units, and a fused query, key and
-value is a cut into three of those.
+An axis is a row of factors, first the slowest. A factor is a `Term`, such as ``out hidden``, or a `Cut` of the axis
+into parts one after the other. So ``[head heads, out query_key]`` is an axis of heads times units, and a fused query, key
+and value is a cut into three of those.
 """
 
 import re
@@ -38,8 +38,8 @@ class Cut:
     parts
         Name and factors of each.
     whole
-        Whether each part has the whole axis instead: where another axis is cut, this one runs over a space of its own for
-        each of those parts.
+        Whether each part has the whole axis instead: where another axis is cut, this one runs over a space of its own
+        for each of those parts.
     """
 
     parts: tuple[tuple[str, "Factors"], ...]
@@ -130,7 +130,7 @@ def _factor(factor: object, where: str) -> Term | Cut:
             found.append((str(name), factors))
         return Cut(tuple(found), whole)
     raise ValueError(
-        f"{where}: a factor of an axis is a text like 'out hidden' or a table of parts, not {visible(factor)}"
+        f"{where}: a factor of an axis is a text like 'out hidden', or a table of parts, not {visible(factor)}"
     )
 
 

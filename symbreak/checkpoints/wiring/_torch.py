@@ -71,7 +71,7 @@ def _attention(
             wiring.doubt(p + each, count.why)
 
 
-def recurrent(p: str, names: Names, config: Config) -> Wiring:
+def recurrent(p: str, names: Names, config: Config) -> Wiring:  # noqa: ARG001 - as all families
     """Wire nn.RNN, nn.GRU or nn.LSTM: layers, both directions, and the projection of an LSTM."""
     wiring = Wiring("torch RNN, GRU, LSTM")
     layers = [int(numbers["n"]) for _, numbers in matches(p + "weight_ih_l{n}", names.shapes)]
