@@ -97,6 +97,8 @@ def count_heads(
     if queries is None:
         return Count(None)
     keys = queries if keys is None else keys
+    if queries < 1 or keys < 1:
+        return Count(None)
     size = size or config.number("head_dim", "d_kv")
     heads = queries // size if size else config.number(*keyword)
     if heads is None:

@@ -180,7 +180,9 @@ def _space_specs(work: _Builder, said: list[Said]) -> dict[str, SpaceSpec]:
         for name, numbers in hits:
             groups = fill(spec.groups, numbers)
             if groups and groups not in names:
-                raise ValueError(f"the wiring groups {quoted(name)} by {quoted(groups)}, over which no tensor runs")
+                if wiring.strict:
+                    raise ValueError(f"the wiring groups {quoted(name)} by {quoted(groups)}, over which no tensor runs")
+                groups = ""
             found[name] = _replace_groups(spec, groups)
     return found
 

@@ -26,6 +26,9 @@ VARS = {  # Keras numbers the variables of a layer in its files
 }
 STATISTICS = {"running_mean", "running_var", "moving_mean", "moving_variance", "mean", "var"}
 RANKS = ("conv", "recurrent", "dense")  # layers of different words: convolutions come before dense layers
+PLAIN = re.compile(  # names that Keras gives, and people where there is one of each
+    r"conv[123]?d?|dense|fc|linear|lstm|gru|simple_rnn|bn|norm|(?:batch|layer)_normalization", re.IGNORECASE
+)
 TRANSPOSED = re.compile(r"transpose|deconv", re.IGNORECASE)
 PAIRS = (("features", "classifier"),)  # containers that follow each other
 GROUP_NORM = "a norm without statistics after a convolution may be one of groups, whose number no shape shows"
@@ -66,7 +69,7 @@ def chain_wiring(names: Names, config: Config) -> Wiring:
     """Wire a plain row of layers, or say nothing where the tensors are none, or none for certain."""
     modules = _modules(names)
     wiring = Wiring()
-    if modules is None:
+    if modules is None or not (modules := _turned(modules)) or not all(each.kind for each in modules):
         return wiring
     ordered = _by_numbers(modules)
     try:
@@ -95,8 +98,30 @@ def _modules(names: Names) -> list[_Module] | None:
         if leaf in each.leaves:
             return None
         each.leaves[leaf], each.shapes[leaf] = name, shape
-    modules = list(found.values())
-    return modules if modules and all(each.kind for each in modules) else None
+    return list(found.values())
+
+
+def _turned(modules: list[_Module]) -> list[_Module]:
+    """Find the layout of bare matrices, ``W1``, ``W2``: the one in which the layers and their biases meet."""
+    if not any("matrix" in each.leaves for each in modules):
+        return modules
+    fitting = []
+    for leaf in ("weight", "kernel"):
+        named = {"matrix": leaf}
+        turned = [
+            _Module(
+                each.name,
+                {named.get(key, key): name for key, name in each.leaves.items()},
+                {named.get(key, key): shape for key, shape in each.shapes.items()},
+            )
+            for each in sorted(modules, key=lambda each: natural(each.name))
+        ]
+        if any(each.kind != "dense" for each in turned):
+            return []
+        biases = all(each.shapes.get("bias", (_out_in(each)[0],)) == (_out_in(each)[0],) for each in turned)
+        if biases and all(_out_in(below)[0] == _out_in(above)[1] for below, above in pairwise(turned)):
+            fitting.append(turned)
+    return fitting[0] if len(fitting) == 1 else []
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -154,7 +179,8 @@ def _by_numbers(modules: list[_Module]) -> list[_Module] | None:
         ):
             return None
         kinds[word_] = kind.pop()
-    if len(modules) > 1 and not any(re.search(r"[0-9]", module.name.rpartition(".")[2]) for module in modules):
+    numbered = any(re.search(r"[0-9]", module.name.rpartition(".")[2]) for module in modules)
+    if len(modules) > 1 and not numbered and not all(PLAIN.fullmatch(word_) for word_ in by_word):
         return None
     return _interleave({kinds[word_]: sorted(some, key=_number) for word_, some in by_word.items()})
 
@@ -273,7 +299,7 @@ def _bias(wiring: Wiring, module: _Module, axis: object) -> None:
         wiring.tensor(module.leaves["bias"], [axis], "bias")
 
 
-def _dense(wiring: Wiring, module: _Module, target: str, present: _Space | None, turned: bool) -> _Space:
+def _dense(wiring: Wiring, module: _Module, target: str, present: _Space | None, _: bool) -> _Space:
     out, source = _out_in(module)
     read = _source(wiring, module, source, present)
     axes = [f"out {target}", read]
@@ -331,7 +357,7 @@ def _is_depthwise(pair: tuple[int, ...], module: _Module, present: _Space) -> bo
     return ends == (1, present.units) and present.units > 1
 
 
-def _recurrent(wiring: Wiring, module: _Module, target: str, present: _Space | None, turned: bool) -> _Space:
+def _recurrent(wiring: Wiring, module: _Module, target: str, present: _Space | None, _: bool) -> _Space:
     (source, rows), (units, again) = module.shapes["kernel"], module.shapes["recurrent_kernel"]
     gates = rows // units if units and rows % units == 0 else 0
     if gates not in (1, 3, 4) or again != rows:

@@ -72,12 +72,11 @@ def _attention(wiring: Wiring, at: str, stream: str, names: Names, config: Confi
         if fused and fused[0] == 3 * rows:
             for part in ("query", "key", "value"):
                 wiring.space(f"{at}.{part}", units=rows)
-        return
-    for each, space in (("q", heads.heads), ("k", heads.groups)):
-        if size:  # one norm for the units of every head
-            wiring.tensor(f"{at}.{each}_norm.weight", [f"out {at}.query_key"], "scale", over=[f"head {space}"])
+    for each, axis in (("q", heads.query), ("k", heads.key)):
+        if size and heads.known:  # one norm for the units of every head
+            wiring.tensor(f"{at}.{each}_norm.weight", [f"out {at}.query_key"], "scale", over=[f"head {heads.heads if each == 'q' else heads.groups}"])
         else:
-            wiring.tensor(f"{at}.{each}_norm.weight", [[f"head {space}", f"out {at}.query_key"]], "scale")
+            wiring.tensor(f"{at}.{each}_norm.weight", [axis], "scale")
 
 
 def _feed_forward(wiring: Wiring, at: str, stream: str, config: Config) -> None:

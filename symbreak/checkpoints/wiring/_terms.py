@@ -25,7 +25,8 @@ class Term(NamedTuple):
     size: int = 0  # of a gate or a receptive field; 0 where the shape says it
 
     def __str__(self) -> str:
-        return " ".join([self.role, *([self.space] if self.space else []), *([str(self.size)] if self.size else [])])
+        size = str(self.size) if self.size and self.role != ONE else ""
+        return " ".join(word for word in (self.role, self.space, size) if word)
 
 
 @final

@@ -35,7 +35,7 @@ def wired(name, **changes):
 def text(graph):
     """All that a graph says, as text."""
     lines = [f"{space}" for space in graph.spaces] + [f"{each}" for each in (*graph.connections, *graph.per_unit)]
-    return "\n".join([*lines, f"{graph.inputs} {graph.outputs}"])
+    return "\n".join(sorted([*lines, f"inputs {sorted(graph.inputs)}", f"outputs {sorted(graph.outputs)}"]))
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -126,22 +126,13 @@ def test_a_missing_tensor_never_raises_and_never_closes_a_space(name):
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_tensor_of_another_size_is_reported_and_never_raises(name):
+def test_a_tensor_of_another_size_never_raises_and_is_named_where_it_is_left_out(name):
     given = arrays(name)
     for wrong in list(given)[:25]:
-        if not given[wrong].ndim:
-            continue
-        other = {**given, wrong: np.ones(tuple(size + 1009 for size in given[wrong].shape))}
+        other = {**given, wrong: np.ones(tuple(size + 1 for size in given[wrong].shape))}
         found = wire(other, config=ROWS[name]["config"])
-        if found.graph is not None:
-            whole = " ".join(found.unknown.values())
-            held = {each.partition("[")[0] for each in found.graph.arrays}
-            assert wrong not in held or found.unknown or np.prod(given[wrong].shape) == 1 or whole or _is_free(found, wrong)
-
-
-def _is_free(found, name):
-    """Whether a tensor's sizes are those of spaces that nothing else shares: then any size is right."""
-    return any(each.name.partition("[")[0] == name for each in found.graph.connections)
+        held = {each.partition("[")[0] for each in found.graph.arrays} if found.graph is not None else set()
+        assert wrong in held or wrong in found.unknown or given[wrong].size == 1, wrong
 
 
 @pytest.mark.parametrize(
@@ -236,7 +227,7 @@ def test_wrappers_are_taken_off_the_names(prefix):
     given = {prefix + key: array for key, array in arrays("llama").items()}
     found = wire(given, config=ROWS["llama"]["config"])
     assert not found.unknown
-    assert text(found.graph).replace(prefix, "") == text(wired("llama").graph)
+    assert sorted(text(found.graph).replace(prefix, "").split("\n")) == text(wired("llama").graph).split("\n")
 
 
 def test_names_that_collide_without_their_wrappers_are_reported():
