@@ -1,7 +1,8 @@
+# ruff: noqa: E501 - a model is a row
 """Write `tests/data/wirings.jsonl`: the names and shapes of real models at small sizes, a line each.
 
-Run it where torch, torchvision, timm, transformers and peft are installed; jax, flax and keras for the models of those. The tests read what it
-wrote, so that they need none of them; the tests that run the models need them, and are passed over without.
+Run it where torch, timm, transformers and peft are installed. The tests read what it wrote, so that they need none of
+them; the tests that run the models need them, and are passed over without.
 """
 
 import argparse
@@ -101,12 +102,12 @@ def named(**layers: str) -> Callable[[], Any]:
                 for name, text in layers.items():
                     setattr(self, name, eval(text, {"nn": nn}))
 
-            def forward(self, input: torch.Tensor) -> torch.Tensor:
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
                 for name in layers:
-                    input = getattr(self, name)(input)
+                    x = getattr(self, name)(x)
                     if isinstance(getattr(self, name), nn.Linear | nn.BatchNorm2d) and name != list(layers)[-1]:
-                        input = torch.relu(input)
-                return input
+                        x = torch.relu(x)
+                return x
 
         return Named()
 
@@ -341,7 +342,7 @@ MODELS: dict[str, Model] = {
         nn("nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.LayerNorm(8), nn.Linear(8, 2))"),
         given(input=(4, 3)),
     ),
-    "named mlp": Model(named(fc1="nn.Linear(3, 8)", fc2="nn.Linear(8, 6)", fc3="nn.Linear(6, 2)"), given(input=(4, 3))),
+    "named mlp": Model(named(fc1="nn.Linear(3, 8)", fc2="nn.Linear(8, 6)", fc3="nn.Linear(6, 2)"), given(x=(4, 3))),
     "cnn": Model(
         nn(
             "nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.PReLU(8), nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 5, 1), nn.Flatten(), nn.BatchNorm1d(80), nn.Linear(80, 2))"
@@ -357,7 +358,7 @@ MODELS: dict[str, Model] = {
             pool="nn.Flatten()",
             fc="nn.Linear(64, 2)",
         ),
-        given(input=(2, 3, 8, 8)),
+        given(x=(2, 3, 8, 8)),
     ),
     "autoencoder": Model(
         nn(

@@ -21,7 +21,7 @@ def bert(p: str, names: Names, config: Config) -> Wiring:
         stream,
         names,
         config,
-        tuple(f"{at}.self.{each}" for each in ("query", "key", "value")) + (f"{at}.output.dense",),
+        (*(f"{at}.self.{each}" for each in ("query", "key", "value")), f"{at}.output.dense"),
     )
     norm(wiring, f"{at}.output.LayerNorm", stream)
     hidden = wiring.space(f"{block}.hidden", activation=config.activation)

@@ -1,4 +1,4 @@
-"""From what is said of tensors to the graph: patterns are filled in, sizes found, axes split into views, nothing copied.
+"""From what is said of tensors to the graph: patterns are filled in, sizes found, axes split into views.
 
 Rules may say more than a file holds, and what doesn't meet is reported and left out. A user's file may not: there the
 same is an error.
@@ -16,7 +16,7 @@ from symbreak.checkpoints.wiring._helpers import LENGTHS, helper_statements, len
 from symbreak.checkpoints.wiring._names import Names
 from symbreak.checkpoints.wiring._patterns import fill, match, matches, placeholders
 from symbreak.checkpoints.wiring._sizes import Sizes, Unsolved
-from symbreak.checkpoints.wiring._spec import WEIGHT, SpaceSpec, Statement, Wiring
+from symbreak.checkpoints.wiring._spec import WEIGHT, SpaceSpec, Wiring
 from symbreak.checkpoints.wiring._terms import Axes, Cut, Factors, Term, parts, terms
 from symbreak.graph import Axis, LayerGraph, PerUnit, Space, Weight
 

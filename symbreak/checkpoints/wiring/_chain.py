@@ -1,8 +1,8 @@
-"""Plain rows of layers: `Sequential` by its numbers, ``fc1, fc2, ...``, Keras's and Flax's automatic names, or shapes.
+"""Plain rows of layers: `Sequential` by its numbers, ``fc1, fc2, ...``, Keras's and Flax's names, or shapes.
 
-Numbers order the layers, and then every layer must read what the one before it writes; a single one that doesn't, and the
-whole is not known, as something else may be read as well. That a layer adds its input to its output is not seen in names
-or shapes: such a network needs a wiring file.
+Numbers order the layers, and then every layer must read what the one before it writes; a single one that doesn't, and
+the whole is not known, as something else may be read as well. That a layer adds its input to its output is not seen in
+names or shapes: such a network needs a wiring file.
 """
 
 import re

@@ -102,7 +102,7 @@ def read_config(path: str | os.PathLike[str], *, follow: bool = True) -> Config:
 
 
 def config_beside(path: str) -> tuple[Config, str]:
-    """Read the ``config.json`` beside a checkpoint, no symbolic link; say why not where one is there and can't be read."""
+    """Read the ``config.json`` beside a checkpoint, no symbolic link; say why not where there is one, unreadable."""
     beside = Path(path).parent / CONFIG
     try:
         return read_config(beside, follow=False), ""

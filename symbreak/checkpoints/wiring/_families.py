@@ -1,8 +1,8 @@
 """The families of models that are known by their names: one row each, the more particular before the more general.
 
-To add one, write a function in a file of its own that makes a `Wiring` of a prefix, the names and the configuration, and
-a row here. The anchor is a pattern of one name that only this family has; its group ``p`` is the prefix of all others.
-Say every tensor that a model of the family may have: those that aren't there are passed over.
+To add one, write a function in a file of its own that makes a `Wiring` of a prefix, the names and the configuration,
+and a row here. The anchor is a pattern of one name that only this family has; its group ``p`` is the prefix of all
+others. Say every tensor that a model of the family may have: those that aren't there are passed over.
 """
 
 import re

@@ -219,8 +219,8 @@ def _check_roles(axes: Axes, over: Axes, kind: str, where: str) -> None:
         if kind == WEIGHT and not {"out", "in"} <= set(roles):
             lacks = "out" if "out" not in roles else "in"
             raise ValueError(
-                f"{place}: a weight needs an 'out' and an 'in' axis, and has no {lacks!r}; what belongs to the units of "
-                f"one space needs a `kind`, one of {', '.join(ALL_KINDS[1:])}"
+                f"{place}: a weight needs an 'out' and an 'in' axis, and has no {lacks!r}; what belongs to the units "
+                f"of one space needs a `kind`, one of {', '.join(ALL_KINDS[1:])}"
             )
         if kind != WEIGHT and (roles.count("out") != 1 or "in" in roles):
             raise ValueError(f"{place}: of kind {kind!r}, it needs exactly one 'out' axis and no 'in' axis")

@@ -74,7 +74,12 @@ def _attention(wiring: Wiring, at: str, stream: str, names: Names, config: Confi
                 wiring.space(f"{at}.{part}", units=rows)
     for each, axis in (("q", heads.query), ("k", heads.key)):
         if size and heads.known:  # one norm for the units of every head
-            wiring.tensor(f"{at}.{each}_norm.weight", [f"out {at}.query_key"], "scale", over=[f"head {heads.heads if each == 'q' else heads.groups}"])
+            wiring.tensor(
+                f"{at}.{each}_norm.weight",
+                [f"out {at}.query_key"],
+                "scale",
+                over=[f"head {heads.heads if each == 'q' else heads.groups}"],
+            )
         else:
             wiring.tensor(f"{at}.{each}_norm.weight", [axis], "scale")
 

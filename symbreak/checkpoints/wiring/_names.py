@@ -1,7 +1,7 @@
 """Names of tensors as the rules know them: without the prefixes and suffixes of what a model was wrapped in.
 
-A wrapper may also put helpers beside a weight: the length of each unit of weight norm, the vectors of spectral norm, the
-two factors of a low-rank adapter. They are kept with the weight that they belong to.
+A wrapper may also put helpers beside a weight: the length of each unit of weight norm, the vectors of spectral norm,
+the two factors of a low-rank adapter. They are kept with the weight that they belong to.
 """
 
 import re

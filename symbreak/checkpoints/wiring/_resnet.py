@@ -13,7 +13,7 @@ ANCHOR = r"(?P<p>.*\.)?layer1\.0\.conv1\.weight"
 def resnet(p: str, names: Names, config: Config) -> Wiring:
     """Wire a stem of one convolution, blocks of two or three, and the layer of classes.
 
-    A block that changes the width, or the positions, has a ``downsample`` and with it a stream of its own. Where a block
+    A block that changes the width, or the positions, has a ``downsample`` and with it a stream of its own. Where one
     holds something else as well, such as an attention over units, it isn't known and its stream is told apart.
     """
     wiring = Wiring("ResNet")

@@ -1,7 +1,7 @@
 """How many units each space has, from the shapes of the tensors that run over it.
 
-The length of an axis is the product of its factors, and that of a cut the sum of its parts. So an axis tells the size of
-a space as soon as it is the only one there that isn't known.
+The length of an axis is the product of its factors, and that of a cut the sum of its parts. So an axis tells the size
+of a space as soon as it is the only one there that isn't known.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ LARGEST = 1 << 48  # units; the product of the sizes of an axis stays far below 
 
 
 class _Form(NamedTuple):
-    """A length as a function of the one size u that isn't known: fixed + slope * u; `space` is empty if all are known."""
+    """A length as a function of the one size u that isn't known, fixed + slope * u; without one, `space` is empty."""
 
     fixed: int
     slope: int = 0
@@ -64,8 +64,8 @@ class Sizes:
             rest = length - form.fixed
             if rest <= 0 or rest % form.slope:
                 raise Unsolved(
-                    f"axis {number} of its shape {shape} has {length}, which no whole number of {_shown(form.space)} fits: "
-                    f"{form.fixed} + {form.slope} for each"
+                    f"axis {number} of its shape {shape} has {length}, which no whole number of {_shown(form.space)} fits"
+                    f": {form.fixed} + {form.slope} for each"
                 )
             if not form.space.startswith("\0"):
                 self.known[form.space] = rest // form.slope

@@ -1,8 +1,8 @@
 """How one axis of a tensor is said: what its indices are, in words that a wiring file and the rules share.
 
 An axis is a row of factors, first the slowest. A factor is a `Term`, such as ``out hidden``, or a `Cut` of the axis
-into parts one after the other. So ``[head heads, out query_key]`` is an axis of heads times units, and a fused query, key
-and value is a cut into three of those.
+into parts one after the other. So ``[head heads, out query_key]`` is an axis of heads times units, and a fused query,
+key and value is a cut into three of those.
 """
 
 import re

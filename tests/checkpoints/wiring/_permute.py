@@ -43,7 +43,7 @@ def closed(graph):
 
 
 def one_labelling(graph, space):
-    """Name the spaces that lie on one axis of a shared array with this one, and so on: their units are numbered alike."""
+    """Name the spaces that lie on one axis of a shared array with this one: their units are numbered alike."""
     found = [space]
     for name in found:
         for weight in graph.connections:

@@ -3,8 +3,6 @@
 Where torch and the library of a model are installed; elsewhere these are passed over.
 """
 
-import warnings
-
 import numpy as np
 import pytest
 
