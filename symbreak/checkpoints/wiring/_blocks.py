@@ -4,7 +4,6 @@ from typing import NamedTuple, final
 
 from symbreak.checkpoints.wiring._config import GROUPS, HEADS, Config
 from symbreak.checkpoints.wiring._names import Names
-from symbreak.checkpoints.wiring._patterns import match
 from symbreak.checkpoints.wiring._spec import Wiring, linear
 
 NO_HEADS = "the number of heads isn't known, so the units of its queries, keys and values are told apart: give `config`"
@@ -70,7 +69,8 @@ def first(names: Names, pattern: str) -> tuple[int, ...] | None:
     """Give the shape of the first tensor that a pattern matches."""
     if pattern in names.shapes:
         return names.shapes[pattern]
-    return next((shape for name, shape in names.shapes.items() if match(pattern, name) is not None), None)
+    found = names.find(pattern)
+    return names.shapes[found[0][0]] if found else None
 
 
 def count_heads(

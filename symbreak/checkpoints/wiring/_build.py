@@ -107,10 +107,7 @@ def _fill_in(work: _Builder) -> list[Said]:
     found: list[Said] = []
     shapes = work.names.shapes
     for statement in work.wiring.statements:
-        if "*" not in statement.pattern and not placeholders(statement.pattern):
-            hits = [(statement.pattern, dict[str, str]())] if statement.pattern in shapes else []
-        else:
-            hits = matches(statement.pattern, shapes)
+        hits = work.names.find(statement.pattern)
         if not hits and work.wiring.strict:
             near = get_close_matches(statement.pattern, list(shapes)[:10_000], n=3, cutoff=0)
             raise ValueError(

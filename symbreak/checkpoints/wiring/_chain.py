@@ -13,6 +13,7 @@ from typing import final
 
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names, natural
+from symbreak.checkpoints.wiring._patterns import LONGEST
 from symbreak.checkpoints.wiring._spec import NORM_LEAVES, Wiring
 
 VARS = {  # Keras numbers the variables of a layer in its files
@@ -26,8 +27,10 @@ VARS = {  # Keras numbers the variables of a layer in its files
 }
 STATISTICS = {"running_mean", "running_var", "moving_mean", "moving_variance", "mean", "var"}
 RANKS = ("conv", "recurrent", "dense")  # layers of different words: convolutions come before dense layers
-PLAIN = re.compile(  # names that Keras gives, and people where there is one of each
-    r"conv[123]?d?|dense|fc|linear|lstm|gru|simple_rnn|bn|norm|(?:batch|layer)_normalization", re.IGNORECASE
+PLAIN = re.compile(  # names that frameworks and people give to the layers of a row; others may be anything: q1, q2
+    r"conv(?:[123]d)?(?:_?transpose)?|deconv|depthwise_conv2d|dense|fc|lin|linear|layers?|hidden|h|l|lstm|gru|simple_rnn"
+    r"|bn|ln|norm|(?:batch|layer)_?norm(?:alization)?(?:[12]d)?",
+    re.IGNORECASE,
 )
 TRANSPOSED = re.compile(r"transpose|deconv", re.IGNORECASE)
 PAIRS = (("features", "classifier"),)  # containers that follow each other
@@ -89,7 +92,7 @@ def _modules(names: Names) -> list[_Module] | None:
     """Gather the tensors of each layer; None if there is anything that no plain layer has."""
     found: dict[str, _Module] = {}
     for name, shape in names.shapes.items():
-        if re.search(r"[{}*]", name):
+        if len(name) > LONGEST or re.search(r"[{}*]", name):
             return None
         module, leaf = _split(name)
         if leaf == "num_batches_tracked" or not shape:
@@ -179,8 +182,7 @@ def _by_numbers(modules: list[_Module]) -> list[_Module] | None:
         ):
             return None
         kinds[word_] = kind.pop()
-    numbered = any(re.search(r"[0-9]", module.name.rpartition(".")[2]) for module in modules)
-    if len(modules) > 1 and not numbered and not all(PLAIN.fullmatch(word_) for word_ in by_word):
+    if not all(PLAIN.fullmatch(word_) for word_ in by_word):
         return None
     return _interleave({kinds[word_]: sorted(some, key=_number) for word_, some in by_word.items()})
 

@@ -13,7 +13,7 @@ from symbreak.checkpoints.wiring import _bert, _gpt2, _llama, _neox, _resnet, _s
 from symbreak.checkpoints.wiring._chain import chain_wiring
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names
-from symbreak.checkpoints.wiring._patterns import LONGEST, matches
+from symbreak.checkpoints.wiring._patterns import LONGEST
 from symbreak.checkpoints.wiring._spec import Wiring
 
 
@@ -58,6 +58,6 @@ def find_wiring(names: Names, config: Config) -> Wiring:
             if re.search(r"[{}*]", p):
                 continue  # it would be read as a pattern
             wiring = family.wire(p, names, config)
-            claimed.update(name for each in wiring.statements for name, _ in matches(each.pattern, names.shapes))
+            claimed.update(name for each in wiring.statements for name, _ in names.find(each.pattern))
             found.add(wiring)
     return found if claimed else chain_wiring(names, config)

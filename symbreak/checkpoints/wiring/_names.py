@@ -7,7 +7,10 @@ the two factors of a low-rank adapter. They are kept with the weight that they b
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple, final
+
+from symbreak.checkpoints.wiring._patterns import LONGEST, form, matches, placeholders
 
 PREFIXES = ("_orig_mod.", "module.", "_forward_module.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 LEADING = ("model_state_dict.", "state_dict.", "base_model.model.")  # only at the start: what a file was packed in
@@ -86,6 +89,22 @@ class Names:
         given = {name: shapes[file] for name, file in files.items()}
         return cls(files, given, {key: tuple(found) for key, found in helpers.items()}, helper_shapes, tuple(twice))
 
+    def find(self, pattern: str) -> list[tuple[str, dict[str, str]]]:
+        """List the names that a pattern matches, in their order, each with its numbers."""
+        if "*" in pattern:
+            return matches(pattern, self.shapes)
+        if pattern in self.shapes and not placeholders(pattern):
+            return [(pattern, {})]
+        return matches(pattern, self._by_form.get(form(pattern), ()))
+
+    @cached_property
+    def _by_form(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name in self.shapes:
+            if len(name) <= LONGEST:
+                found.setdefault(form(name), []).append(name)
+        return found
+
     def has(self, name: str) -> bool:
         """Whether there is a tensor of this name."""
         return name in self.shapes
@@ -99,7 +118,7 @@ def strip_prefixes(name: str) -> str:
     >>> strip_prefixes("module._orig_mod.layers.0._checkpoint_wrapped_module.fc.weight")
     'layers.0.fc.weight'
     """
-    before = None
+    before = None if len(name) <= LONGEST else name  # no model has such names, and they would take long
     while before != name:
         before = name
         for prefix in (*LEADING, *PREFIXES):
@@ -123,7 +142,7 @@ def natural(name: str) -> list[tuple[int, int | str]]:
 
 
 def _owner(name: str, known: set[str]) -> tuple[str, str]:
-    """Give the name of the weight that a tensor is or belongs to, and what it is of it: empty for the weight itself."""
+    """Give the name of the weight that a tensor is or belongs to, and what it is of it: empty for itself."""
     if name.endswith(".weight_v"):  # of weight norm the weight itself, of spectral norm a vector
         stem = name.removesuffix("_v")
         return (stem, "") if stem + "_g" in known else (stem, "right") if stem + "_orig" in known else (name, "")

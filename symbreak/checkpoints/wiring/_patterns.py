@@ -46,6 +46,11 @@ def matches(pattern: str, names: Iterable[str]) -> list[tuple[str, dict[str, str
     return [(name, numbers) for name, numbers in found if numbers is not None]
 
 
+def form(name: str) -> str:
+    """Give a name or a pattern with every number, and every placeholder, replaced by one sign."""
+    return re.sub(r"[0-9]+", "#", PLACEHOLDER.sub("0", name))
+
+
 @lru_cache(maxsize=4096)
 def _compiled(pattern: str) -> re.Pattern[str]:
     text, seen = "", set[str]()

@@ -64,8 +64,8 @@ class Sizes:
             rest = length - form.fixed
             if rest <= 0 or rest % form.slope:
                 raise Unsolved(
-                    f"axis {number} of its shape {shape} has {length}, which no whole number of {_shown(form.space)} fits"
-                    f": {form.fixed} + {form.slope} for each"
+                    f"axis {number} of its shape {shape} has {length}, which no whole number of "
+                    f"{_shown(form.space)} fits: {form.fixed} + {form.slope} for each"
                 )
             if not form.space.startswith("\0"):
                 self.known[form.space] = rest // form.slope

@@ -3,7 +3,6 @@
 from symbreak.checkpoints.wiring._blocks import Count, Heads, close, count_heads, first
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names
-from symbreak.checkpoints.wiring._patterns import matches
 from symbreak.checkpoints.wiring._spec import Wiring, linear, norm
 
 ANCHOR = r"(?P<p>.*\.)?(?:en|de)coder\.block\.[0-9]+\.layer\.0\.SelfAttention\.q\.weight"
@@ -68,13 +67,13 @@ def _feed_forward(wiring: Wiring, at: str, stream: str, config: Config) -> None:
 
 def _positions(wiring: Wiring, side: str, names: Names, count: Count) -> None:
     """Wire the table of relative positions, which the heads of all layers add to their scores."""
-    tables = matches(f"{side}.block.{{n}}.{BIAS}", names.shapes)
+    tables = names.find(f"{side}.block.{{n}}.{BIAS}")
     if count.heads is None or not tables:
         return
     if len(tables) > 1:  # of umT5 each layer has its own
         at = f"{side}.block.{{n}}"
         wiring.tensor(f"{at}.{BIAS}", [f"in {side}.distances", f"out {at}.layer.0.SelfAttention.heads"])
         return
-    for _, numbers in matches(f"{side}.block.{{n}}.layer.0.SelfAttention.q.weight", names.shapes):
+    for _, numbers in names.find(f"{side}.block.{{n}}.layer.0.SelfAttention.q.weight"):
         heads = f"{side}.block.{numbers['n']}.layer.0.SelfAttention.heads"
         wiring.tensor(tables[0][0], [f"in {side}.distances", f"out {heads}"])

@@ -3,7 +3,6 @@
 from symbreak.checkpoints.wiring._blocks import Heads, count_heads, first
 from symbreak.checkpoints.wiring._config import HEADS, Config
 from symbreak.checkpoints.wiring._names import Names
-from symbreak.checkpoints.wiring._patterns import matches
 from symbreak.checkpoints.wiring._spec import Wiring, linear, norm
 
 TRANSFORMER = r"(?P<p>(?:.+?\.)??)(?:(?:en|de)coder\.)?layers\.[0-9]+\.self_attn\.in_proj_weight"
@@ -74,7 +73,7 @@ def _attention(
 def recurrent(p: str, names: Names, config: Config) -> Wiring:  # noqa: ARG001 - as all families
     """Wire nn.RNN, nn.GRU or nn.LSTM: layers, both directions, and the projection of an LSTM."""
     wiring = Wiring("torch RNN, GRU, LSTM")
-    layers = [int(numbers["n"]) for _, numbers in matches(p + "weight_ih_l{n}", names.shapes)]
+    layers = [int(numbers["n"]) for _, numbers in names.find(p + "weight_ih_l{n}")]
     below: list[str] = [f"{p}input"]
     for layer in sorted(layers):
         above = []

@@ -160,10 +160,4 @@ def _beside(arrays: object) -> tuple[Config, str]:
 
 def _doubts(wiring: Wiring, names: Names) -> dict[str, str]:
     """Name the tensors of which a rule says that something isn't known."""
-    from symbreak.checkpoints.wiring._patterns import matches
-
-    return {
-        names.files[name]: reason
-        for pattern, reason in wiring.unknown.items()
-        for name, _ in matches(pattern, names.shapes)
-    }
+    return {names.files[name]: reason for pattern, reason in wiring.unknown.items() for name, _ in names.find(pattern)}

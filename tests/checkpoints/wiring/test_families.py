@@ -4,6 +4,7 @@ The shapes are those of `tests/data/wirings.jsonl`, which the libraries themselv
 """
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -222,6 +223,14 @@ def test_one_array_under_two_names_is_one_weight_used_twice():
     assert graph.writers("lm_head") == ("transformer.wte.weight",)
 
 
+def test_names_as_long_as_a_header_allows_take_no_time():
+    given = {"module." * 300_000 + "weight": np.ones((3, 2)), "a." * 300_000: np.ones((2, 2))}
+    given |= {"h" + "." * 900 + str(number): np.ones((2, 2)) for number in range(100)}
+    start = time.perf_counter()
+    assert set(wire(given).unknown) == set(given)
+    assert time.perf_counter() - start < 5
+
+
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model_state_dict.module."])
 def test_wrappers_are_taken_off_the_names(prefix):
     given = {prefix + key: array for key, array in arrays("llama").items()}
@@ -314,6 +323,7 @@ def test_layers_of_other_frameworks_have_their_units_along_the_last_axis(shapes,
         ({"left.weight": (5, 3), "right.weight": (5, 3)}, "no rule knows it"),
         ({"actor.0.weight": (5, 3), "critic.0.weight": (5, 3)}, "no rule knows it"),
         ({"W1": (5, 5), "W2": (5, 5)}, "no rule knows it"),
+        ({"q1.weight": (5, 5), "q2.weight": (5, 5)}, "no rule knows it"),  # twin critics are no row
         ({"a{n}.weight": (5, 3)}, "no rule knows it"),
         ({"x": (3, 4, 5)}, "no rule knows it"),
     ],
