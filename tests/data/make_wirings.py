@@ -147,6 +147,24 @@ def tolerate() -> None:
         torch.library.register_fake = register
 
 
+def tagger() -> Any:
+    """An embedding, an LSTM of both directions and a dense layer, as in many scripts."""
+    import torch
+    from torch import nn
+
+    class Tagger(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(17, 4)
+            self.lstm = nn.LSTM(4, 6, bidirectional=True)
+            self.fc = nn.Linear(12, 5)
+
+        def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+            return self.fc(self.lstm(self.embedding(input_ids))[0])
+
+    return Tagger()
+
+
 def vgg() -> Any:
     """The containers of torchvision's VGG and AlexNet, at a small size."""
     from torch import nn
@@ -368,6 +386,7 @@ MODELS: dict[str, Model] = {
     ),
     "lstm": Model(nn("nn.LSTM(3, 6, 2, bidirectional=True)"), given(input=(5, 2, 3))),
     "lstm, projected": Model(nn("nn.LSTM(3, 6, 2, proj_size=4)"), given(input=(5, 2, 3))),
+    "tagger": Model(tagger, tokens()),
     "gru": Model(nn("nn.GRU(3, 6, 2)"), given(input=(5, 2, 3))),
     "rnn": Model(nn("nn.RNN(3, 6, 2)"), given(input=(5, 2, 3))),
     "attention": Model(

@@ -1,5 +1,7 @@
 """PyTorch's own modules: MultiheadAttention, the layers of Transformer, and RNN, GRU and LSTM."""
 
+import re
+
 from symbreak.checkpoints.wiring._blocks import Heads, count_heads, first
 from symbreak.checkpoints.wiring._config import HEADS, Config
 from symbreak.checkpoints.wiring._names import Names
@@ -9,6 +11,8 @@ TRANSFORMER = r"(?P<p>(?:.+?\.)??)(?:(?:en|de)coder\.)?layers\.[0-9]+\.self_attn
 ATTENTION = r"(?P<p>.*\.)?(?:in_proj_weight|q_proj_weight)"
 RECURRENT = r"(?P<p>.*\.)?weight_ih_l0"
 GATES = {1: "", 3: "gru", 4: "lstm"}
+EMBEDDING = re.compile(r"(?:.*\.)?(?:word_?)?emb(?:ed(?:ding)?)?s?\.weight|encoder\.weight")
+TOP = re.compile(r"(?:.*\.)?(?:fc|linear|dense|out|output|head|classifier|decoder|proj)\.weight")
 KEYWORDS = (*HEADS, "nhead")
 
 
@@ -101,4 +105,26 @@ def recurrent(p: str, names: Names, config: Config) -> Wiring:  # noqa: ARG001 -
     for space in below:
         wiring.space(space, output=True)
     wiring.space(f"{p}input", input=True, output=True)
+    _around(wiring, p, names, below)
     return wiring
+
+
+def _around(wiring: Wiring, p: str, names: Names, above: list[str]) -> None:
+    """Wire an embedding before and a dense layer after a recurrent module, where there is nothing else beside it."""
+    others = [name for name in names.shapes if not name.startswith(p)] if p else []
+    table = next((name for name in others if EMBEDDING.fullmatch(name)), None)
+    top = next((name.removesuffix(".weight") for name in others if TOP.fullmatch(name)), None)
+    if set(others) - {table, f"{top}.weight", f"{top}.bias"} or re.search(r"[{}*]", f"{table}{top}"):
+        return
+    read, written = names.shapes.get(f"{p}weight_ih_l0", ()), names.shapes.get(f"{top}.weight", ())
+    if table is not None and len(names.shapes[table]) == 2 == len(read) and names.shapes[table][1] == read[1]:
+        wiring.tensor(table, [f"in {p}tokens", f"out {p}input"])
+        wiring.space(f"{p}input", input=False, output=False)
+    elif table is not None:
+        return
+    if top is not None and len(written) == 2:
+        reads = f"in {above[0]}" if len(above) == 1 else {each[len(p) :]: f"in {each}" for each in above}
+        linear(wiring, top, f"out {top}", reads)
+        wiring.space(top, output=True)
+        for space in above:
+            wiring.space(space, output=False)

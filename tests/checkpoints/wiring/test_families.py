@@ -175,6 +175,11 @@ def test_a_tensor_of_another_size_never_raises_and_is_named_where_it_is_left_out
             "weight_ih_l1_reverse[l0_reverse]', (4, 6, 6) float32: (gate, out l1_reverse, in l0_reverse)",
             "bias_ih_l1', (4, 6) float32: bias, (gate, out l1)",
         ]),
+        ("tagger", "torch RNN, GRU, LSTM", [
+            "embedding.weight', (17, 4) float32: (in lstm.tokens, out lstm.input)",
+            "fc.weight[l0_reverse]', (5, 6) float32: (out fc, in lstm.l0_reverse)",
+            "inputs ['lstm.tokens']", "outputs ['fc']",
+        ]),
         ("transformer", "torch Transformer", [
             "decoder.layers.1.multihead_attn.in_proj_weight[key]', (4, 6, 24) float32: "
             "(head decoder.layers.1.multihead_attn.attention.heads, "
