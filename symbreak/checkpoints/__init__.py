@@ -6,3 +6,8 @@ from symbreak.checkpoints._reader import Checkpoint as Checkpoint
 from symbreak.checkpoints._reader import Skipped as Skipped
 from symbreak.checkpoints._reader import TensorInfo as TensorInfo
 from symbreak.checkpoints._write import save_safetensors as save_safetensors
+from symbreak.checkpoints.wiring import Wired as Wired
+from symbreak.checkpoints.wiring import Wiring as Wiring
+from symbreak.checkpoints.wiring import read_wiring as read_wiring
+from symbreak.checkpoints.wiring import save_wiring as save_wiring
+from symbreak.checkpoints.wiring import wire as wire

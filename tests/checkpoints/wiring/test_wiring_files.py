@@ -1,0 +1,242 @@
+"""A wiring file says what no rule knows, and every mistake in it is one clear error."""
+
+import json
+
+import numpy as np
+import pytest
+
+from symbreak.checkpoints import Wiring, read_wiring, save_wiring, wire
+
+ARRAYS = {
+    "embed": np.ones((11, 8)),
+    "block.0.qkv": np.ones((24, 8)),
+    "block.0.out": np.ones((8, 8)),
+    "block.0.gate_up": np.ones((12, 8)),
+    "block.0.down": np.ones((8, 6)),
+    "block.0.norm": np.ones(8),
+    "block.1.qkv": np.ones((24, 8)),
+    "block.1.out": np.ones((8, 8)),
+    "block.1.gate_up": np.ones((12, 8)),
+    "block.1.down": np.ones((8, 6)),
+    "block.1.norm": np.ones(8),
+    "mask": np.ones((5, 5)),
+}
+COMPLETE = """
+version = 1
+
+[tensors]
+"embed" = { axes = ["in tokens", "out stream"], also = [["out tokens", "in stream"]] }
+"block.{n}.norm" = { axes = ["out stream"], kind = "scale" }
+"block.{n}.out" = ["out stream", ["head block.{n}.heads", "in block.{n}.value"]]
+"block.{n}.down" = ["out stream", "in block.{n}.mlp"]
+
+[tensors."block.{n}.qkv"]
+axes = [{ query = [
+    "head block.{n}.heads", "out block.{n}.query_key"
+  ], key = [
+    "head block.{n}.heads", "out block.{n}.query_key"
+  ], value = [
+    "head block.{n}.heads", "out block.{n}.value"
+  ] }, "in stream"]
+
+[tensors."block.{n}.gate_up"]
+axes = [{ gate = "out block.{n}.mlp", up = "out block.{n}.mlp" }, "in stream"]
+
+[spaces]
+"tokens" = { input = true, output = true }
+"block.{n}.heads" = { units = 2 }
+"block.{n}.mlp" = { activation = "silu" }
+"block.{n}.query_key" = { apart = "rotary positions" }
+
+[ignore]
+"mask" = "a causal mask"
+"""
+
+
+def test_a_complete_file_wires_every_tensor(tmp_path):
+    path = tmp_path / "wiring.toml"
+    path.write_text(COMPLETE)
+    found = wire(ARRAYS, wiring=path)
+    assert (found.rule, dict(found.unknown), dict(found.apart)) == ("wiring", {}, {})
+    graph = found.graph
+    assert graph.weights["block.1.qkv[value]"].shape == (2, 4, 8)
+    assert np.shares_memory(graph.weights["block.1.qkv[value]"], ARRAYS["block.1.qkv"])
+    assert graph.writers("block.0.mlp") == ("block.0.gate_up[gate]", "block.0.gate_up[up]")
+    assert graph.writers("tokens") == graph.readers("tokens") == ("embed",)
+    assert graph.space("block.1.mlp").activation == "silu"
+    assert graph.arrays["block.0.query_key.apart"].tolist() == [[0, 1, 2, 3]] * 2
+    assert graph.inputs == graph.outputs == ("tokens",)
+
+
+def test_parts_are_taken_in_order_from_where_they_lie():
+    fused = np.arange(12.0).reshape(6, 2)
+    axes = [{"first": "out a", "second": "out b"}, "in x"]
+    graph = wire({"w": fused}, wiring={"version": 1, "tensors": {"w": axes}, "spaces": {"a": {"units": 2}}}).graph
+    assert graph.weights["w[first]"].tolist() == fused[:2].tolist()
+    assert graph.weights["w[second]"].tolist() == fused[2:].tolist()
+
+
+def test_parts_may_lie_between_the_factors_of_an_axis():
+    """GPT-NeoX keeps queries, keys and values of one head together: heads, parts, units."""
+    fused = np.arange(2 * 3 * 4 * 5).reshape(24, 5)
+    parts = {"query": "out qk", "key": "out qk", "value": "out v"}
+    spaces = {"heads": {"units": 2}, "v": {"units": 4}}
+    axes = [["head heads", parts], "in x"]
+    graph = wire({"w": fused}, wiring={"version": 1, "tensors": {"w": axes}, "spaces": spaces}).graph
+    whole = fused.reshape(2, 3, 4, 5)
+    for number, part in enumerate(parts):
+        assert graph.weights[f"w[{part}]"].tolist() == whole[:, number].tolist()
+
+
+def test_what_a_file_says_nothing_of_is_reported_and_opens_what_it_may_touch():
+    found = wire(
+        {"a": np.ones((4, 3)), "b": np.ones((7, 4))}, wiring={"version": 1, "tensors": {"a": ["out h", "in x"]}}
+    )
+    assert found.unknown == {"b": "the wiring says nothing of it"}
+    assert found.apart == {"h": "'b' may read or write it"}
+    assert set(found.graph.inputs) == {"h", "x"}
+
+
+def test_a_groups_mask_says_which_heads_share():
+    tensors = {"q": [["head heads", "out qk"], "in x"], "k": [["head groups", "out qk"], "in x"]}
+    spaces = {"heads": {"units": 4, "groups": "groups"}, "groups": {"units": 2}}
+    arrays = {"q": np.ones((12, 5)), "k": np.ones((6, 5))}
+    graph = wire(arrays, wiring={"version": 1, "tensors": tensors, "spaces": spaces}).graph
+    assert graph.weights["heads.groups"].tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]
+
+
+def test_json_and_a_mapping_say_the_same_as_toml(tmp_path):
+    (tmp_path / "wiring.toml").write_text(COMPLETE)
+    wiring = read_wiring(tmp_path / "wiring.toml")
+    assert isinstance(wiring, Wiring)
+    save_wiring(wiring, tmp_path / "wiring.json")
+    content = json.loads((tmp_path / "wiring.json").read_text())
+    shown = {str(wire(ARRAYS, wiring=each).graph) for each in (wiring, tmp_path / "wiring.json", content)}
+    assert len(shown) == 1
+
+
+def test_names_of_any_characters_survive_the_file(tmp_path):
+    name = 'a"\\\x7f\n\t= [x] é'
+    found = wire({name: np.ones((3, 2))}, wiring={"version": 1, "tensors": {name: ["out h h", "in x]"]}})
+    for suffix in (".toml", ".json"):
+        save_wiring(found, tmp_path / f"w{suffix}")
+        assert str(wire({name: np.ones((3, 2))}, wiring=tmp_path / f"w{suffix}").graph) == str(found.graph)
+
+
+W = ["out h", "in x"]
+FAULTS = {
+    "no version": ({"tensors": {"w": W}}, r"needs `version = 1`; it has None"),
+    "another version": ({"version": 2, "tensors": {"w": W}}, r"needs `version = 1`; it has 2"),
+    "no tensors": ({"version": 1}, "says nothing of any tensor"),
+    "an unknown table": ({"tensor": {}}, "the wiring: nothing is called 'tensor' here; known are version, tensors"),
+    "tensors that are no table": ({"tensors": [1]}, "`tensors`: a table is needed, not"),
+    "a tensor that is not there": ({"tensors": {"ww": W}}, "names 'ww', and no tensor is called so; nearest: 'w'"),
+    "a pattern that matches nothing": ({"tensors": {"w.{n}": W}}, r"names 'w.\{n\}', and no tensor"),
+    "a number for axes": ({"tensors": {"w": 3}}, "'w': a table is needed, not 3"),
+    "axes that are no list": ({"tensors": {"w": {"axes": "out h"}}}, "the axes are a list with one entry an axis"),
+    "no axes": ({"tensors": {"w": {"kind": "bias"}}}, "'w': needs `axes`"),
+    "an unknown key": ({"tensors": {"w": {"axes": W, "kin": "bias"}}}, "nothing is called 'kin' here"),
+    "an unknown kind": ({"tensors": {"w": {"axes": W, "kind": "wight"}}}, "no kind is called wight; it is one of"),
+    "also that is no list": ({"tensors": {"w": {"axes": W, "also": 3}}}, "`also` is a list of further uses"),
+    "too few axes": ({"tensors": {"w": ["out h"]}}, "a weight needs an 'out' and an 'in' axis, and has no 'in'"),
+    "no out": ({"tensors": {"w": ["in h", "in x"]}}, "and has no 'out'"),
+    "an axis too many": ({"tensors": {"w": [*W, "receptive"]}}, r"its shape \(4, 3\) has 2 axes, but 3 are said"),
+    "a per-unit parameter that reads": (
+        {"tensors": {"w": {"axes": W, "kind": "bias"}}},
+        "of kind 'bias', it needs exactly one 'out' axis and no 'in' axis",
+    ),
+    "a part that does not read": (
+        {"tensors": {"w": [{"a": "out h", "b": "gate 2"}, "in x"]}},
+        "'w', part 'b': a weight needs an 'out'",
+    ),
+    "an unknown role": ({"tensors": {"w": ["outt h", "in x"]}}, "'outt h' has no role that is known; an axis begins"),
+    "a role without a space": ({"tensors": {"w": ["out", "in x"]}}, "'out' names no space; write 'out hidden'"),
+    "a gate with a name": ({"tensors": {"w": ["gate h", "in x"]}}, "'gate h' is followed by a number of positions"),
+    "an axis that is a number": ({"tensors": {"w": [3, "in x"]}}, "an axis is a text like 'out hidden'"),
+    "a factor that is a number": ({"tensors": {"w": [["out h", 3], "in x"]}}, "a factor of an axis is a text"),
+    "two cuts": ({"tensors": {"w": [{"a": "out h"}, {"b": "in x"}]}}, "only one axis can be cut into parts"),
+    "a cut in a cut": ({"tensors": {"w": [{"a": {"b": "out h"}}, "in x"]}}, "a part can't be cut again"),
+    "by without a cut": ({"tensors": {"w": ["out h", {"by": {"a": "in x"}}]}}, "a table under 'by' has the parts"),
+    "by as a factor": (
+        {"tensors": {"w": [{"a": "out h"}, ["one", {"by": {"a": "in x"}}]]}},
+        "a table under 'by' stands for a whole axis",
+    ),
+    "a placeholder from nowhere": ({"tensors": {"w": ["out h.{n}", "in x"]}}, r"has the placeholder \{n\}, which"),
+    "a star in a space": ({"tensors": {"w": ["out h*", "in x"]}}, r"has a '\*'; the name of a space"),
+    "a brace": ({"tensors": {"w{": W}}, "has a brace that is no placeholder"),
+    "three stars": ({"tensors": {"***": W}}, r"has more than two '\*'"),
+    "a long pattern": ({"tensors": {"w" * 1001: W}}, "a pattern has at most 1000 characters; one has 1,001"),
+    "sizes that don't meet": (
+        {"tensors": {"w": W, "v": ["out y", "in h"]}},
+        r"'v': axis 1 of its shape \(2, 5\) has 5, but what is said of it makes 4; of 'h', 'w' says so",
+    ),
+    "units that don't meet": (
+        {"tensors": {"w": W}, "spaces": {"h": {"units": 3}}},
+        r"axis 0 of its shape \(4, 3\) has 4, but what is said of it makes 3; of 'h', it was declared",
+    ),
+    "units that don't divide": (
+        {"tensors": {"w": [["head heads", "out h"], "in x"]}, "spaces": {"heads": {"units": 3}}},
+        "has 4, which no whole number of units of 'h' fits",
+    ),
+    "sizes that nothing tells": (
+        {"tensors": {"w": [["head heads", "out h"], "in x"]}},
+        "'w': the size of space 'heads' isn't known; say its `units`",
+    ),
+    "absurd units": (
+        {"tensors": {"w": [["head a", "out h"], "in x"]}, "spaces": {"a": {"units": 1 << 60}}},
+        "multiply to more than any tensor has",
+    ),
+    "a space that nothing runs over": (
+        {"tensors": {"w": W}, "spaces": {"hh": {"units": 4}}},
+        "says something of space 'hh', over which no tensor runs; nearest: 'h'",
+    ),
+    "a space that is no table": ({"tensors": {"w": W}, "spaces": {"h": 4}}, "space 'h': a table is needed, not 4"),
+    "an unknown fact": ({"tensors": {"w": W}, "spaces": {"h": {"unit": 4}}}, "nothing is called 'unit' here"),
+    "no units": ({"tensors": {"w": W}, "spaces": {"h": {"units": 0}}}, "`units` is a number of units, 1 or more, not"),
+    "units that are true": ({"tensors": {"w": W}, "spaces": {"h": {"units": True}}}, "`units` is a number of units"),
+    "an input that is a text": ({"tensors": {"w": W}, "spaces": {"h": {"input": "y"}}}, "`input` is true or false"),
+    "an activation that is none": ({"tensors": {"w": W}, "spaces": {"h": {"activation": 1}}}, "`activation` is a text"),
+    "groups in a circle": (
+        {"tensors": {"w": W}, "spaces": {"h": {"groups": "x"}, "x": {"groups": "h"}}},
+        "the groups of space 'h' go in a circle: h -> x -> h",
+    ),
+    "groups that are not there": (
+        {"tensors": {"w": W}, "spaces": {"h": {"groups": "g"}}},
+        "groups 'h' by 'g', over which no tensor runs",
+    ),
+    "groups that don't divide": (
+        {"tensors": {"w": W}, "spaces": {"h": {"groups": "x"}}},
+        "4 units of 'h' can't share 3 of 'x' evenly",
+    ),
+    "an ignored tensor without a reason": ({"tensors": {"w": W}, "ignore": {"v": ""}}, "'v' needs a reason"),
+    "two uses that are split otherwise": (
+        {"tensors": {"w": {"axes": W, "also": [[["head a", "out b"], "in x"]]}}, "spaces": {"a": {"units": 2}}},
+        "it is used twice, and its axes are split into",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_wiring_is_one_clear_error(fault):
+    content, message = FAULTS[fault]
+    content = content if fault in ("no version", "another version", "no tensors") else {"version": 1, **content}
+    with pytest.raises(ValueError, match=message):
+        wire({"w": np.ones((4, 3)), "v": np.ones((2, 5))}, wiring=content)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("w.toml", b"version = ", "w.toml: is not TOML"),
+        ("w.toml", b"\xff", "w.toml: is not UTF-8 at byte 0"),
+        ("w.toml", b"a = " + b"[" * 20_000, "nested too deeply|is not TOML"),
+        ("w.toml", b"#" * ((4 << 20) + 1), "a wiring file has at most 4,194,304"),
+        ("w.toml", b"version = 1", "w.toml: the wiring says nothing of any tensor"),
+        ("w.json", b"{", "w.json: the wiring is not JSON"),
+        ("w.json", b'{"version": 1, "version": 1}', "the wiring has the key 'version' twice"),
+    ],
+)
+def test_a_malformed_file_is_refused_and_named(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_wiring(tmp_path / name)
