@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from symbreak._scan import Layouts, Options, judge_named, list_entries, scan
+from symbreak._scan import (
+    ConfigLike,
+    Layouts,
+    Options,
+    WiringLike,
+    judge_named,
+    judge_wired,
+    list_entries,
+    read_wired,
+    scan,
+)
 from symbreak.axes import Axes
 from symbreak.diagnosis import NotNumbers, check_tolerance, in_memory, judge_network, judge_together, judge_weight
 from symbreak.graph import LayerGraph
@@ -27,6 +37,8 @@ def diagnose(
     tolerance: float | None = None,
     executor: "concurrent.futures.Executor | None" = None,
     noise: Iterable[str] = (),
+    wiring: WiringLike = None,
+    config: ConfigLike = None,
 ) -> Report:
     """Say which units of a weight, of named arrays, of saved files or of a network are tied.
 
@@ -57,6 +69,12 @@ def diagnose(
     noise
         For a network: spaces whose units each draw noise of their own in training, as under dropout. It separates them,
         so none is tied.
+    wiring
+        For named arrays and files: True judges them as one network too, as far as their names say how they are
+        connected; a wiring file, its content or a `symbreak.checkpoints.Wiring` says it for names that no rule knows.
+    config
+        With `wiring`, what the names don't say, such as the number of heads: the path or content of a
+        ``config.json``. By default the one beside the file.
 
     Returns
     -------
@@ -113,9 +131,10 @@ def diagnose(
     """
     check_tolerance(tolerance)
     if isinstance(weights, str | os.PathLike):
-        return _diagnose_path(weights, Options(workers, tolerance, _layouts(axes)), executor)
+        options = Options(workers, tolerance, _layouts(axes), *read_wired(wiring, config))
+        return _diagnose_path(weights, options, executor)
     if isinstance(weights, LayerGraph):
-        _refuse_for_network(axes, tolerance, executor)
+        _refuse_for_network(axes=axes, tolerance=tolerance, executor=executor, wiring=wiring, config=config)
         return judge_network(weights, noise, workers)
     if noise:
         raise TypeError(f"`noise` names spaces of a network, a LayerGraph; got a {type(weights).__name__}")
@@ -123,9 +142,11 @@ def diagnose(
         layouts = _layouts(axes)
         arrays = {_name(name): _as_array(value, f"the array {name!r}") for name, value in weights.items()}
         _refuse_strangers(layouts, arrays)
-        options = Options(workers, tolerance, layouts)
+        options = Options(workers, tolerance, layouts, *read_wired(wiring, config))
         one_by_one = [_judge_in_memory(array, name, arrays, options) for name, array in arrays.items()]
-        return Report.merged([*one_by_one, judge_together(in_memory(arrays))])
+        return Report.merged([*one_by_one, judge_together(in_memory(arrays)), judge_wired(arrays, options)])
+    if wiring is not None or config is not None:
+        raise TypeError("`wiring` and `config` are for named arrays and files; one weight is no network")
     if isinstance(axes, Mapping):
         raise TypeError(f"for one weight `axes` is one layout, such as 'io'; got a mapping of {len(axes)}")
     return judge_weight(_as_array(weights, "`weights`"), axes=axes, workers=workers, tolerance=tolerance)
@@ -152,8 +173,8 @@ def _judge_in_memory(array: Array, name: str, arrays: Mapping[str, Array], optio
         raise NotNumbers(f"{visible(name)}: {error}") from None
 
 
-def _refuse_for_network(axes: object, tolerance: float | None, executor: object) -> None:
-    for name, value in (("axes", axes), ("tolerance", tolerance), ("executor", executor)):
+def _refuse_for_network(**options: object) -> None:
+    for name, value in options.items():
         if value is not None:
             raise TypeError(f"`{name}` is not for a network: a LayerGraph says how its arrays lie, and ties are exact")
 

@@ -351,6 +351,20 @@ _TABLE = (
         "check the path, fetch the file again, or save the weights as safetensors, npz or npy",
     ),
     Code(
+        "SB302",
+        Level.NOTE,
+        "weights whose wiring is unknown: judged one by one only",
+        "How tensors are connected is known from the names that libraries give them, from a model's configuration, or "
+        "from a wiring file. What is not known is not guessed: the units of every space that such a tensor may touch "
+        "count as told apart, so that no tie is claimed that it could break, and some may be missed.",
+        (
+            "the names are those of no family of models that is known",
+            "the number of heads is in no config.json beside the file",
+            "the file holds other things beside the model",
+        ),
+        "say how they are connected in a wiring file, --wiring F, or give the model's config.json with --config F",
+    ),
+    Code(
         "SB401",
         Level.WARNING,
         "two files hold the same weights",

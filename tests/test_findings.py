@@ -20,7 +20,14 @@ def test_a_row_is_complete(row):
 def test_the_levels_are_those_of_the_contract():
     levels = {"SB101": "error", "SB102": "warning", "SB103": "warning", "SB104": "note", "SB105": "note"}
     levels |= {"SB106": "warning", "SB107": "note", "SB108": "error", "SB109": "warning"}
-    levels |= {"SB201": "error", "SB202": "note", "SB203": "error", "SB301": "error", "SB401": "warning"}
+    levels |= {
+        "SB201": "error",
+        "SB202": "note",
+        "SB203": "error",
+        "SB301": "error",
+        "SB302": "note",
+        "SB401": "warning",
+    }
     levels |= {f"SB{number}": "warning" for number in range(204, 209)}
     assert {code: str(row.level) for code, row in CODES.items()} == levels
 
@@ -38,7 +45,7 @@ def test_levels_are_ordered():
     [
         ("SB101", ["SB101"]),
         ("SB10", [f"SB10{n}" for n in range(1, 10)]),
-        ("sb3", ["SB301"]),
+        ("sb3", ["SB301", "SB302"]),
         (" SB1 ", [f"SB10{n}" for n in range(1, 10)]),
         ("SB", list(CODES)),
     ],

@@ -5,10 +5,14 @@ from ._entries import Entry as Entry
 from ._entries import list_entries as list_entries
 from ._guard import guarded as guarded
 from ._judge import UNREADABLE as UNREADABLE
+from ._judge import ConfigLike as ConfigLike
 from ._judge import Layouts as Layouts
 from ._judge import Options as Options
+from ._judge import WiringLike as WiringLike
 from ._judge import judge_named as judge_named
 from ._judge import unread as unread
 from ._kept import Kept as Kept
 from ._run import scan as scan
 from ._step import Step as Step
+from ._wired import judge_wired as judge_wired
+from ._wired import read_wired as read_wired

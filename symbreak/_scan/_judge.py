@@ -1,6 +1,7 @@
 """Judging one array by its name: its layout, its bias, and what is said of one that can't be read."""
 
 import errno
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, final
@@ -15,10 +16,12 @@ from symbreak.findings import Finding
 from symbreak.reports import Report, Skipped, visible
 
 if TYPE_CHECKING:
-    from symbreak.checkpoints import Checkpoint
+    from symbreak.checkpoints import Checkpoint, Wiring
 
 Array = npt.NDArray[Any]
 Arrays: TypeAlias = "Mapping[str, Array] | Checkpoint"
+WiringLike: TypeAlias = "Wiring | Mapping[str, object] | str | os.PathLike[str] | bool | None"
+ConfigLike: TypeAlias = "Mapping[str, object] | str | os.PathLike[str] | None"
 Layouts: TypeAlias = Mapping[str, Axes | str | None]
 
 # How weights and their biases are called, and the axis of the units: PyTorch's layers, and those of Keras and Flax.
@@ -48,11 +51,18 @@ class Options:
         The relative distance of units that are nearly equal; None does not look for them.
     layouts
         {name: layout}, for the arrays whose layouts are known.
+    wiring
+        How the arrays are connected, as `symbreak.checkpoints.wire` takes it, or True where their names say so; then
+        they are judged as one network too.
+    config
+        The model's configuration, as `wire` takes it.
     """
 
     workers: int | None = None
     tolerance: float | None = None
     layouts: Layouts = field(default_factory=dict)
+    wiring: "WiringLike" = None
+    config: "ConfigLike" = None
 
 
 def judge_named(array: Array, name: str, where: str, arrays: Arrays, options: Options) -> Report:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from symbreak.diagnosis import Source, judge_together, processors
 from symbreak.errors import BadCheckpoint
-from symbreak.reports import Report
+from symbreak.reports import Report, visible
 
 from ._entries import Entry
 from ._judge import UNREADABLE, Options, judge_tensor, unread
 from ._step import Judged, State, Step
+from ._wired import judge_wired
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -116,6 +117,7 @@ def _judge_file(
             together = _judge_together(checkpoint, path)
             if together.findings:
                 yield Step(number, together)
+            yield from _judge_network(number, checkpoint, path, options)
             skipped = [unread(f"{path}: {skipped.name}", skipped.reason) for skipped in checkpoint.skipped]
             if checkpoint.changed():
                 skipped.append(unread(path, _changed(path)))
@@ -151,6 +153,16 @@ def _judge_all(
     if old:
         whole = Report.merged(done[name] for name in sizes)
         yield replace(step, report=whole, done=len(sizes), read=step.size, judged=())
+
+
+def _judge_network(number: int, checkpoint: "Checkpoint", path: str, options: Options) -> Iterator[Step]:
+    if not options.wiring:
+        return
+    try:
+        yield Step(number, judge_wired(checkpoint, options, path))
+    except ValueError as error:
+        fix = "mend the wiring or the configuration; `symbreak explain SB302` says what else there is"
+        yield Step(number, unread(path, f"it can't be judged as a network: {visible(error, 500)}", fix))
 
 
 def _judge_together(checkpoint: "Checkpoint", path: str) -> Report:

@@ -18,7 +18,7 @@ from symbreak.findings import CODES, Level
 from symbreak.reports import Report, to_text, visible
 
 if TYPE_CHECKING:
-    from symbreak._scan import Entry, Kept, Step
+    from symbreak._scan import ConfigLike, Entry, Kept, Step, WiringLike
 
 FORMATS = ("text", "json")
 
@@ -60,6 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compare", action="store_true", help="report weights that are the same in several of the files too (SB401)"
     )
+    parser.add_argument(
+        "--network",
+        action="store_true",
+        help="judge each file as one network too, as far as its names say how the tensors are connected (SB2)",
+    )
+    parser.add_argument("--wiring", metavar="F", help="a file that says how the tensors are connected; with --network")
+    parser.add_argument("--config", metavar="F", help="the model's config.json (default: the one beside the file)")
     parser.add_argument("--exit-zero", action="store_true", help="exit with 0 whatever was found, if all was read")
 
 
@@ -124,7 +131,7 @@ def _workers(text: str) -> int:
 
 
 class _Unusable(Exception):  # noqa: N818 - says what is the matter
-    """The file of --resume can't be used."""
+    """A file that an option names can't be used."""
 
 
 class _Keeper:
@@ -165,7 +172,7 @@ def _kept(arguments: argparse.Namespace) -> "Iterator[_Keeper | None]":
 def _judge(arguments: argparse.Namespace, keeper: _Keeper | None) -> Report:
     from symbreak._scan import Options, compare, guarded, list_entries, scan
 
-    options = Options(arguments.workers, arguments.tolerance)
+    options = Options(arguments.workers, arguments.tolerance, {}, *_wired(arguments))
     entries = list_entries(arguments.paths)
     kept = None if keeper is None else keeper.kept
     reports: list[Report] = []
@@ -183,6 +190,19 @@ def _judge(arguments: argparse.Namespace, keeper: _Keeper | None) -> Report:
     except KeyboardInterrupt:
         reports.append(_interrupted(entries, last))
     return Report.merged(reports).only(set(arguments.select or CODES) - set(arguments.ignore))
+
+
+def _wired(arguments: argparse.Namespace) -> "tuple[WiringLike, ConfigLike]":
+    """Read what says how tensors are connected; --config, too, asks for the network."""
+    from symbreak._scan import read_wired
+
+    try:
+        return read_wired(arguments.wiring or arguments.network or arguments.config is not None, arguments.config)
+    except OSError as error:
+        path = visible(error.filename or arguments.wiring or arguments.config)
+        raise _Unusable(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise _Unusable(str(error)) from None
 
 
 def _interrupted(entries: "Sequence[Entry]", last: "Step | None") -> Report:

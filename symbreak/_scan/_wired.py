@@ -1,0 +1,107 @@
+"""Judging the tensors of a model as one network, as far as it is known how they are connected."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from symbreak.diagnosis import judge_network
+from symbreak.findings import Finding
+from symbreak.reports import Report, visible
+
+from ._judge import Arrays, ConfigLike, Options, WiringLike
+
+if TYPE_CHECKING:
+    from symbreak.checkpoints import Wired
+
+LISTED = 3  # tensors in a message before it is cut short
+
+
+def read_wired(wiring: WiringLike, config: ConfigLike) -> tuple[WiringLike, ConfigLike]:
+    """Read a wiring file and a configuration once for all files, so that a fault in them is not one of each.
+
+    Raises
+    ------
+    OSError
+        A file that can't be read.
+    ValueError
+        One that is malformed.
+    TypeError
+        Something else than `judge_wired` takes, or a configuration without a wiring.
+    """
+    if wiring is None or isinstance(wiring, bool):
+        if config is not None and not wiring:
+            raise TypeError("`config` goes with `wiring`: wiring=True takes the wiring from the names")
+    else:
+        from symbreak.checkpoints.wiring._file import as_wiring
+
+        wiring = as_wiring(wiring)
+    if config is not None:
+        from symbreak.checkpoints.wiring._config import as_config
+
+        config = as_config(config).values
+    return wiring, config
+
+
+def judge_wired(arrays: Arrays, options: Options, path: str = "") -> Report:
+    """Judge the network that tensors make up: its certificate, and what is not known of it (SB302).
+
+    Parameters
+    ----------
+    arrays
+        An open checkpoint, or arrays by name.
+    options
+        `wiring` says how they are connected, or that their names are to say so.
+    path
+        What names of the file's spaces and tensors begin with.
+
+    Returns
+    -------
+    Report
+        Without the findings that are known of single arrays. Nothing where `options` ask for no network.
+
+    Raises
+    ------
+    ValueError
+        A wiring or configuration that is malformed, or does not meet the tensors.
+    """
+    if not options.wiring:
+        return Report()
+    from symbreak.checkpoints import wire
+
+    found = wire(arrays, config=options.config, wiring=None if options.wiring is True else options.wiring)
+    report = Report(tuple(_unknown(found, path)))
+    if found.graph is None:
+        return report
+    judged = judge_network(found.graph, workers=options.workers)
+    return Report.merged([_placed(judged, path), report])
+
+
+def _placed(report: Report, path: str) -> Report:
+    """Put the file's name before those of the spaces; arrays are counted, and not finite, where they are read alone."""
+    before = f"{path}: " if path else ""
+    alone = [finding for finding in report.findings if finding.code != "SB108"]
+    return Report(
+        tuple(replace(finding, where=f"{before}{finding.where}") for finding in alone),
+        tuple(replace(skipped, where=f"{before}{skipped.where}") for skipped in report.skipped),
+        {f"{before}{name}": labels for name, labels in report.partition.items()},
+        classes=tuple(replace(each, space=f"{before}{each.space}") for each in report.classes),
+    )
+
+
+def _unknown(found: "Wired", path: str) -> list[Finding]:
+    """SB302, once a file: a tensor that no rule knows, or that lacks something, ties nothing and breaks every tie."""
+    if not found.unknown:
+        return []
+    where = path or "the network"
+    if found.graph is None:
+        text = f"no rule knows how its tensors are connected, so they are judged one by one: {_listed(found.unknown)}"
+    else:
+        count = len(found.unknown)
+        what = "1 tensor" if count == 1 else f"{count} tensors"
+        text = f"of {what} it is not known how they are connected: {_listed(found.unknown)}"
+    return [Finding.of("SB302", where, text)]
+
+
+def _listed(unknown: Mapping[str, str]) -> str:
+    first = [f"{visible(name)} ({visible(reason)})" for name, reason in list(unknown.items())[:LISTED]]
+    return "; ".join(first) + ("; ..." if len(unknown) > LISTED else "")
