@@ -13,6 +13,7 @@ from symbreak.reports import Report, Skipped, TiedClass, fold_units, visible
 from ._kinds import EQUITABLE, kinds
 from ._nodes import Node, Side, System, View
 from ._partition import Indices, Refiner
+from ._sums import check_numbers
 from ._weights import judge_array
 
 Array = npt.NDArray[Any]
@@ -53,11 +54,17 @@ def judge_network(graph: LayerGraph, noise: Iterable[str] = (), workers: int | N
 
     Raises
     ------
+    TypeError
+        An array of objects that are no real numbers, or `noise` that is one string.
     ValueError
         A graph that can't be read as a network, or `noise` that names no space.
     """
+    if isinstance(noise, str):
+        raise TypeError(f"`noise` takes a list of names of spaces: [{noise!r}], not {noise!r}")
     system = System.of(graph, noise)
     arrays = len(system.views)
+    for view in system.views:
+        check_numbers(view.array, view.name)
     refiner = Refiner(system, workers=workers)
     broken = [view for view in system.views if not refiner.is_finite(view)]
     if broken:

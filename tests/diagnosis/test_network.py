@@ -255,6 +255,7 @@ def test_names_are_shown_safely():
         (lambda: sb.diagnose(hidden(), axes="oi"), TypeError, "`axes` is not for a network"),
         (lambda: sb.diagnose(hidden(), tolerance=0.1), TypeError, "`tolerance` is not for a network"),
         (lambda: sb.diagnose(hidden(), noise=["layer.0"]), ValueError, "no space is called 'layer.0'; did you mean"),
+        (lambda: sb.diagnose(hidden(), noise="layers.0"), TypeError, r"a list of names of spaces: \['layers.0'\]"),
         (lambda: sb.diagnose(W1, noise=["layers.0"]), TypeError, "`noise` names spaces of a network"),
     ],
 )
