@@ -97,7 +97,7 @@ def _both_axes(view: View, sides: list[Side], label: Indices, shape: tuple[int, 
 
 
 def _swappable_within(array: Array, axes: list[int], label: Indices) -> Indices:
-    """Number the units that can be swapped along all of some axes at once, of those that have one label."""
+    """Give one number to units of one label that can be swapped along some axes at once."""
     square = np.moveaxis(array, axes[:2], (0, 1))
     alike = partial(np.all, axis=tuple(range(1, square.ndim - 1)))
     result = np.empty_like(label)

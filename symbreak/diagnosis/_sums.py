@@ -187,7 +187,7 @@ def _factors(
 
 
 def _magnitudes(view: View, side: Side) -> tuple[Array, Array, Array]:
-    """Give of each unit of a side the sum of the exponents of its values, their number without zeros, and the largest."""
+    """Give the sum of the exponents of each unit's values, how many are not zero, and the largest exponent."""
     rest = tuple(axis for axis in range(view.array.ndim) if axis not in side.axes)
     order = sorted(side.axes)
     shape = [view.array.shape[axis] for axis in order]

@@ -111,6 +111,34 @@ def test_units_of_a_recurrent_weight_are_not_swapped_in_pairs(turned):
     assert time.process_time() - begin < 10  # 13 s for every pair
 
 
+@pytest.mark.parametrize("diagonal", [0.5, 2.0])
+def test_units_within_a_recurrent_copy_are_swapped_on_both_axes(diagonal):
+    """A recurrent weight for each member of an ensemble: its units are (member, unit), and its slices those of one."""
+    copies, units = 3, 4
+    recur = np.full((copies, units, units), 0.5) + (diagonal - 0.5) * np.eye(units)
+    read = np.ones((copies, units, 2)) * np.arange(1.0, 4)[:, None, None]
+    axes = {"read": ("out", "state", "in", "input"), "recur": ("out", "state", "in", "state")}
+    axes["write"] = ("out", "output", "in", "state")
+
+    def graph(recur):
+        arrays = {"read": read, "recur": recur, "write": np.ones((copies, 1, units))}
+        return LayerGraph(
+            [Space("input", 2), Space("members", copies), Space("state", units, "tanh"), Space("output", 1)],
+            [
+                Weight(name, array, [("stack", "members"), axes[name][:2], axes[name][2:]])
+                for name, array in arrays.items()
+            ],
+            inputs=["input"],
+            outputs=["output"],
+        )
+
+    members = [("state", tuple(range(4 * k, 4 * k + 4)), "exchange") for k in range(copies)]
+    assert classes(graph(recur)) == members
+    turned = recur.copy()
+    turned[1] = [[0, 1, 2, 3], [3, 0, 1, 2], [2, 3, 0, 1], [1, 2, 3, 0]]
+    assert classes(graph(turned)) == [members[0], ("state", (4, 5, 6, 7), "orbit"), members[2]]
+
+
 # Where arrays lie
 
 
