@@ -173,6 +173,14 @@ class Refiner:
     def _place(self, view: View, side: Side) -> tuple[int, int]:
         return self._wiring.numbers[view.name], view.sides.index(side)
 
+    def views_of(self, number: int) -> Sequence[tuple[View, Side]]:
+        """Give every array that has a node along some of its axes, once for each time."""
+        return self._wiring.views[number]
+
+    def children_of(self, number: int) -> list[int]:
+        """Give the nodes that are nested in a node."""
+        return [child for child, _ in self._wiring.children[number]]
+
     def is_judged(self, number: int) -> bool:
         """Whether any array says something of a node; of a space that none names there is nothing to say."""
         return bool(self._wiring.views[number] or self._wiring.children[number])
