@@ -7,6 +7,7 @@ entry.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -22,9 +23,10 @@ LARGEST = 1 << 22  # elements of all arrays, of units that can't be swapped, bey
 TRIES = 32  # refinements in the search for one permutation
 
 
-def swappable(refiner: Refiner) -> list[Indices]:
+def swappable(refiner: Refiner, labels: tuple[Indices, ...] | None = None) -> list[Indices]:
     """Give, for each node, units that can be swapped with each other one number.
 
+    Those of different classes of an equitable partition can't: they need not be tried where it is given as `labels`.
     Units of two heads can be swapped where the heads can, as wholes; units within one head where they can by
     themselves.
     """
@@ -33,22 +35,23 @@ def swappable(refiner: Refiner) -> list[Indices]:
 
     def of(number: int) -> Indices:
         if number not in found:
-            found[number] = _of_node(refiner, number, [of(parent) for parent in system.nodes[number].parents])
+            parents = [of(parent) for parent in system.nodes[number].parents]
+            found[number] = _of_node(refiner, number, parents, None if labels is None else labels[number])
         return found[number]
 
-    labels = [of(number) for number in range(len(system.nodes))]
+    equal = [of(number) for number in range(len(system.nodes))]
     for link in system.links:
-        _tie_link(system, link, labels)
-    return labels
+        _tie_link(system, link, equal)
+    return equal
 
 
-def _of_node(refiner: Refiner, number: int, parents: list[Indices]) -> Indices:
+def _of_node(refiner: Refiner, number: int, parents: list[Indices], classes: Indices | None) -> Indices:
     system = refiner.system
     node = system.nodes[number]
     every = np.arange(node.size)
     if node.apart:
         return every
-    label = np.zeros(node.size, np.intp)
+    label = np.zeros(node.size, np.intp) if classes is None else classes
     places = np.indices(node.shape).reshape(len(node.shape), -1)
     for above in places[:-1]:
         label = joined(label, above)
@@ -59,14 +62,14 @@ def _of_node(refiner: Refiner, number: int, parents: list[Indices]) -> Indices:
             several.append((view, sides))
         elif sides:
             equal = refiner.equal(view, sides[0])
-            label = every if equal is None else joined(label, equal)
+            label = joined(label, equal)
         for axis, parent in view.over:
             if parent == number:
                 equal = refiner.equal(view, Side(number, (axis,), written=False, read=False))
-                label = every if equal is None else joined(label, equal)
+                label = joined(label, equal)
     label = first_seen(label)
     for view, sides in several:
-        label = _both_axes(view, sides, label)
+        label = _both_axes(view, sides, label, node.shape)
     # Heads that can be swapped as wholes bring along the units within.
     first = places.copy()
     for place, equal in enumerate(parents):
@@ -80,33 +83,50 @@ def _firsts(label: Indices) -> Indices:
     return first[inverse]
 
 
-def _both_axes(view: View, sides: list[Side], label: Indices) -> Indices:
+def _both_axes(view: View, sides: list[Side], label: Indices, shape: tuple[int, ...]) -> Indices:
     """Part units by trying the swaps: what an array has between two units moves on all of its axes."""
-    parts: list[list[int]] = []
-    by_label: dict[int, list[int]] = {}
-    for unit, number in enumerate(label.tolist()):
-        tried = by_label.setdefault(number, [])
-        for part in tried:
-            if _same_after_swap(view, sides, parts[part][0], unit):
-                parts[part].append(unit)
-                break
-        else:
-            tried.append(len(parts))
-            parts.append([unit])
+    over = sides[0].axes[:-1]  # of parents, whose units are parted by themselves
+    array = np.moveaxis(view.array, over, range(len(over)))
+    axes = [side.axes[-1] - sum(above < side.axes[-1] for above in over) for side in sides]
+    result = np.empty(shape, np.intp)
+    count = 0
+    for place in np.ndindex(shape[:-1]):
+        result[place] = count + _swappable_within(array[place], axes, label.reshape(shape)[place])
+        count = int(result[place].max()) + 1
+    return result.reshape(-1)
+
+
+def _swappable_within(array: Array, axes: list[int], label: Indices) -> Indices:
+    """Give one number to units of one label that can be swapped along some axes at once."""
+    square = np.moveaxis(array, axes[:2], (0, 1))
+    alike = partial(np.all, axis=tuple(range(1, square.ndim - 1)))
     result = np.empty_like(label)
-    for place, members in enumerate(parts):
-        result[members] = place
+    count = 0
+    for number in np.flatnonzero(np.bincount(label)).tolist():
+        firsts = np.empty(0, np.intp)
+        for unit in np.flatnonzero(label == number).tolist():
+            # What has to agree of a pair, looked at for all pairs at once.
+            near = firsts[alike(square[firsts, firsts] == square[unit, unit])]
+            for probe in {0, len(label) // 2, len(label) - 1}:
+                same = alike(square[near, probe] == square[unit, probe])
+                near = near[same | (near == probe) | (unit == probe)]
+            found = next((one for one in near.tolist() if _same_after_swap(array, axes, one, unit)), None)
+            if found is None:
+                firsts = np.append(firsts, unit)
+                result[unit] = count
+                count += 1
+            else:
+                result[unit] = result[found]
     return result
 
 
-def _same_after_swap(view: View, sides: list[Side], a: int, b: int) -> bool:
+def _same_after_swap(array: Array, axes: list[int], a: int, b: int) -> bool:
     """Whether swapping two units along all axes that run over them changes nothing: only their slices can."""
-    axes = [side.axes[-1] for side in sides]
-    order = np.arange(view.array.shape[axes[0]])
+    order = np.arange(array.shape[axes[0]])
     order[[a, b]] = b, a
     for axis in axes:
         for unit, other in ((a, b), (b, a)):
-            mine, theirs = view.array.take(unit, axis), view.array.take(other, axis)
+            mine, theirs = array.take(unit, axis), array.take(other, axis)
             for moved in axes:
                 if moved != axis:
                     theirs = theirs.take(order, moved - (moved > axis))
@@ -273,10 +293,10 @@ def _without_copies(system: System, equal: list[Indices]) -> _Small:
 
 def kinds(refiner: Refiner, labels: tuple[Indices, ...]) -> Iterator[tuple[int, Indices, str]]:
     """Yield each class of two units or more: its node, its units, and the kind of its tie."""
-    equal = swappable(refiner)
+    equal = swappable(refiner, labels)
     orbits: Orbits | None = None
     for number, (node, label) in enumerate(zip(refiner.system.nodes, labels, strict=True)):
-        if node.apart:
+        if node.apart or not refiner.is_judged(number):
             continue
         sizes = np.bincount(label)
         for each in np.flatnonzero(sizes > 1).tolist():

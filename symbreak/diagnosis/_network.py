@@ -1,5 +1,6 @@
 """The certificate of a network: which units are tied for good, which only now, and which can never learn."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, final
 
@@ -13,6 +14,7 @@ from symbreak.reports import Report, Skipped, TiedClass, fold_units, visible
 from ._kinds import EQUITABLE, kinds
 from ._nodes import Node, Side, System, View
 from ._partition import Indices, Refiner
+from ._sums import check_numbers
 from ._weights import judge_array
 
 Array = npt.NDArray[Any]
@@ -22,9 +24,13 @@ RUNS = 12  # units of a nested space in a message
 
 # Activations f with f(0) = 0. Behind them a unit that reads nothing gives nothing.
 ZERO_AT_ZERO = frozenset(
-    {"identity", "relu", "leaky_relu", "tanh", "gelu", "silu", "erf", "sine", "square", "elu", "selu", "softsign"}
-)
+    {
+        "identity", "relu", "leaky_relu", "tanh", "gelu", "silu", "erf", "sin", "square", "elu", "selu", "softsign",
+        "lstm",  # without weights and biases its cells stay at 0
+    }
+)  # fmt: skip
 FLAT_BELOW_ZERO = frozenset({"relu"})  # and their slope is 0 up to 0, by the usual convention
+FLAT_AT_ZERO = frozenset({"square"})  # 0 with slope 0
 
 WHY = {
     "exchange": "any two can be swapped without a change of any array",
@@ -53,11 +59,17 @@ def judge_network(graph: LayerGraph, noise: Iterable[str] = (), workers: int | N
 
     Raises
     ------
+    TypeError
+        An array of objects that are no real numbers, or `noise` that is one string.
     ValueError
         A graph that can't be read as a network, or `noise` that names no space.
     """
+    if isinstance(noise, str):
+        raise TypeError(f"`noise` takes a list of names of spaces: [{noise!r}], not {noise!r}")
     system = System.of(graph, noise)
     arrays = len(system.views)
+    for view in system.views:
+        check_numbers(view.array, view.name)
     refiner = Refiner(system, workers=workers)
     broken = [view for view in system.views if not refiner.is_finite(view)]
     if broken:
@@ -72,7 +84,7 @@ def judge_network(graph: LayerGraph, noise: Iterable[str] = (), workers: int | N
         (*certificate.tied(classes), *certificate.redundant(), *certificate.blocked(), *certificate.unread()),
         partition=certificate.partition(),
         arrays=arrays,
-        classes=classes,
+        classes=tuple(each for _, each in classes),
     )
 
 
@@ -86,52 +98,58 @@ class _Certificate:
         self.system = refiner.system
         self.labels = labels
         self.defect = defect
+        self.activations = {space.name: space.activation for space in graph.spaces}
+        self.kinds_of = {each.name: each.kind for each in graph.per_unit}
+        names = Counter(name for node in self.system.nodes for name in node.spaces)
+        self.twice = {name for name, count in names.items() if count > 1}
+        self.linked = {number for link in self.system.links for number in (link.more, link.fewer)}
         self.incoming, self.outgoing = self._zeros()
         self.stuck = [self._blocked(number) for number in range(len(labels))]
-        self.numbers = {id(node): number for number, node in enumerate(self.system.nodes)}
 
     def partition(self) -> dict[str, Indices]:
         """Give the class of each unit by the name of its space; for each kind of heads where it lies in two."""
         found: dict[str, Indices] = {}
-        twice = {name for name, _ in self._names() if [each for each, _ in self._names()].count(name) > 1}
-        for name, number in self._names():
-            node = self.system.nodes[number]
+        for number, node in enumerate(self.system.nodes):
             parent = self.system.nodes[node.parents[0]].spaces[0] if node.parents else ""
-            found[f"{name} of {parent}" if name in twice else name] = self.labels[number].reshape(node.shape)
+            for name in node.spaces:
+                label = self.labels[number].reshape(node.shape)
+                found[f"{name} of {parent}" if name in self.twice else name] = label
         return found
 
-    def _names(self) -> list[tuple[str, int]]:
-        return [(name, number) for number, node in enumerate(self.system.nodes) for name in node.spaces]
-
     def name(self, number: int) -> str:
-        """Name a node by its space, and by the heads that it lies in where that is needed."""
-        names = {place: name for name, place in self._names()}
-        parents = self.system.nodes[number].parents
-        linked = any(number in (link.more, link.fewer) for link in self.system.links)
-        above = f" of {visible(self.system.nodes[parents[0]].spaces[0])}" if linked else ""
-        spaces = self.system.nodes[number].spaces
-        return ", ".join(visible(name) for name in spaces or (names[number],)) + above
+        """Name a node by its spaces, and by the heads that it lies in where that is needed."""
+        node = self.system.nodes[number]
+        above = f" of {visible(self.system.nodes[node.parents[0]].spaces[0])}" if number in self.linked else ""
+        return ", ".join(map(visible, node.spaces)) + above
 
-    def classes(self) -> Iterator[TiedClass]:
-        """Yield the classes of two units or more."""
+    def classes(self) -> Iterator[tuple[int, TiedClass]]:
+        """Yield the classes of two units or more, each with its node."""
         for number, units, kind in kinds(self.refiner, self.labels):
             node = self.system.nodes[number]
             places = [tuple(place) for place in np.stack(np.unravel_index(units, node.shape), axis=1).tolist()]
-            yield TiedClass(self.name(number), tuple(units.tolist()), kind, tuple(places), self._lost(number, units))
+            lost = self._lost(number, len(units))
+            yield number, TiedClass(self.name(number), tuple(units.tolist()), kind, tuple(places), lost)
 
-    def _lost(self, number: int, units: Indices) -> int:
-        """Count the parameters of all units of a class but one."""
-        each = sum(view.array.size // self.system.nodes[number].size for view, _ in self.system.views_of(number))
-        return each * (len(units) - 1)
+    def _lost(self, number: int, units: int) -> int:
+        """Count the parameters of a class of some units that one unit has not; a head has those of its units."""
+        held = {
+            view.name: (view.array.size, sum(side.node == number for side in view.sides))
+            for view, _ in self.refiner.views_of(number)
+        }
+        for child in self.refiner.children_of(number):
+            for view, _ in self.refiner.views_of(child):
+                held.setdefault(view.name, (view.array.size, 1))
+        every, left = self.system.nodes[number].size, self.system.nodes[number].size - units + 1
+        return sum(size - size * left**times // every**times for size, times in held.values())
 
-    def tied(self, classes: Iterable[TiedClass]) -> Iterator[Finding]:
+    def tied(self, classes: Iterable[tuple[int, TiedClass]]) -> Iterator[Finding]:
         """SB201: classes that no step of training parts."""
-        by_space: dict[str, list[TiedClass]] = {}
-        for each in classes:
-            by_space.setdefault(each.space, []).append(each)
-        for number in range(len(self.system.nodes)):
-            node, name = self.system.nodes[number], self.name(number)
-            found = [each for each in by_space.get(name, ()) if not self.stuck[number][list(each.units)].all()]
+        by_node: dict[int, list[TiedClass]] = {}
+        for number, each in classes:
+            by_node.setdefault(number, []).append(each)
+        for number, every in by_node.items():
+            node = self.system.nodes[number]
+            found = [each for each in every if not self.stuck[number][list(each.units)].all()]
             if not found:
                 continue
             width = int(self.labels[number].max()) + 1
@@ -202,12 +220,12 @@ class _Certificate:
                 yield Finding.of("SB107", self._place(number), text, (tuple(units),))
 
     def _is_written(self, number: int) -> bool:
-        return any(side.written and len(view.sides) > 1 for view, side in self.system.views_of(number)) or any(
+        return any(side.written and len(view.sides) > 1 for view, side in self.refiner.views_of(number)) or any(
             number == link.more and self._is_written(link.fewer) for link in self.system.links
         )
 
     def _is_read(self, number: int) -> bool:
-        return any(side.read for _, side in self.system.views_of(number)) or any(
+        return any(side.read for _, side in self.refiner.views_of(number)) or any(
             number == link.fewer and self._is_read(link.more) for link in self.system.links
         )
 
@@ -216,7 +234,7 @@ class _Certificate:
         incoming, outgoing = [], []
         for number, node in enumerate(self.system.nodes):
             zero_in, zero_out = np.ones(node.size, np.bool_), np.ones(node.size, np.bool_)
-            for view, side in self.system.views_of(number):
+            for view, side in self.refiner.views_of(number):
                 if len(view.sides) > 1:
                     zero = self.refiner.zero(view, side)
                     zero_in &= zero | (not side.written)
@@ -237,10 +255,14 @@ class _Certificate:
         node = self.system.nodes[number]
         if node.apart or not self._is_written(number):
             return np.zeros(node.size, np.bool_)
-        activations = {self.graph.space(name).activation for name in node.spaces}
+        activations = {self.activations[name] for name in node.spaces}
         silent, dead = self.incoming[number].copy(), self.incoming[number].copy()
-        kinds_of = {each.name: each.kind for each in self.graph.per_unit}
-        for view, side in self.system.views_of(number):
+        kinds_of = self.kinds_of
+        held = {kinds_of[view.name] for view, _ in self.refiner.views_of(number) if len(view.sides) == 1}
+        if "scale" in held and not held >= {"mean", "variance"}:
+            # A layer norm takes the mean of all units from it, and where it stands in the space is not known.
+            return np.zeros(node.size, np.bool_)
+        for view, side in self.refiner.views_of(number):
             if len(view.sides) == 1 and kinds_of[view.name] in ("bias", "shift", "mean", "constant"):
                 silent &= self.refiner.zero(view, side)
                 dead &= _at_most_zero(view, side) if kinds_of[view.name] == "bias" else False
@@ -249,7 +271,8 @@ class _Certificate:
         if not self._is_read(number):  # queries and keys, whose gradients are multiples of each other
             return silent & bool(node.parents)
         flat = len(through) == 1 and through <= FLAT_BELOW_ZERO
-        return (silent & self.outgoing[number]) | (dead & flat)
+        dead = dead & flat | silent & (len(through) == 1 and through <= FLAT_AT_ZERO)
+        return (silent & self.outgoing[number]) | dead
 
     def _place(self, number: int) -> str:
         return f"space {self.name(number)}"

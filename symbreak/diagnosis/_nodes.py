@@ -144,13 +144,32 @@ class _Reading:
 
     def _find_nested(self) -> frozenset[str]:
         """Give the spaces that no array names without heads or copies beside it."""
-        beside, alone = set[str](), {*self.graph.inputs, *self.graph.outputs}
+        alone = {*self.graph.inputs, *self.graph.outputs}
+        beside: dict[str, set[tuple[str, ...]]] = {}  # each space, and what it lies beside
+        together: list[set[str]] = []  # the spaces of each use with heads or copies
+        masks = set[frozenset[str]]()
         for _, _, uses in self.arrays:
             for use in uses:
-                names = {axis.space for axis in use if axis.role in ("out", "in") and axis.space}
-                (beside if any(axis.role in OVER for axis in use) else alone).update(names)
-                alone.update(axis.space for axis in use if axis.role in OVER and axis.space)
-        return frozenset(beside - alone)
+                names = {axis.space for axis in use if axis.role not in OVER and axis.space}
+                over = tuple(axis.space for axis in use if axis.role in OVER and axis.space)
+                alone.update(over)
+                if over:
+                    together.append(names)
+                    for name in names:
+                        beside.setdefault(name, set()).add(over)
+                else:
+                    alone.update(names)
+                    masks.add(frozenset(names))
+        nested = frozenset(beside) - alone
+        # One that heads write to and heads of another kind read from, as between two layers of attention, lies in none,
+        # if it is not what these arrays have heads for.
+        apart = {
+            name for name in nested if not all(_go_together(*pair, masks) for pair in pairwise(sorted(beside[name])))
+        }
+        sure = nested - apart
+        return frozenset(
+            name for name in nested if name in sure or not all(names & sure for names in together if name in names)
+        )
 
     def _sides(self, use: tuple[Axis, ...]) -> tuple[list[tuple[Key, tuple[int, ...], str]], list[tuple[int, Key]]]:
         """Give the nodes of one use, each with its axes and its role, and the heads that these are nested in."""
@@ -233,6 +252,11 @@ class _Reading:
                     f"the units of {space!r} lie in {' and in '.join(map(repr, names))}, and no weight says which goes "
                     f"with which: add a mask, ('out', {names[0]!r}), ('in', {names[-1]!r}), with a single 1 in each row"
                 )
+
+
+def _go_together(one: tuple[str, ...], other: tuple[str, ...], masks: set[frozenset[str]]) -> bool:
+    """Whether a weight may say which of some heads go with which of others."""
+    return len(one) == len(other) == 1 and frozenset(one + other) in masks
 
 
 def _which(views: tuple[View, ...], more: int, fewer: int) -> npt.NDArray[np.intp] | None:

@@ -15,16 +15,19 @@ wrong.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 from ._nodes import Side, System, View
-from ._sums import close, defects, forms, is_finite, slice_ties, zero_slices
+from ._sums import Magnitudes, close, defects, forms, slice_ties
 from ._ties import Ties
 
 Indices = npt.NDArray[np.intp]
+
+COPIED = 1 << 24  # bytes of different slices that are copied, so that the search along other axes is shorter
 
 
 @final
@@ -66,8 +69,9 @@ class Refiner:
     forward: bool = False
     canonical: bool = False
     workers: int | None = None
-    _ties: dict[tuple[int, tuple[int, ...]], Ties | None] = field(default_factory=dict)
+    _ties: dict[tuple[int, tuple[int, ...]], Ties] = field(default_factory=dict)
     _counts: list[int] = field(default_factory=list)
+    _magnitudes: Magnitudes = field(default_factory=dict)
     _kept: dict[tuple[int, int], tuple[tuple[int, ...], Indices]] = field(default_factory=dict)
 
     def refine(self, start: Sequence[Indices] | None = None) -> Partition:
@@ -91,17 +95,22 @@ class Refiner:
     def _fixpoint(self, labels: list[Indices]) -> None:
         self._counts = [int(label.max()) + 1 for label in labels]
         self._kept.clear()
-        looked: dict[int, tuple[int, ...]] = {}
-        changed = True
-        while changed:
-            changed = False
-            for number, node in enumerate(self.system.nodes):
-                if node.apart or self._counts[number] == node.size or looked.get(number) == tuple(self._counts):
+        waiting = set(range(len(labels)))
+        while waiting:
+            for number in sorted(waiting):
+                waiting.discard(number)
+                node = self.system.nodes[number]
+                if node.apart or self._counts[number] == node.size:
                     continue
-                before = looked[number] = tuple(self._counts)  # a node may read itself: its own count too
+                before = self._counts[number]
                 labels[number] = self._split(number, labels)
                 self._counts[number] = int(labels[number].max()) + 1
-                changed |= self._counts[number] > before[number]
+                if self._counts[number] > before:
+                    waiting |= self._wiring.beside[number]
+
+    @cached_property
+    def _wiring(self) -> "_Wiring":
+        return _Wiring(self.system)
 
     def _split(self, number: int, labels: list[Indices]) -> Indices:
         """Split the classes of one node by all that is known of its units."""
@@ -111,11 +120,10 @@ class Refiner:
             shape = [1] * len(node.shape)
             shape[place] = node.shape[place]
             label = joined(label, np.broadcast_to(labels[parent].reshape(shape), node.shape).reshape(-1))
-        for child, inner in enumerate(self.system.nodes):
-            for place, parent in enumerate(inner.parents):
-                if parent == number:
-                    rows = np.moveaxis(labels[child].reshape(inner.shape), place, 0).reshape(node.size, -1)
-                    label = joined(label, _rows(np.sort(rows, axis=1)))
+        for child, place in self._wiring.children[number]:
+            inner = self.system.nodes[child]
+            rows = np.moveaxis(labels[child].reshape(inner.shape), place, 0).reshape(node.size, -1)
+            label = joined(label, _rows(np.sort(rows, axis=1)))
         for more, fewer, of in self.system.links:
             if number == more:
                 units = self.system.nodes[more].shape[1]
@@ -123,7 +131,7 @@ class Refiner:
                 label = joined(label, theirs.reshape(-1))
             elif number == fewer:
                 label = joined(label, self._of_group(labels[more], of, node.shape))
-        views = list(self.system.views_of(number))
+        views = list(self._wiring.views[number])
         views.sort(key=lambda pair: not self._told_apart(*pair))  # what costs least comes first
         for view, side in views:
             if int(label.max()) + 1 == node.size:
@@ -158,44 +166,53 @@ class Refiner:
         place = self._place(view, side)
         counts = tuple(self._counts[other.node] for other in others)
         if place not in self._kept or self._kept[place][0] != counts:
-            found = close(*forms(view, side, self.system, labels, 64 * place[0] + place[1]))
+            found = close(*forms(view, side, self.system, labels, 64 * place[0] + place[1], self._magnitudes))
             self._kept[place] = counts, found
         return self._kept[place][1]
 
     def _place(self, view: View, side: Side) -> tuple[int, int]:
-        return self.system.views.index(view), view.sides.index(side)
+        return self._wiring.numbers[view.name], view.sides.index(side)
 
-    def equal(self, view: View, side: Side) -> Indices | None:
-        """Give units of a side whose slices are equal in every value one number, if the array lies so."""
-        ties = self.ties(view, side)
-        return None if ties is None else ties.labels
+    def views_of(self, number: int) -> Sequence[tuple[View, Side]]:
+        """Give every array that has a node along some of its axes, once for each time."""
+        return self._wiring.views[number]
+
+    def children_of(self, number: int) -> list[int]:
+        """Give the nodes that are nested in a node."""
+        return [child for child, _ in self._wiring.children[number]]
+
+    def is_judged(self, number: int) -> bool:
+        """Whether any array says something of a node; of a space that none names there is nothing to say."""
+        return bool(self._wiring.views[number] or self._wiring.children[number])
+
+    def equal(self, view: View, side: Side) -> Indices:
+        """Give units of a side whose slices are equal in every value one number."""
+        return self.ties(view, side).labels
 
     def zero(self, view: View, side: Side) -> npt.NDArray[np.bool_]:
         """Say which units of a side have a slice that is zero everywhere."""
         ties = self.ties(view, side)
-        if ties is None:
-            return zero_slices(view, side)
         found = np.zeros(len(ties.labels), np.bool_)
         found[ties.zero] = True
         return found
 
     def is_finite(self, view: View) -> bool:
         """Whether every value of an array is finite; a search for equal slices looks at them anyway."""
-        ties = self.ties(view, view.sides[0])
-        return is_finite(view.array) if ties is None else not len(ties.not_finite)
+        return not len(self.ties(view, view.sides[0]).not_finite)
 
-    def ties(self, view: View, side: Side) -> Ties | None:
-        """Search for the units of a side whose slices are equal; where the array does not lie so, None.
+    def ties(self, view: View, side: Side) -> Ties:
+        """Search for the units of a side whose slices are equal.
 
         Where few slices along the first side are different, the others are compared on these alone.
         """
-        number = self.system.views.index(view)
+        number = self._wiring.numbers[view.name]
         if (number, side.axes) not in self._ties:
             first = None if side.axes == view.sides[0].axes else self.ties(view, view.sides[0])
             searched = view
             if first is not None and len(view.sides[0].axes) == 1 and view.sides[0].axes[0] not in side.axes:
                 kept = np.unique(first.labels, return_index=True)[1]
-                if 2 * len(kept) <= len(first.labels):
+                copied = view.array.nbytes // len(first.labels) * len(kept)
+                if 2 * len(kept) <= len(first.labels) and copied <= COPIED:
                     searched = replace(view, array=view.array.take(kept, view.sides[0].axes[0]))
             self._ties[number, side.axes] = slice_ties(searched, side, self.workers, finite=first is not None)
         return self._ties[number, side.axes]
@@ -206,7 +223,7 @@ class Refiner:
         for number, node in enumerate(self.system.nodes):
             if node.apart or self._counts[number] == node.size:
                 continue
-            for view, side in self.system.views_of(number):
+            for view, side in self._wiring.views[number]:
                 if self.forward and not side.written:
                     continue
                 units, first = self._distinct(view, side, labels[number])
@@ -225,7 +242,7 @@ class Refiner:
         """Give the units to be compared, and the first of the class of each; equal slices are compared once."""
         node = self.system.nodes[side.node]
         equal = self.equal(view, side)
-        keys = [label, np.arange(node.size) if equal is None else equal]
+        keys = [label, equal]
         keys += [place.reshape(-1) for place in np.indices(node.shape)[: len(node.parents)]]
         kept = np.unique(np.stack(keys), axis=1, return_index=True)[1]
         first = np.full(int(label.max()) + 1, node.size)
@@ -251,11 +268,34 @@ class Refiner:
                 fresh[old] = int(label.max()) + 1
             else:
                 again.append((unit, firsts[old]))
-            same = np.arange(len(label)) == unit if equal is None else equal == equal[unit]
-            label[(labels[number] == old) & same] = fresh[old]
+            label[(labels[number] == old) & (equal == equal[unit])] = fresh[old]
         labels[number] = label
         self._counts[number] = int(label.max()) + 1
         return np.array([unit for unit, _ in again], np.intp), np.array([first for _, first in again], np.intp)
+
+
+@final
+class _Wiring:
+    """What is beside each node: arrays, nodes within it, and nodes whose classes its own depend on."""
+
+    def __init__(self, system: System) -> None:
+        every = range(len(system.nodes))
+        self.numbers = {view.name: number for number, view in enumerate(system.views)}
+        self.views: list[list[tuple[View, Side]]] = [[] for _ in every]
+        self.children: list[list[tuple[int, int]]] = [[] for _ in every]
+        self.beside: list[set[int]] = [set() for _ in every]
+        for view in system.views:
+            for side in view.sides:
+                self.views[side.node].append((view, side))
+                self.beside[side.node] |= {other.node for other in view.sides if other.axes != side.axes}
+        for number, node in enumerate(system.nodes):
+            for place, parent in enumerate(node.parents):
+                self.children[parent].append((number, place))
+                self.beside[parent].add(number)
+                self.beside[number].add(parent)
+        for more, fewer, _ in system.links:
+            self.beside[more].add(fewer)
+            self.beside[fewer].add(more)
 
 
 def joined(one: Indices, other: Indices) -> Indices:

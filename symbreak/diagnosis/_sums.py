@@ -7,6 +7,8 @@ by sum, for the units that were never told apart.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,110 +20,199 @@ from ._ties import Ties, search
 
 Array = npt.NDArray[Any]
 Labels = Sequence[npt.NDArray[np.intp]]  # one flat array a node
+Magnitudes = dict[tuple[str, tuple[int, ...]], tuple[Array, Array, Array]]  # by array and axes
 
 FORMS = 3  # random forms: one alone misses a difference of a few roundings too often
 CHUNK = 1 << 20  # elements that are widened at a time, 8 MB
 COPIED = 1 << 20  # elements of an array that may be copied to have its units first
 EPS = 2.0**-53
+EXPONENTS = 1100  # binary exponents of float64 lie between this and minus this
 
 
 def as_doubles(array: Array) -> Array:
-    """Widen values to float64; complex ones gain an axis of two, last."""
+    """Widen values to float64, in a copy; complex ones gain an axis of two, last."""
     if array.dtype.kind == "c":
         wide = array.astype(np.complex128)
         return np.stack([wide.real, wide.imag], axis=-1)
     return array.astype(np.float64)
 
 
+def check_numbers(array: Array, name: str) -> None:
+    """Raise where Python objects are none that a float64 can stand for."""
+    for value in array.flat if array.dtype == object else ():
+        try:
+            float(value + 0)  # a string makes a float too, but no sum
+        except OverflowError:
+            raise ValueError(f"{name!r} holds a number that is too large for a float64") from None
+        except TypeError:
+            short = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
+            raise TypeError(f"{name!r} holds objects that are no real numbers: {short}") from None
+
+
 def units_first(view: View, side: Side) -> Array | None:
     """Give the array as (units of the side, everything else); None where that would copy a large array."""
-    array = np.moveaxis(view.array, side.axes, range(len(side.axes)))
-    units = int(np.prod(array.shape[: len(side.axes)]))
-    flat = array.reshape(units, *array.shape[len(side.axes) :])
-    small = array.size <= COPIED
-    return flat if small or np.shares_memory(flat, view.array) else None
+    over = len(side.axes)
+    array = np.moveaxis(view.array, side.axes, range(over))
+    if array.size > COPIED and not _join(array.shape[:over], array.strides[:over]):
+        return None
+    return array.reshape(prod(array.shape[:over]), *array.shape[over:])
 
 
-def slice_ties(view: View, side: Side, workers: int | None = None, *, finite: bool = False) -> Ties | None:
-    """Find the units of a side whose slices are equal in every value; None where the array does not lie so.
+def _join(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether axes can be made one without a copy."""
+    kept = [(size, stride) for size, stride in zip(shape, strides, strict=True) if size > 1]
+    return all(outer == size * inner for (_, outer), (size, inner) in pairwise(kept))
+
+
+def slice_ties(view: View, side: Side, workers: int | None = None, *, finite: bool = False) -> Ties:
+    """Find the units of a side whose slices are equal in every value.
 
     `finite` says that every value is known to be finite.
     """
     flat = units_first(view, side)
     if flat is None:
-        return None
-    return search(flat if flat.dtype != object else flat.astype(np.float64), workers=workers, finite=finite)
+        array = np.moveaxis(view.array, side.axes, range(len(side.axes)))
+        return _ties_by_parent(array, len(side.axes) - 1, workers, finite)
+    return search(flat, workers=workers, finite=finite) if flat.dtype != object else _ties_of_objects(flat)
 
 
-def is_finite(array: Array) -> bool:
-    """Whether every value is finite."""
-    if array.dtype == object:
-        return all(np.isfinite(float(value)) for value in array.flat)
-    return bits_of(array.dtype).always_finite or all(np.isfinite(array[low:high]).all() for low, high in _chunks(array))
+def _ties_of_objects(units: Array) -> Ties:
+    """Find the units whose Python numbers are equal, however fine their differences are."""
+    rows = [tuple(row) for row in units.reshape(len(units), -1).tolist()]
+    seen: dict[tuple[Any, ...], int] = {}
+    labels = np.array([seen.setdefault(row, len(seen)) for row in rows], np.intp)
+    zero = [unit for unit, row in enumerate(rows) if not any(row)]
+    infinite = [unit for unit, row in enumerate(rows) if not np.isfinite(as_doubles(np.array(row, object))).all()]
+    return Ties(labels, np.array(zero, np.intp), np.array(infinite, np.intp))
 
 
-def zero_slices(view: View, side: Side) -> npt.NDArray[np.bool_]:
-    """Say which units of a side have a slice that is zero everywhere."""
-    array = np.moveaxis(view.array, side.axes, range(len(side.axes)))
-    return ~np.asarray((array != 0).any(axis=tuple(range(len(side.axes), array.ndim)))).reshape(-1)
+def _ties_by_parent(array: Array, over: int, workers: int | None, finite: bool) -> Ties:
+    """Find equal slices of units in parents, (parents, ..., units, ...), of a large array that can't be read as one.
+
+    The units of each parent are searched where they lie; one of each class is copied, for the digest by which it is
+    compared with those of other parents.
+    """
+    import hashlib  # loads OpenSSL
+
+    bits = bits_of(array.dtype)
+    each = array.shape[over]
+    step = max(1, CHUNK // max(1, prod(array.shape[over + 1 :])))
+    seen: dict[bytes, int] = {}
+    labels, zero, infinite = [], [], []
+    for number, place in enumerate(np.ndindex(array.shape[:over])):
+        ties = search(array[place], workers=workers, finite=finite)
+        firsts = np.unique(ties.labels, return_index=True)[1]
+        numbers = []
+        for low in range(0, len(firsts), step):
+            picked = array[place][firsts[low : low + step]]
+            loaded = np.empty(picked.shape, bits.dtype)
+            with np.errstate(all="ignore"):
+                bits.load(picked, loaded)
+            digests = [hashlib.blake2b(row.tobytes(), digest_size=32).digest() for row in loaded]
+            numbers += [seen.setdefault(found, len(seen)) for found in digests]
+        labels.append(np.array(numbers, np.intp)[ties.labels])
+        zero.append(ties.zero + number * each)
+        infinite.append(ties.not_finite + number * each)
+    return Ties(*map(np.concatenate, (labels, zero, infinite)))
 
 
-def forms(view: View, side: Side, system: System, labels: Labels, seed: int) -> tuple[Array, Array]:
-    """Give random linear forms of a side's class sums, (units, FORMS), and the most that each can be off, (units,)."""
+def forms(
+    view: View, side: Side, system: System, labels: Labels, seed: int, known: Magnitudes | None = None
+) -> tuple[Array, Array]:
+    """Give random linear forms of a side's class sums, (units, FORMS), and the most that each can be off, (units,).
+
+    What is large in some class and small in another would be lost in one sum, so every class is brought to one
+    magnitude first, by a power of two. What was seen of magnitudes is kept in `known`.
+    """
     array = view.array
     complex_ = array.dtype.kind == "c"
     letters = [chr(ord("a") + axis) for axis in range(array.ndim)]
-    factors, subscripts = _factors(view, side, system, labels, seed, letters)
-    rng = np.random.Generator(np.random.PCG64DXSM([seed, 2]))
-    parts = _coefficients(rng, 2) if complex_ else None
-    target = [letters[axis] for axis in side.axes]
+    factors, scales, axes = _factors(view, side, system, labels, seed, {} if known is None else known)
     shape = tuple(array.shape[axis] for axis in side.axes)
     values, sizes = np.zeros((FORMS, *shape)), np.zeros(shape)
-    plain = array.ndim == 2 and len(side.axes) == 1 and len(factors) == 1 and parts is None
-    for low, high in _chunks(array):
-        chunk = as_doubles(array[low:high])
-        cut = [
-            factor[(slice(None), slice(low, high))] if letters[0] in inner and letters[0] == inner[0] else factor
-            for factor, inner in zip(factors, subscripts, strict=True)
-        ]
-        where = tuple(slice(low, high) if axis == 0 else slice(None) for axis in side.axes)
+    plain = array.ndim == 2 and len(side.axes) == 1 and len(factors) == 1 and not complex_
+    parts = _coefficients(np.random.Generator(np.random.PCG64DXSM([seed, 2])), 2)
+    source = [letters] + [[letters[axis] for axis in inner] for inner in axes]
+    if complex_:
+        source[0] = [*letters, "Z"]
+    target = "".join(letters[axis] for axis in side.axes)
+    names = ",".join("".join(each) for each in source)
+    for region in _regions(array):
+        chunk = as_doubles(array[region])
+        where = tuple(region[axis] for axis in side.axes)
+        cut, scale = (
+            [each[(..., *(region[axis] for axis in inner))] for each, inner in zip(every, axes, strict=True)]
+            for every in (factors, scales)
+        )
         if plain:
             by = chunk if side.axes[0] == 0 else chunk.T
             values[(slice(None), *where)] += (by @ cut[0].T).T
-            sizes[where] += np.abs(by) @ np.ones(by.shape[1])
+            sizes[where] += np.abs(by) @ scale[0]
             continue
-        all_letters = "".join(letters) + ("Z" if complex_ else "")
-        operands = [*cut, *([parts] if parts is not None else [])]
-        names = [*subscripts, *(["Z"] if complex_ else [])]
-        source = ",".join([all_letters, *names])
         for form in range(FORMS):
-            values[(form, *where)] += np.einsum(
-                f"{source}->{''.join(target)}", chunk, *(each[form] for each in operands)
-            )
-        sizes[where] += np.einsum(f"{all_letters}->{''.join(target)}", np.abs(chunk))
+            operands = [each[form] for each in cut]
+            if complex_:
+                values[(form, *where)] += np.einsum(f"{names},Z->{target}", chunk, *operands, parts[form])
+            else:
+                values[(form, *where)] += np.einsum(f"{names}->{target}", chunk, *operands)
+        sizes[where] += np.einsum(f"{names}->{target}", np.abs(chunk), *scale)
     count = array.size // max(1, int(np.prod(shape))) * (2 if complex_ else 1)
     return values.reshape(FORMS, -1).T, sizes.reshape(-1) * ((count + 8) * 2 * EPS)
 
 
 def _factors(
-    view: View, side: Side, system: System, labels: Labels, seed: int, letters: list[str]
-) -> tuple[list[Array], list[str]]:
-    """Give the coefficients of every axis that is summed over, and the letters of the axes that each runs over."""
-    factors, subscripts = [], []
+    view: View, side: Side, system: System, labels: Labels, seed: int, known: Magnitudes
+) -> tuple[list[Array], list[Array], list[list[int]]]:
+    """Give what is summed over: the coefficients, (FORMS, ...), their scales, and the axes that each runs over."""
+    factors, scales, axes = [], [], []
     for place, other in enumerate(view.sides):
         if other is not side and other.axes != side.axes:
             rng = np.random.Generator(np.random.PCG64DXSM([seed, 0, place]))
             label = labels[other.node]
-            table = _coefficients(rng, int(label.max()) + 1)
-            shaped = table[:, label].reshape(FORMS, *system.nodes[other.node].shape)
-            order = np.argsort(other.axes)  # an axis 0 that is cut comes first
-            factors.append(shaped.transpose(0, *(order + 1)))
-            subscripts.append("".join(letters[other.axes[axis]] for axis in order))
+            if (view.name, other.axes) not in known:
+                known[view.name, other.axes] = _magnitudes(view, other)
+            scale = _scales(*known[view.name, other.axes], label)
+            table = _coefficients(rng, len(scale)) * scale
+            shape = system.nodes[other.node].shape
+            order = np.argsort(other.axes)
+            factors.append(table[:, label].reshape(FORMS, *shape).transpose(0, *(order + 1)))
+            scales.append(scale[label].reshape(shape).transpose(order))
+            axes.append(sorted(other.axes))
     for axis in view.positions:
         rng = np.random.Generator(np.random.PCG64DXSM([seed, 1, axis]))
         factors.append(_coefficients(rng, view.array.shape[axis]))
-        subscripts.append(letters[axis])
-    return factors, subscripts
+        scales.append(np.ones(view.array.shape[axis]))
+        axes.append([axis])
+    return factors, scales, axes
+
+
+def _magnitudes(view: View, side: Side) -> tuple[Array, Array, Array]:
+    """Give the sum of the exponents of each unit's values, how many are not zero, and the largest exponent."""
+    rest = tuple(axis for axis in range(view.array.ndim) if axis not in side.axes)
+    order = sorted(side.axes)
+    shape = [view.array.shape[axis] for axis in order]
+    total, number, largest = np.zeros(shape), np.zeros(shape), np.full(shape, -EXPONENTS, np.int64)
+    for region in _regions(view.array):
+        chunk = np.abs(as_doubles(view.array[region]))
+        chunk = chunk if chunk.ndim == view.array.ndim else chunk.max(axis=-1)
+        place = tuple(region[axis] for axis in order)
+        exponent, some = np.frexp(chunk)[1], chunk != 0
+        total[place] += exponent.sum(axis=rest)  # that of 0 is 0
+        number[place] += some.sum(axis=rest)
+        np.copyto(exponent, -EXPONENTS, where=~some)
+        largest[place] = np.maximum(largest[place], exponent.max(axis=rest, initial=-EXPONENTS))
+    turn = np.argsort(np.argsort(side.axes))
+    return total.transpose(turn).reshape(-1), number.transpose(turn).reshape(-1), largest.transpose(turn).reshape(-1)
+
+
+def _scales(total: Array, number: Array, largest: Array, label: npt.NDArray[np.intp]) -> Array:
+    """Give a power of two for each class of a side, which brings what is read from it to the magnitude of 1."""
+    count = int(label.max()) + 1
+    most = np.full(count, -EXPONENTS)
+    np.maximum.at(most, label, largest)
+    mean = np.rint(np.bincount(label, total, count) / np.maximum(np.bincount(label, number, count), 1))
+    # One value that is far larger must not end up where floats end.
+    return np.ldexp(1.0, np.clip(-np.maximum(mean, most - 400), -1000, 500).astype(np.intp))
 
 
 def _coefficients(rng: np.random.Generator, count: int) -> Array:
@@ -130,10 +221,18 @@ def _coefficients(rng: np.random.Generator, count: int) -> Array:
     return np.where(drawn < 0.5, drawn - 1.0, drawn)
 
 
-def _chunks(array: Array) -> Iterator[tuple[int, int]]:
-    step = max(1, CHUNK // max(1, array.size // max(1, len(array))))
+def _regions(array: Array) -> Iterator[tuple[slice, ...]]:
+    """Cut an array along its first axes into parts of about CHUNK elements."""
+    whole = (slice(None),) * array.ndim
+    inner = prod(array.shape[1:])
+    if array.ndim > 1 and inner > CHUNK:
+        for index in range(len(array)):
+            for region in _regions(array[index]):
+                yield (slice(index, index + 1), *region)
+        return
+    step = max(1, CHUNK // max(1, inner))
     for low in range(0, len(array), step):
-        yield low, min(low + step, len(array))
+        yield (slice(low, low + step), *whole[1:])
 
 
 def close(values: Array, bound: Array) -> npt.NDArray[np.intp]:
@@ -165,14 +264,17 @@ def defects(
     array = np.moveaxis(view.array, side.axes, range(len(side.axes)))
     rest = [axis for axis in range(view.array.ndim) if axis not in side.axes]
     worst, excess, scale = np.zeros(len(units)), np.full(len(units), -np.inf), np.zeros(len(units))
-    features = int(np.prod([view.array.shape[axis] for axis in rest], dtype=np.int64))
+    features, parts = prod(view.array.shape[axis] for axis in rest), 2 if view.array.dtype.kind == "c" else 1
     step = max(1, CHUNK // max(1, features))
     whole: dict[tuple[int, ...], tuple[Array, Array, Array]] = {}
     for low in range(0, len(units), step):
+        both = [(some, np.unravel_index(some, shape)) for some in (units[low : low + step], first[low : low + step])]
+        doubles = [as_doubles(array[places]).reshape(len(some), features, parts) for some, places in both]
+        huge = max(np.abs(each).max(initial=0) for each in doubles) > 2.0**900
         sums = []
-        for some in (units[low : low + step], first[low : low + step]):
-            places = np.unravel_index(some, shape)
-            picked = as_doubles(array[places]).reshape(len(some), features, -1)
+        for (some, places), picked in zip(both, doubles, strict=True):
+            if huge:
+                picked *= 2.0**-100  # no sum of them overflows then
             totals = []
             for inner in _distinct(places[:-1]):
                 if inner not in whole:

@@ -99,6 +99,42 @@ def test_a_unit_that_reads_nothing_is_blocked_where_no_gradient_can_reach_it(act
     assert (w1[2].any() or b1[2] or w2[:, 2].any()) == ("SB203" not in expected)
 
 
+def moved(net, shape):
+    """Which entries of each parameter of a network three steps change."""
+    before = {name: array.copy() for name, array in net.parameters.items()}
+    x = RNG.normal(size=shape)
+    engine.train(net, x, RNG.normal(size=np.shape(net(x))), optimizer=engine.SGD(0.1), steps=3)
+    return {name: array != before[name] for name, array in net.parameters.items()}
+
+
+@pytest.mark.parametrize(
+    "norm", [engine.LayerNorm(np.ones(6)), engine.LayerNorm(np.ones(6), np.zeros(6)), engine.LayerNorm(-np.ones(6))]
+)
+@pytest.mark.parametrize("activation", ["identity", "relu"])
+def test_a_unit_that_reads_nothing_is_not_blocked_where_a_norm_takes_the_mean_of_all_units(norm, activation):
+    w1 = changed(W1, rows={2: 0})
+    layers = [engine.Dense(w1, np.where(np.arange(6) == 2, -0.5, 0)), norm, engine.Activate(activation)]
+    w2 = W2 if activation == "relu" else changed(W2, columns={2: 0})
+    net = engine.Network([*layers, engine.Dense(w2)])
+    assert "SB203" not in {finding.code for finding in sb.diagnose(net.graph).findings}
+    assert moved(net, (32, 3))["layers.0.weight"][2].all()
+
+
+def test_units_of_other_functions_that_are_flat_at_zero_are_blocked():
+    """A square and its slope are zero there; so is the state of an LSTM whose weights and biases are."""
+    w1, w2, b1 = changed(W1, rows={2: 0}), changed(W2, columns={2: 0}), np.zeros(6)
+    square = engine.Network([engine.Dense(w1, b1, "square"), engine.Dense(W2)])
+    sin = engine.Network([engine.Dense(w1, b1, "sin"), engine.Dense(w2)])
+    weight, recurrent = RNG.normal(size=(4, 6, 3)), RNG.normal(size=(4, 6, 6))
+    weight[:, 2], recurrent[:, 2], recurrent[:, :, 2] = 0, 0, 0
+    lstm = engine.Network([engine.LSTM(weight, recurrent, np.zeros((4, 6))), engine.Last(), engine.Dense(w2)])
+    for net, shape in ((square, (9, 3)), (sin, (9, 3)), (lstm, (9, 4, 3))):
+        assert codes(net.graph) == [("SB203", "space layers.0", ((2,),))]
+        found = moved(net, shape)
+        assert not found["layers.0.weight"].take(2, -2).any()
+        assert not found[[*found][-1]][:, 2].any()
+
+
 def low_rank(a, b):
     return LayerGraph(
         [Space("input", 4), Space("rank", 2), Space("output", 3)],
@@ -216,6 +252,18 @@ def test_a_recurrent_weight_must_stay_the_same_after_the_swap_on_both_axes():
     assert [each.kind for each in sb.diagnose(graph(turned)).classes] == ["orbit"]
 
 
+def test_parameters_are_counted_once_and_those_of_heads_with_them():
+    """Of n x n recurrent weights k units of a class need (n - k + 1) squared."""
+    recurrent = engine.Recurrent(np.ones((4, 3)), np.ones((4, 4)), np.ones(4))
+    (found,) = sb.diagnose(engine.Network([recurrent, engine.Last(), engine.Dense(W2[:, :4] * 0 + 1)]).graph).classes
+    assert found.parameters == (12 - 3) + (16 - 1) + (4 - 1) + (8 - 2)
+    parts = {"query": (2, 3, 4), "key": (2, 3, 4), "value": (2, 2, 4), "output": (4, 2, 2)}
+    arrays = {part: np.ones(shape) * np.arange(1, shape[-1] + 1) for part, shape in parts.items()}
+    net = engine.Network([engine.Dense(RNG.normal(size=(4, 3))), engine.Attention(**arrays), engine.Dense(np.eye(4))])
+    heads = next(each for each in sb.diagnose(net.graph).classes if each.space == "layers.1.heads")
+    assert heads.parameters == sum(array.size for array in arrays.values()) / 2
+
+
 def test_values_that_are_not_finite_stop_the_certificate():
     report = sb.diagnose(hidden(changed(W1, rows={1: np.nan}), np.full(6, np.inf)))
     assert [finding.code for finding in report.findings] == ["SB108", "SB108"]
@@ -255,6 +303,7 @@ def test_names_are_shown_safely():
         (lambda: sb.diagnose(hidden(), axes="oi"), TypeError, "`axes` is not for a network"),
         (lambda: sb.diagnose(hidden(), tolerance=0.1), TypeError, "`tolerance` is not for a network"),
         (lambda: sb.diagnose(hidden(), noise=["layer.0"]), ValueError, "no space is called 'layer.0'; did you mean"),
+        (lambda: sb.diagnose(hidden(), noise="layers.0"), TypeError, r"a list of names of spaces: \['layers.0'\]"),
         (lambda: sb.diagnose(W1, noise=["layers.0"]), TypeError, "`noise` names spaces of a network"),
     ],
 )

@@ -372,6 +372,21 @@ def test_under_grouped_queries_a_key_unit_answers_to_all_the_heads_of_its_group(
     assert not one_head.classes
 
 
+@pytest.mark.parametrize("per", [1, 2])
+def test_a_stream_that_only_heads_write_to_and_read_from_lies_in_no_heads(per):
+    """Two layers of attention, one right after the other, without a bias or a norm between."""
+    rng = np.random.default_rng(0)
+    layers = [attention(rng, per=per, bias=False) for _ in range(2)]
+    for name, array in layers[0].parameters.items():
+        array[...] = array[:, :1] if name == "output" else array[:1]
+    net = engine.Network([dense(rng, 3, 2), *layers, dense(rng, 2, 3)])
+    report = sb.diagnose(net.graph)
+    assert report.partition["layers.1"].shape == (3,)
+    assert {each.space.split(" ")[0].removeprefix("layers.1.") for each in report.classes} == (
+        {"heads", "query_key", "value"} | ({"groups"} if per > 1 else set())
+    )
+
+
 def test_rotary_positions_are_singletons():
     net = with_heads(**{part: (lambda array: array.__setitem__(..., 0.5)) for part in ("query", "key")})
     for part in ("query_bias", "key_bias"):
