@@ -33,3 +33,7 @@ class UnknownName(SymbreakError, ValueError):  # noqa: N818 - says what is the m
 
 class RuleError(SymbreakError, ValueError):
     """Rules and parameters that don't meet: a rule that hits nothing, or a parameter that no rule hits."""
+
+
+class CannotRepair(SymbreakError, ValueError):  # noqa: N818 - says what is the matter
+    """A network whose units can't be merged, untied or drawn again as was asked; the message says why."""

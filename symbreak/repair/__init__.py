@@ -1,0 +1,5 @@
+"""Repairs of tied units: one unit for each class, the same function without classes, or the tied units drawn again."""
+
+from ._merge import merge as merge
+from ._reinit import reinit as reinit
+from ._untie import untie as untie
