@@ -2,4 +2,6 @@
 
 from ._merge import merge as merge
 from ._reinit import reinit as reinit
+from ._tensors import Change as Change
+from ._tensors import rewrite as rewrite
 from ._untie import untie as untie

@@ -112,7 +112,7 @@ def _shared_out(facts: Facts, view: View, side: Side, array: Array, labels: Indi
     """Give an array with shares along one side."""
     node = facts.system.nodes[side.node]
     heads = np.arange(node.size) // node.shape[-1]
-    if node.parents and (facts.is_query(view, side.node) or not facts.parents_summed(view, side)):
+    if node.parents and not facts.parents_summed(view, side):
         labels = labels * (int(heads.max()) + 1) + heads  # each head shares out among its own units
     rows = as_rows(array, side)
     support = facts.support(view)

@@ -273,6 +273,24 @@ def test_a_bias_of_unclear_belonging_is_refused():
         sb.merge(products(per_unit=[bias]))
 
 
+def test_under_grouped_queries_a_bias_is_known_by_its_heads():
+    """Whatever it is called: the queries have heads of their own."""
+    build, classes, _ = TABLE["grouped queries"]
+    net = build(Draw(0))
+    graph = planted(net, classes)
+    names = {"att.query_bias": "one", "att.key_bias": "two"}
+
+    def renamed(graph, names):
+        per_unit = [
+            PerUnit(names.get(each.name, each.name), each.array, each.axes, each.kind) for each in graph.per_unit
+        ]
+        return LayerGraph(graph.spaces, graph.connections, per_unit, inputs=graph.inputs, outputs=graph.outputs)
+
+    small = renamed(sb.merge(renamed(graph, names)), {new: old for old, new in names.items()})
+    x = inputs(net, 0)
+    assert_close(rebuilt(net, small)(x), rebuilt(net, graph)(x))
+
+
 @pytest.mark.parametrize(
     ("query", "key", "bias", "of"),
     [
@@ -289,6 +307,64 @@ def test_a_bias_goes_with_the_weight_of_the_nearest_name(query, key, bias, of):
     from symbreak.repair._facts import owner
 
     assert owner(bias, [query, key]) == of
+
+
+def with_arrays(graph, **arrays):
+    """A graph with other arrays of attention."""
+    return LayerGraph(
+        graph.spaces,
+        [
+            Weight(each.name, arrays.get(each.name.removeprefix("att."), each.array), each.axes)
+            for each in graph.connections
+        ],
+        [PerUnit(each.name, each.array, each.axes, each.kind) for each in graph.per_unit],
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+    )
+
+
+def turned_heads():
+    """Two heads that are equal but for the order of their units."""
+    net = attention(Draw(2), heads=2, groups=2, biases=False, size=4, value=3)
+    arrays = {part: np.array(net.graph.weights[f"att.{part}"]) for part in ("query", "key", "value", "output")}
+    for part in ("query", "key"):
+        arrays[part][0, 3] = arrays[part][0, 0]  # a class within the head
+        arrays[part][1] = arrays[part][0][[2, 3, 1, 0]]
+    arrays["value"][1] = arrays["value"][0][[1, 2, 0]]
+    arrays["output"][:, 1] = arrays["output"][:, 0][:, [1, 2, 0]]
+    return net, with_arrays(net.graph, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "left"),
+    [
+        (None, (1, 3, 3)),
+        (["att.heads"], (1, 4, 3)),
+        (["att.query_key"], (2, 3, 3)),
+        (["att.heads", "att.value"], (1, 4, 3)),
+    ],
+)
+def test_heads_whose_units_lie_in_another_order_are_merged_unit_by_unit(chosen, left):
+    net, graph = turned_heads()
+    small = sb.merge(graph, spaces=chosen)
+    sizes = spaces(small)
+    assert (sizes["att.heads"], sizes["att.query_key"], sizes["att.value"]) == left
+    x = inputs(net, 2)
+    assert_close(rebuilt(net, small)(x), rebuilt(net, graph)(x))
+
+
+def test_equal_keys_are_one_whose_queries_differ_head_by_head():
+    """What the heads of a group have with one key unit, they have with the other, in turn: the queries add up."""
+    net = attention(Draw(2), heads=2, groups=1, biases=False, size=2)
+    arrays = {part: np.array(net.graph.weights[f"att.{part}"]) for part in ("query", "key", "output")}
+    arrays["key"][0, 1] = arrays["key"][0, 0]
+    arrays["query"][1] = arrays["query"][0][::-1]
+    arrays["output"][:, 1] = arrays["output"][:, 0]
+    graph = with_arrays(net.graph, **arrays)
+    small = sb.merge(graph)
+    assert spaces(small)["att.query_key"] == spaces(small)["att.heads"] == 1
+    x = inputs(net, 2)
+    assert_close(rebuilt(net, small)(x), rebuilt(net, graph)(x))
 
 
 # What can't be merged.

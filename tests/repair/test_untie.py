@@ -14,7 +14,7 @@ from symbreak import engine
 from symbreak.errors import CannotRepair
 from symbreak.graph import LayerGraph, PerUnit, Space, Weight
 from tests.repair._networks import TABLE, Draw, classes_left, dense, inputs, planted, rebuilt, residual
-from tests.repair.test_merge import assert_close, experts, mixture, products, tied_embedding
+from tests.repair.test_merge import assert_close, experts, mixture, products, tied_embedding, turned_heads
 
 CASES = {name: row[:2] for name, row in TABLE.items() if name != "grouped convolution"}
 CASES["layer norm, classes of several sizes"] = (
@@ -283,6 +283,14 @@ def test_copies_that_are_tied_only_as_wholes_are_refused_without_a_router():
     assert classes_left(sb.untie(graph, rng=0)) == 0
     with pytest.raises(CannotRepair, match=r"'hidden' would keep 8 units in 4 classes: how the outputs of stacked"):
         sb.untie(members(graph))
+
+
+def test_heads_whose_units_lie_in_another_order_are_untied():
+    net, graph = turned_heads()
+    free = sb.untie(graph, rng=0)
+    assert classes_left(free) == 0
+    x = inputs(net, 2)
+    assert_close(rebuilt(net, free)(x), rebuilt(net, graph)(x))
 
 
 def test_a_network_without_classes_keeps_its_arrays():
