@@ -6,7 +6,7 @@ metadata. Every change is listed. Exit code: 0 if the file was written, 2 if it 
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +89,17 @@ def _repair(arguments: argparse.Namespace) -> list[str]:
         raise _Refused(f"{visible(arguments.path)}: {error}") from None
     except ValueError as error:  # values that are not finite, spaces that are not there, a graph that is no network
         raise _Refused(f"{visible(arguments.path)}: {error}") from None
+    for name, other in _no_longer_equal(arrays, tensors, [change.name for change in changes]):
+        print(
+            f"symbreak: {visible(name)} and {visible(other)} were equal and no longer are: if the model has one array "
+            f"for both, say so in its configuration or in a wiring",
+            file=sys.stderr,
+        )
     _write(arguments.output, tensors, metadata)
     out = visible(arguments.output)
     wired = f"wired by {visible(rule)}"
     if not changes:
-        return [f"no units are tied ({wired}): {out} has the tensors of {visible(arguments.path)} as they are"]
+        return [f"no tied units are known ({wired}): {out} has the tensors of {visible(arguments.path)} as they are"]
     lines = [f"{_verb(arguments)} ({wired})"]
     sizes = {space.name: space.units for space in repaired.spaces}
     fewer = [space for space in graph.spaces if sizes[space.name] != space.units]
@@ -104,6 +110,21 @@ def _repair(arguments: argparse.Namespace) -> list[str]:
     if fewer:
         lines.append("a configuration of the model must be given the new sizes")
     return lines
+
+
+def _no_longer_equal(
+    before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], changed: list[str]
+) -> Iterator[tuple[str, str]]:
+    """Find tensors of two axes or more that were equal, and not just constant, and of which one was changed."""
+    for name in changed:
+        array = before[name]
+        if array.ndim < 2 or (array == array.flat[0]).all():
+            continue
+        for other, found in before.items():
+            if other != name and found.shape == array.shape and np.array_equal(found, array):
+                if not np.array_equal(after[other], after[name]):
+                    yield name, other
+                break
 
 
 def _verb(arguments: argparse.Namespace) -> str:
@@ -144,7 +165,8 @@ def _graph(arguments: argparse.Namespace, arrays: Mapping[str, np.ndarray]) -> t
             f"in a file: --wiring F"
         )
     for name, reason in unknown.items():
-        print(f"symbreak: {visible(name)} stays as it is: {visible(reason)}", file=sys.stderr)
+        text = f"ties of what {visible(name)} reads or writes may stay: {visible(reason)}"
+        print(f"symbreak: {text}", file=sys.stderr)
     return graph, rule
 
 

@@ -1,6 +1,8 @@
 """The tensors of a file, after their network was repaired: what a graph has views of, and goes back there."""
 
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from math import prod
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -62,7 +64,8 @@ def rewrite(
     CannotRepair
         A change that the tensors can't hold: of an array that is computed from a tensor and not stored, of a tensor
         from which a framework computes the weight (weight norm, spectral norm), of one whose other parts are not in
-        the graph, or one that would not stay rectangular.
+        the graph, one that would not stay rectangular, or one whose parts, such as queries, keys and values, would not
+        keep their proportions.
     """
     work = _Tensors(tensors)
     olds, news = before.arrays, after.arrays
@@ -73,7 +76,23 @@ def rewrite(
             _check_computed(name, old, new)
         for place in places:
             work.write(place, old, new, name)
+    _check_parts(before, after, work)
     return work.result()
+
+
+def _check_parts(before: LayerGraph, after: LayerGraph, work: "_Tensors") -> None:
+    """Refuse to shrink the parts of one tensor apart: whoever reads it cuts it where they always lay."""
+    found: dict[str, tuple[str, Fraction]] = {}
+    for each in before.connections:
+        new, out = after.arrays[each.name], [n for n, axis in enumerate(each.axes) if axis.role in ("out", "head")]
+        share = Fraction(prod(new.shape[n] for n in out), prod(each.array.shape[n] for n in out))
+        for place in work.places(each.array):
+            name, first = found.setdefault(place.tensor, (each.name, share))
+            if share != first:
+                raise CannotRepair(
+                    f"{visible(name)!r} and {visible(each.name)!r} lie in one tensor, {visible(place.tensor)!r}, which "
+                    f"is cut by their proportions, and would keep {first} and {share} of their units"
+                )
 
 
 def _check_computed(name: str, old: Array, new: Array) -> None:

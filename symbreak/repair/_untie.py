@@ -147,13 +147,12 @@ def _with_shares(weights: Array, shares: Array, allowed: Array | None, size: flo
     total = wide.sum(axis=0)
     result = (wide + shares * (size * share if share else scale)).astype(weights.dtype)
     open_ = np.ones(result.shape, np.bool_) if allowed is None else allowed & (count > 1)
-    for _ in range(2):  # what rounding took from the sum goes to the unit with the finest spacing
-        left = result.astype(wide.dtype)
-        least = np.where(open_, np.abs(left), np.inf).argmin(axis=0)[np.newaxis]
-        missing = (total - left.sum(axis=0))[np.newaxis]
-        fixed = (np.take_along_axis(left, least, 0) + missing).astype(result.dtype)
-        keep = np.take_along_axis(open_, least, 0)
-        np.put_along_axis(result, least, np.where(keep, fixed, np.take_along_axis(result, least, 0)), 0)
+    left = result.astype(wide.dtype)
+    least = np.where(open_, np.abs(left), np.inf).argmin(axis=0)[np.newaxis]  # what has the finest spacing
+    missing = (total - left.sum(axis=0))[np.newaxis]  # what rounding took from the sum
+    fixed = (np.take_along_axis(left, least, 0) + missing).astype(result.dtype)
+    keep = np.take_along_axis(open_, least, 0)
+    np.put_along_axis(result, least, np.where(keep, fixed, np.take_along_axis(result, least, 0)), 0)
     return result
 
 

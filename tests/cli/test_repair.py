@@ -155,7 +155,7 @@ def test_a_file_without_ties_is_copied(tmp_path, monkeypatch, capsys):
     np.savez("in.npz", **{"a.weight": rng.normal(size=(4, 3)), "b.weight": rng.normal(size=(2, 4))})
     assert main(["repair", "in.npz", "-o", "out.npz"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("no units are tied (wired by ")
+    assert out.startswith("no tied units are known (wired by ")
     assert out.endswith("): out.npz has the tensors of in.npz as they are\n")
     one, two = read("in.npz")[0], read("out.npz")[0]
     assert all(np.array_equal(one[name], array) for name, array in two.items())
@@ -284,6 +284,16 @@ def test_names_of_a_file_are_shown_escaped(tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert r"a\x1b[31m.weight: 6 of 6 values" in out
+
+
+def test_copies_of_a_tensor_that_are_no_longer_equal_are_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    square = rng.normal(size=(4, 1)) * np.ones((1, 4))
+    arrays = {"a.weight": np.ones((4, 3)), "b.weight": square, "c.weight": square.copy(), "d.weight": np.ones((2, 4))}
+    save_safetensors("in.safetensors", arrays)
+    assert main(["repair", "in.safetensors", "-o", "out.safetensors"]) == 0
+    assert "b.weight and c.weight were equal and no longer are: if the model has one array" in capsys.readouterr().err
 
 
 def test_only_the_named_spaces_are_merged(tmp_path, monkeypatch, capsys):

@@ -125,7 +125,7 @@ def _write(tensors, view, values):
 TIES = {
     "stream": {"stream": [0, 1, 2, 0, 1, 2]},
     "heads": {"heads": [0, 1, 0, 1]},
-    "sizes": {"query_key": [0, 0, 1], "value": [0, 0, 1]},
+    "sizes": {"query_key": [0, 0, 1], "value": [0, 1, 1]},
     "all": {"stream": [0, 0, 1, 1, 2, 2], "heads": [0, 0, 0, 1], "query_key": [0, 1, 1], "value": [0, 0, 1]},
 }
 
@@ -209,22 +209,50 @@ def test_a_part_that_is_not_in_the_graph_keeps_a_tensor_from_being_cut():
     assert found["both"] is whole
 
 
-def test_parts_that_shrink_differently_side_by_side_are_refused():
-    whole = np.concatenate([np.ones((2, 4, 3)), np.arange(24.0).reshape(2, 4, 3)], axis=0)
-    tensors = {"both": whole, "out": np.ones((1, 2, 4)), "next": np.arange(8.0).reshape(1, 2, 4)}
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda each: each.__name__)
+def test_parts_of_one_tensor_shrink_alike_or_not_at_all(layout):
+    tensors = tensors_with_ties(layout, {"value": [0, 0, 1]})
+    graph = wired(layout, tensors, SIZES)
+    if layout in (separate, with_heads):
+        assert rewrite(tensors, graph, sb.merge(graph))[0]["value"].size == tensors["value"].size * 2 / 3
+        return
+    reason = r"'query.weight' and 'value.weight' lie in one tensor, .* would keep 1 and 2/3 of their units"
+    with pytest.raises(CannotRepair, match=reason):
+        rewrite(tensors, graph, sb.merge(graph))
+
+
+def test_parts_that_lie_beside_each_other_may_read_spaces_of_other_sizes():
+    """A layer that reads two spaces one after the other: its outputs are the same ones."""
+    whole = np.concatenate([np.ones((2, 4)), np.arange(6.0).reshape(2, 3)], axis=1)
+    tensors = {"a": np.ones((4, 3)), "b": np.eye(3), "both": whole}
     graph = LayerGraph(
-        [Space("x", 3), Space("g", 2), Space("h", 4), Space("k", 4), Space("y", 1)],
+        [Space("x", 3), Space("h", 4), Space("k", 3), Space("y", 2)],
         [
-            Weight("a", whole[0], [("out", "h"), ("in", "x")]),
-            Weight("b", whole[1], [("out", "h"), ("in", "x")]),
-            Weight("c", whole[2], [("out", "k"), ("in", "x")]),
-            Weight("d", whole[3], [("out", "k"), ("in", "x")]),
-            Weight("e", tensors["out"][:, 0], [("out", "y"), ("in", "h")]),
-            Weight("f", tensors["out"][:, 1], [("out", "y"), ("in", "h")]),
-            Weight("i", tensors["next"][:, 0], [("out", "y"), ("in", "k")]),
-            Weight("j", tensors["next"][:, 1], [("out", "y"), ("in", "k")]),
+            Weight("a", tensors["a"], [("out", "h"), ("in", "x")]),
+            Weight("b", tensors["b"], [("out", "k"), ("in", "x")]),
+            Weight("both[h]", whole[:, :4], [("out", "y"), ("in", "h")]),
+            Weight("both[k]", whole[:, 4:], [("out", "y"), ("in", "k")]),
         ],
-        inputs=["x", "g"],
+        inputs=["x"],
+        outputs=["y"],
+    )
+    found, _ = rewrite(tensors, graph, sb.merge(graph))
+    assert found["both"].tolist() == [[4.0, 0, 1, 2], [4.0, 3, 4, 5]]
+    assert len(rewrite(tensors, graph, sb.untie(graph, 0))[1]) == 1
+
+
+def test_stacked_parts_that_read_spaces_of_other_sizes_can_not_stay_stacked():
+    both = np.stack([np.ones((2, 4)), np.arange(8.0).reshape(2, 4)])
+    tensors = {"a": np.ones((4, 3)), "b": np.eye(4, 3), "both": both}
+    graph = LayerGraph(
+        [Space("x", 3), Space("h", 4), Space("k", 4), Space("y", 2)],
+        [
+            Weight("a", tensors["a"], [("out", "h"), ("in", "x")]),
+            Weight("b", tensors["b"], [("out", "k"), ("in", "x")]),
+            Weight("both[0]", both[0], [("out", "y"), ("in", "h")]),
+            Weight("both[1]", both[1], [("out", "y"), ("in", "k")]),
+        ],
+        inputs=["x"],
         outputs=["y"],
     )
     with pytest.raises(CannotRepair, match="what would be left of 'both' has not the same number of units everywhere"):

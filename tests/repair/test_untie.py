@@ -142,6 +142,12 @@ def test_shares_are_in_proportion_to_the_outgoing_weights(size):
     assert np.sqrt(np.mean(shares**2)) == pytest.approx(0.25 * size, rel=0.02)
 
 
+def test_shares_of_two_units_are_as_wide_as_those_of_many():
+    graph = sb.chain([(np.ones((2, 2)), None), (np.full((2000, 2), 0.25), None)])
+    shares = sb.untie(graph, rng=0).weights["layers.1.weight"] - 0.25
+    assert np.sqrt(np.mean(shares**2)) == pytest.approx(0.125, rel=0.04)
+
+
 def test_shares_of_zero_weights_have_the_size_that_the_fan_calls_for():
     graph = sb.chain([(np.ones((64, 2)), None), (np.zeros((200, 64)), None)])
     shares = sb.untie(graph, rng=0).weights["layers.1.weight"]
