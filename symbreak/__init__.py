@@ -107,7 +107,18 @@ _LATER = {
 
 __all__ = list(_LATER)
 
-_MODULES = ("axes", "checkpoints", "diagnosis", "engine", "errors", "initializers", "published", "streams", "testing")
+_MODULES = (
+    "axes",
+    "checkpoints",
+    "diagnosis",
+    "engine",
+    "errors",
+    "initializers",
+    "published",
+    "repair",
+    "streams",
+    "testing",
+)
 
 
 def _load(name: str) -> object:

@@ -89,9 +89,12 @@ def _repair(arguments: argparse.Namespace) -> list[str]:
         raise _Refused(f"{visible(arguments.path)}: {error}") from None
     except ValueError as error:  # values that are not finite, spaces that are not there, a graph that is no network
         raise _Refused(f"{visible(arguments.path)}: {error}") from None
-    for name, other in _no_longer_equal(arrays, tensors, [change.name for change in changes]):
+    parted = list(_no_longer_equal(arrays, tensors, [change.name for change in changes]))
+    if parted:
+        name, other = parted[0]
+        more = f" (and {len(parted) - 1} more so)" if len(parted) > 1 else ""
         print(
-            f"symbreak: {visible(name)} and {visible(other)} were equal and no longer are: if the model has one array "
+            f"symbreak: {visible(name)} was equal to {visible(other)}{more} and no longer is: if the model has one array "
             f"for both, say so in its configuration or in a wiring",
             file=sys.stderr,
         )

@@ -161,6 +161,11 @@ def test_shares_follow_from_the_seed_and_the_name_alone():
     assert all(np.array_equal(one.arrays[name], array) for name, array in two.arrays.items())
     other = sb.untie(graph, rng=8)
     assert not np.array_equal(one.arrays["layers.1.weight"], other.arrays["layers.1.weight"])
+    twice = sb.chain(
+        [(np.ones((4, 3)), None), (np.ones((4, 4)), None), (np.ones((4, 4)), None), (np.ones((2, 4)), None)]
+    )
+    shares = sb.untie(twice, rng=7).weights
+    assert not np.allclose(shares["layers.1.weight"], shares["layers.2.weight"])
     weights = [graph.weights[f"layers.{n}.weight"] for n in range(3)]
     wider = [graph.arrays[f"layers.{n}.bias"] for n in range(3)]
     wider[2] = wider[2] + 1.0  # another network, in which the array and its classes are the same
