@@ -94,8 +94,8 @@ def _repair(arguments: argparse.Namespace) -> list[str]:
         name, other = parted[0]
         more = f" (and {len(parted) - 1} more so)" if len(parted) > 1 else ""
         print(
-            f"symbreak: {visible(name)} was equal to {visible(other)}{more} and no longer is: if the model has one array "
-            f"for both, say so in its configuration or in a wiring",
+            f"symbreak: {visible(name)} was equal to {visible(other)}{more} and no longer is: if the model has one "
+            f"array for both, say so in its configuration or in a wiring",
             file=sys.stderr,
         )
     _write(arguments.output, tensors, metadata)
