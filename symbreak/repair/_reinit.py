@@ -17,7 +17,7 @@ from symbreak.reports import visible
 from symbreak.streams import Key, RngLike, as_key
 
 from ._facts import Facts, tied
-from ._replace import as_rows, check_discrete, fan_in, from_rows, with_arrays
+from ._replace import DRAW, as_rows, check_discrete, fan_in, from_rows, with_arrays
 
 Array = npt.NDArray[Any]
 
@@ -141,7 +141,7 @@ def _network(graph: LayerGraph, key: Key) -> LayerGraph:
                 if support is not None:
                     rows[~as_rows(support, side)] = 0
                 changed[view.name] = from_rows(rows, side, before)
-    return check_discrete(with_arrays(graph, changed), "draw", why, facts)
+    return check_discrete(with_arrays(graph, changed), DRAW, why, facts)
 
 
 def _is_zero_on_purpose(facts: Facts, view: View, number: int) -> bool:

@@ -15,6 +15,8 @@ from ._facts import Facts, tied
 
 Array = npt.NDArray[Any]
 
+UNTIE, DRAW = "untie", "draw"
+
 
 def with_arrays(graph: LayerGraph, arrays: Mapping[str, Array]) -> LayerGraph:
     """Give a graph like this one, in which some arrays are others of the same shape."""
@@ -53,6 +55,17 @@ def fan_in(view: View, facts: Facts) -> int:
     return max(1, round(count * float(support.mean()))) if support is not None else max(1, count)
 
 
+def _unwritten(facts: Facts, number: int) -> str | None:
+    return None if facts.writers(number) else "no weight writes to them"
+
+
+def _unread(facts: Facts, number: int) -> str | None:
+    if facts.uncombined(number):
+        return "how the outputs of stacked copies are combined is not in the graph"
+    unread = not facts.is_read(number) and number not in facts.pairs and not facts.is_parent(number)
+    return "nothing reads them" if unread else None
+
+
 def check_discrete(graph: LayerGraph, verb: str, why: Mapping[int, str], facts: Facts) -> LayerGraph:
     """Return the repaired graph, or say which classes it still has, and why."""
     left = []
@@ -60,13 +73,7 @@ def check_discrete(graph: LayerGraph, verb: str, why: Mapping[int, str], facts: 
     for number, label in enumerate(labels):
         if not tied(label).any():
             continue
-        reason = why.get(number)
-        if reason is None and facts.uncombined(number):
-            reason = "how the outputs of stacked copies are combined is not in the graph"
-        if reason is None and not facts.is_read(number) and number not in facts.pairs and not facts.is_parent(number):
-            reason = "nothing reads them"
-        if reason is None and not facts.writers(number):
-            reason = "no weight writes to them"
+        reason = why.get(number) or (_unwritten(facts, number) if verb == DRAW else _unread(facts, number))
         classes = int((np.bincount(label) > 1).sum())
         some = f"{int(tied(label).sum())} units in {classes} class{'' if classes == 1 else 'es'}"
         left.append(f"space {facts.name(number)} would keep {some}{f': {reason}' if reason else ''}")

@@ -21,7 +21,7 @@ from symbreak.reports import visible
 from symbreak.streams import Key, RngLike, as_key
 
 from ._facts import Facts, members, tied
-from ._replace import as_rows, check_discrete, fan_in, from_rows, with_arrays
+from ._replace import UNTIE, as_rows, check_discrete, fan_in, from_rows, with_arrays
 
 Array = npt.NDArray[Any]
 
@@ -85,7 +85,7 @@ def untie(graph: LayerGraph, rng: RngLike = None, *, size: float = 0.5) -> Layer
             if tied(labels[side.node]).any() and _shares_out(facts, view, side, why):
                 before = changed.get(view.name, view.array)
                 changed[view.name] = _shared_out(facts, view, side, before, labels[side.node], key[view.name], size)
-    return check_discrete(with_arrays(graph, changed), "untie", why, facts)
+    return check_discrete(with_arrays(graph, changed), UNTIE, why, facts)
 
 
 def _shares_out(facts: Facts, view: View, side: Side, why: dict[int, str]) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import symbreak as sb
+import symbreak.checkpoints
 from symbreak.checkpoints import open_checkpoint, save_safetensors
 from symbreak.cli import main
 from tests.checkpoints._make import dict_of, pickled, storage, tensor, torch_zip
@@ -298,6 +299,38 @@ def test_copies_of_a_tensor_that_are_no_longer_equal_are_named(tmp_path, monkeyp
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert f"b.weight was equal to c.weight{more} and no longer is: if the model has one array for both" in err
+
+
+@pytest.mark.skipif(not hasattr(symbreak.checkpoints, "wire"), reason="without wiring only stacks of layers are known")
+def test_a_wiring_says_how_the_tensors_are_connected(tmp_path, monkeypatch, capsys):
+    """An LSTM in the layout of PyTorch: the four gates of all units below each other."""
+    monkeypatch.chdir(tmp_path)
+    rng, label = np.random.default_rng(0), [0, 1, 0, 1]
+    reads = np.ascontiguousarray(rng.normal(size=(4, 2, 3))[:, label].reshape(16, 3))
+    recurrent = np.ascontiguousarray(rng.normal(size=(4, 2, 2))[:, label][:, :, label].reshape(16, 4))
+    out = rng.normal(size=(2, 2))[:, label]
+    save_safetensors("in.safetensors", {"ih": reads, "hh": recurrent, "out": out})
+    Path("wiring.toml").write_text(
+        """
+        version = 1
+        [tensors]
+        "ih" = [["gate 4", "out cell"], "in x"]
+        "hh" = [["gate 4", "out cell"], "in cell"]
+        "out" = ["out y", "in cell"]
+        """
+    )
+    call = ["repair", "in.safetensors", "-o", "out.safetensors", "--wiring", "wiring.toml"]
+    assert main([*call, "--merge"]) == 0
+    found, _ = read("out.safetensors")
+    assert np.array_equal(found["ih"], reads.reshape(4, 4, 3)[:, :2].reshape(8, 3))
+    parts = recurrent.reshape(4, 4, 2, 2)[:, :2].sum(axis=2)
+    np.testing.assert_allclose(found["hh"], parts.reshape(8, 2), rtol=1e-15)
+    np.testing.assert_allclose(found["out"], out.reshape(2, 2, 2).sum(axis=1), rtol=1e-15)
+    assert main([*call, "--untie"]) == 0
+    assert np.array_equal(read("out.safetensors")[0]["ih"], reads)
+    Path("wiring.toml").write_text("version = 1\n[tensors]\n'other' = ['out y', 'in x']\n")
+    assert "'other'" in refused(capsys, *call[1:])
+    assert "cannot read none.toml" in refused(capsys, *call[1:4], "--wiring", "none.toml")
 
 
 def test_only_the_named_spaces_are_merged(tmp_path, monkeypatch, capsys):

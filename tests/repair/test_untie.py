@@ -310,6 +310,17 @@ def test_a_network_without_classes_keeps_its_arrays():
     assert all(np.shares_memory(free.arrays[name], array) for name, array in graph.arrays.items())
 
 
+def test_blocked_units_learn_again():
+    """Both sides zero, as in a low-rank pair that was filled with zeros: the shares give the other side a gradient."""
+    net = engine.Network([engine.Dense(np.zeros((3, 2)), None, "tanh"), engine.Dense(np.zeros((2, 3)))])
+    free = rebuilt(net, sb.untie(net.graph, rng=0))
+    x = np.random.default_rng(0).normal(size=(8, 2))
+    assert (free(x) == 0).all()
+    for run, moves in ((net, False), (free, True)):
+        engine.train(run, x, x, optimizer=engine.SGD(0.1), steps=30)
+        assert (np.ptp(run.parameters["layers.0.weight"], axis=0).min() > 1e-3) == moves
+
+
 @pytest.mark.parametrize("size", [0, -1.0, float("inf"), float("nan"), "half"])
 def test_a_size_that_is_none_is_refused(size):
     with pytest.raises(ValueError, match="the size of the shares is a positive number, a multiple of the weights; got"):
