@@ -203,6 +203,24 @@ def test_a_norm_that_weighs_units_by_their_multiplicity_gives_the_same_outputs(b
     assert sb.merge(small).arrays["embed.multiplicity"].tolist() == [3, 2, 1]
 
 
+def test_a_norm_within_each_head_can_not_keep_multiplicities():
+    rng = np.random.default_rng(0)
+    label = [0, 0, 1]
+    graph = LayerGraph(
+        [Space("x", 4), Space("heads", 2), Space("v", 3), Space("y", 2)],
+        [
+            Weight("in", rng.normal(size=(2, 3, 4))[:, label], [("head", "heads"), ("out", "v"), ("in", "x")]),
+            Weight("out", rng.normal(size=(2, 2, 3))[:, :, label], [("out", "y"), ("head", "heads"), ("in", "v")]),
+        ],
+        [PerUnit("norm", np.ones((2, 3)), [("head", "heads"), ("out", "v")], "scale")],
+        inputs=["x"],
+        outputs=["y"],
+    )
+    for multiplicity in (False, True):
+        with pytest.raises(CannotRepair, match="classes of 1 and 2 units lie under a norm, 'norm'"):
+            sb.merge(graph, multiplicity=multiplicity)
+
+
 def test_multiplicities_add_up_when_units_are_merged_again():
     spaces_ = [Space("x", 2), Space("h", 4), Space("y", 1)]
     weights = [

@@ -278,6 +278,23 @@ def test_an_array_that_is_computed_can_not_change():
     assert np.ptp(rewrite(tensors, graph, sb.reinit(graph, 0))[0]["a"]) > 0
 
 
+def test_an_array_across_two_tensors_is_in_neither():
+    """Two tensors of one storage, and an array that begins in the first and ends in the second."""
+    storage = np.ones(8)
+    tensors = {"a": np.ones((4, 3)), "one": storage[:6], "two": storage[6:]}
+    graph = LayerGraph(
+        [Space("x", 3), Space("h", 4), Space("y", 2)],
+        [
+            Weight("a", tensors["a"], [("out", "h"), ("in", "x")]),
+            Weight("across", storage.reshape(2, 4), [("out", "y"), ("in", "h")]),
+        ],
+        inputs=["x"],
+        outputs=["y"],
+    )
+    with pytest.raises(CannotRepair, match="'across' is not stored in the file as it is wired"):
+        rewrite(tensors, graph, sb.untie(graph, 0))
+
+
 def test_a_mask_that_is_computed_follows_from_the_sizes():
     build, classes, _ = TABLE["grouped queries, tied heads"]
     graph = planted(build(Draw(0)), classes)
