@@ -36,4 +36,17 @@ class RuleError(SymbreakError, ValueError):
 
 
 class CannotRepair(SymbreakError, ValueError):  # noqa: N818 - says what is the matter
-    """A network whose units can't be merged, untied or drawn again as was asked; the message says why."""
+    """A network whose units can't be merged, untied or drawn again as was asked; the message says why.
+
+    Attributes
+    ----------
+    problem
+        The reasons alone, where the message goes on to say what can be done; else the message.
+    spaces
+        Names of the spaces that can be merged.
+    """
+
+    def __init__(self, message: str, problem: str | None = None, spaces: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problem = problem or message
+        self.spaces = spaces

@@ -86,7 +86,9 @@ def _repair(arguments: argparse.Namespace) -> list[str]:
         repaired = _apply(arguments, graph, rule)
         tensors, changes = rewrite(arrays, graph, repaired)
     except CannotRepair as error:
-        raise _Refused(f"{visible(arguments.path)}: {error}") from None
+        options = " ".join(f"--space {visible(name)}" for name in error.spaces)
+        able = f"; the others can be merged: {options}" if options else ""
+        raise _Refused(f"{visible(arguments.path)}: {error.problem}{able}") from None
     except ValueError as error:  # values that are not finite, spaces that are not there, a graph that is no network
         raise _Refused(f"{visible(arguments.path)}: {error}") from None
     parted = list(_no_longer_equal(arrays, tensors, [change.name for change in changes]))

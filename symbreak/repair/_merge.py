@@ -176,8 +176,9 @@ def _refusal(facts: Facts, folds: list[Fold], why: dict[int, str]) -> CannotRepa
         for space in facts.names(number)
     ]
     able = [space for space in dict.fromkeys(able) if not any(space in facts.names(number) for number in why)]
+    problem = f"can't merge without changing the function: {reasons}"
     rest = f"; the others can be merged: spaces={able!r}" if able else ""
-    return CannotRepair(f"can't merge without changing the function: {reasons}{rest}")
+    return CannotRepair(problem + rest, problem, tuple(able))
 
 
 def _merged(facts: Facts, view: View, folds: list[Fold], scaled: bool) -> Array:

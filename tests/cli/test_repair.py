@@ -10,7 +10,8 @@ import pytest
 import symbreak as sb
 import symbreak.checkpoints
 from symbreak.checkpoints import open_checkpoint, save_safetensors
-from symbreak.cli import main
+from symbreak.cli import _wired, main
+from symbreak.graph import LayerGraph, Space, Weight
 from tests.checkpoints._make import dict_of, pickled, storage, tensor, torch_zip
 
 
@@ -299,6 +300,58 @@ def test_copies_of_a_tensor_that_are_no_longer_equal_are_named(tmp_path, monkeyp
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert f"fc2.weight was equal to fc3.weight{more} and no longer is: if the model has one array for both" in err
+
+
+def test_constant_tensors_are_equal_by_chance(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    layers = [np.ones((4, 3)), np.ones((4, 4)), np.ones((4, 4)), np.ones((2, 4))]
+    save_safetensors("in.safetensors", {f"fc{number}.weight": array for number, array in enumerate(layers, 1)})
+    assert main(["repair", "in.safetensors", "-o", "out.safetensors"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def wired_by(monkeypatch, make, rule):
+    """Let the command take the graph that `make` makes of the tensors."""
+    monkeypatch.setattr(_wired, "find_graph", lambda arrays, path, wiring, config: (make(arrays), rule, {}))
+
+
+def tied_embedding(arrays):
+    both = Weight(
+        "table", arrays["table"], [("in", "tokens"), ("out", "stream")], also=[[("out", "logits"), ("in", "stream")]]
+    )
+    up = Weight("up", arrays["up"], [("out", "mlp"), ("in", "stream")])
+    down = Weight("down", arrays["down"], [("out", "stream"), ("in", "mlp")])
+    spaces = [Space("tokens", 3), Space("stream", 4), Space("logits", 3), Space("mlp", 2)]
+    return LayerGraph(spaces, [both, up, down], inputs=["tokens"], outputs=["logits"])
+
+
+def test_a_merge_that_is_refused_names_the_spaces_that_can_be_merged(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save_safetensors(
+        "in.safetensors", {"table": np.ones((3, 4)) * [[1], [2], [3]], "up": np.ones((2, 4)), "down": np.ones((4, 2))}
+    )
+    wired_by(monkeypatch, tied_embedding, "mine")
+    call = ["in.safetensors", "-o", "out.safetensors", "--merge"]
+    assert refused(capsys, *call).endswith("and its sum; the others can be merged: --space mlp\n")
+    assert main(["repair", *call, "--space", "mlp"]) == 0
+    assert read("out.safetensors")[0]["up"].shape == (1, 4)
+
+
+@pytest.mark.parametrize(("rule", "factor"), [("mine", 2.0), ("T5", 4.0), ("mine, T5", 4.0)])
+def test_attention_without_the_root_is_known_by_its_rule(tmp_path, monkeypatch, rule, factor):
+    monkeypatch.chdir(tmp_path)
+    names = {"q": "qk", "k": "qk", "v": "v"}
+    save_safetensors("in.safetensors", {"q": np.ones((4, 3)), "k": np.ones((4, 3)), "v": np.eye(2, 3), "o": np.eye(2)})
+
+    def make(arrays):
+        weights = [Weight(name, arrays[name], [("out", out), ("in", "x")]) for name, out in names.items()]
+        weights.append(Weight("o", arrays["o"], [("out", "y"), ("in", "v")]))
+        spaces = [Space("x", 3), Space("qk", 4), Space("v", 2), Space("y", 2)]
+        return LayerGraph(spaces, weights, inputs=["x"], outputs=["y"])
+
+    wired_by(monkeypatch, make, rule)
+    assert main(["repair", "in.safetensors", "-o", "out.safetensors", "--merge"]) == 0
+    assert read("out.safetensors")[0]["q"].tolist() == [[factor] * 3]
 
 
 @pytest.mark.skipif(not hasattr(symbreak.checkpoints, "wire"), reason="without wiring only stacks of layers are known")
