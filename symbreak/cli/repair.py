@@ -155,7 +155,7 @@ def _read(arguments: argparse.Namespace) -> tuple[dict[str, np.ndarray], dict[st
         raise _Refused(f"cannot read {visible(arguments.path)}: {error.strerror or error}") from None
 
 
-def _graph(arguments: argparse.Namespace, arrays: Mapping[str, np.ndarray]) -> tuple[Any, str]:
+def _graph(arguments: argparse.Namespace, arrays: dict[str, np.ndarray]) -> tuple[Any, str]:
     from symbreak.cli._wired import find_graph
 
     try:

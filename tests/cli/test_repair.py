@@ -310,6 +310,40 @@ def test_constant_tensors_are_equal_by_chance(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
+def separate(table, head, inputs=("tokens",), outputs=("logits",)):
+    """An embedding and an output layer as two arrays."""
+    arrays = {"embed": table, "head": head}
+    weights = [
+        Weight("embed", table, [("in", "tokens"), ("out", "stream")]),
+        Weight("head", head, [("out", "logits"), ("in", "stream")]),
+    ]
+    spaces = [Space("tokens", len(table)), Space("stream", table.shape[1]), Space("logits", len(head))]
+    return LayerGraph(spaces, weights, inputs=inputs, outputs=outputs), arrays
+
+
+def test_an_output_layer_with_the_values_of_the_embedding_is_a_copy_of_it():
+    table = np.arange(12.0).reshape(3, 4)
+    assert _wired.find_copies(*separate(table, table.copy())) == {"head": "embed"}
+
+
+@pytest.mark.parametrize(
+    ("head", "ends"),
+    [
+        (np.arange(12.0).reshape(3, 4) + np.eye(3, 4), {}),
+        (np.arange(12.0).reshape(3, 4).astype("float32"), {}),
+        (np.arange(20.0).reshape(5, 4), {}),
+        (np.arange(12.0).reshape(3, 4), {"inputs": ["tokens", "stream"], "outputs": ["logits", "stream"]}),
+        (np.arange(12.0).reshape(3, 4), {"outputs": []}),
+    ],
+)
+def test_others_are_no_copies(head, ends):
+    assert _wired.find_copies(*separate(np.arange(12.0).reshape(3, 4), head, **ends)) == {}
+
+
+def test_a_constant_output_layer_is_no_copy_of_a_constant_embedding():
+    assert _wired.find_copies(*separate(np.ones((3, 4)), np.ones((3, 4)))) == {}
+
+
 def wired_by(monkeypatch, make, rule):
     """Let the command take the graph that `make` makes of the tensors."""
     monkeypatch.setattr(_wired, "find_graph", lambda arrays, path, wiring, config: (make(arrays), rule, {}))
@@ -385,6 +419,36 @@ def test_a_wiring_says_how_the_tensors_are_connected(tmp_path, monkeypatch, caps
     Path("wiring.toml").write_text("version = 1\n[tensors]\n'other' = ['out y', 'in x']\n")
     assert "'other'" in refused(capsys, *call[1:])
     assert "cannot read none.toml" in refused(capsys, *call[1:4], "--wiring", "none.toml")
+
+
+@pytest.mark.skipif(not hasattr(symbreak.checkpoints, "wire"), reason="without wiring only stacks of layers are known")
+def test_copies_of_the_embedding_stay_copies(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(6, 2))[:, [0, 0, 1, 1]]
+    up, down = rng.normal(size=(3, 2))[:, [0, 0, 1, 1]], rng.normal(size=(2, 3))[[0, 0, 1, 1]]
+    save_safetensors("in.safetensors", {"embed": table, "up": up, "down": down, "head": table.copy()})
+    Path("wiring.toml").write_text(
+        """
+        version = 1
+        [tensors]
+        "embed" = ["in tokens", "out stream"]
+        "up" = ["out mlp", "in stream"]
+        "down" = ["out stream", "in mlp"]
+        "head" = ["out logits", "in stream"]
+        """
+    )
+    call = ["repair", "in.safetensors", "-o", "out.safetensors", "--wiring", "wiring.toml"]
+    assert main([*call, "--untie"]) == 0
+    found, _ = read("out.safetensors")
+    assert np.array_equal(found["embed"], table)
+    assert np.array_equal(found["head"], table)
+    assert not np.array_equal(found["up"], up)
+    assert main([*call, "--reinit"]) == 0
+    found, _ = read("out.safetensors")
+    assert np.array_equal(found["embed"], found["head"])
+    assert not np.array_equal(found["embed"], table)
+    assert capsys.readouterr().err == ""
 
 
 def test_only_the_named_spaces_are_merged(tmp_path, monkeypatch, capsys):
