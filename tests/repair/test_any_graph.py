@@ -58,10 +58,10 @@ def start_of(graph, seed):
     }
 
 
-def repaired(repair, graph, seed):
+def repaired(repair, graph, **options):
     """The repaired graph, or the reason why there is none."""
     try:
-        return repair(graph, rng=seed)
+        return repair(graph, **options)
     except CannotRepair as error:
         return str(error)
 
@@ -69,7 +69,14 @@ def repaired(repair, graph, seed):
 @given(graph=graphs(), seed=st.integers(0, 2**32 - 1), redundant=st.booleans())
 def test_every_unit_that_is_left_computes_what_its_class_did(graph, seed, redundant):
     graph = in_fractions(graph)
-    small = sb.merge(graph, redundant=redundant)
+    small = repaired(sb.merge, graph, redundant=redundant)
+    if isinstance(small, str):  # what several weights write and nothing reads may be queries and keys
+        lost = [
+            space.name for space in graph.spaces if not graph.readers(space.name) and space.name not in graph.outputs
+        ]
+        assert any(f"space '{name}': " in small for name in lost), small
+        assert "more than two weights write to" in small or "its name does not say whether" in small
+        return
     one, two = run(graph, start_of(graph, seed)), run(small, start_of(graph, seed))
     labels = sb.diagnose(graph).partition
     for space in graph.spaces:
@@ -85,7 +92,7 @@ def test_every_unit_that_is_left_computes_what_its_class_did(graph, seed, redund
 @given(graph=graphs(), seed=st.integers(0, 2**32 - 1))
 def test_untied_units_compute_what_they_did(graph, seed):
     graph = in_fractions(graph)
-    free = repaired(sb.untie, graph, seed)
+    free = repaired(sb.untie, graph, rng=seed)
     if isinstance(free, str):
         unread = [space.name for space in graph.spaces if not graph.readers(space.name)]
         assert any(f"space '{name}' would keep" in free for name in unread), free
@@ -97,7 +104,7 @@ def test_untied_units_compute_what_they_did(graph, seed):
 
 @given(graph=graphs(), seed=st.integers(0, 2**32 - 1))
 def test_units_that_are_drawn_again_are_not_tied(graph, seed):
-    fresh = repaired(sb.reinit, graph, seed)
+    fresh = repaired(sb.reinit, graph, rng=seed)
     if isinstance(fresh, str):
         unwritten = [space.name for space in graph.spaces if not graph.writers(space.name)]
         assert any(f"space '{name}' would keep" in fresh for name in unwritten), fresh
