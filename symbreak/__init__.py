@@ -40,6 +40,9 @@ if _typing.TYPE_CHECKING:
     from .initializers import get as get
     from .initializers import names as names
     from .initializers import register as register
+    from .repair import merge as merge
+    from .repair import reinit as reinit
+    from .repair import untie as untie
     from .reports import Report as Report
     from .rules import Plan as Plan
     from .rules import Rule as Rule
@@ -89,6 +92,9 @@ _LATER = {
     "Finding": "findings",
     "chain": "graph",
     "LayerGraph": "graph",
+    "merge": "repair",
+    "reinit": "repair",
+    "untie": "repair",
     "Report": "reports",
     "initialize": "rules",
     "Plan": "rules",
@@ -101,7 +107,18 @@ _LATER = {
 
 __all__ = list(_LATER)
 
-_MODULES = ("axes", "checkpoints", "diagnosis", "engine", "errors", "initializers", "published", "streams", "testing")
+_MODULES = (
+    "axes",
+    "checkpoints",
+    "diagnosis",
+    "engine",
+    "errors",
+    "initializers",
+    "published",
+    "repair",
+    "streams",
+    "testing",
+)
 
 
 def _load(name: str) -> object:

@@ -33,3 +33,20 @@ class UnknownName(SymbreakError, ValueError):  # noqa: N818 - says what is the m
 
 class RuleError(SymbreakError, ValueError):
     """Rules and parameters that don't meet: a rule that hits nothing, or a parameter that no rule hits."""
+
+
+class CannotRepair(SymbreakError, ValueError):  # noqa: N818 - says what is the matter
+    """A network whose units can't be merged, untied or drawn again as was asked; the message says why.
+
+    Attributes
+    ----------
+    problem
+        The reasons alone, where the message goes on to say what can be done; else the message.
+    spaces
+        Names of the spaces that can be merged.
+    """
+
+    def __init__(self, message: str, problem: str | None = None, spaces: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problem = problem or message
+        self.spaces = spaces

@@ -25,7 +25,7 @@ ROLES = {
 }
 SPACELESS = ("receptive", "gate")  # their indices are positions, each compared apart, and not units
 
-KINDS = ("bias", "scale", "shift", "mean", "variance", "slope", "constant")
+KINDS = ("bias", "scale", "shift", "mean", "variance", "slope", "constant", "multiplicity")
 
 
 class Axis(NamedTuple):
@@ -146,7 +146,8 @@ class PerUnit:
         One `Axis` for each axis of the array. Exactly one is ``out``, the space whose units it belongs to, and none is
         ``in``.
     kind
-        One of ``bias``, ``scale``, ``shift``, ``mean``, ``variance``, ``slope``, ``constant``.
+        One of ``bias``, ``scale``, ``shift``, ``mean``, ``variance``, ``slope``, ``constant``, and ``multiplicity``: as
+        how many units a norm over the space counts each one.
     """
 
     name: str

@@ -1,0 +1,204 @@
+"""Repair the tied units of a file of saved weights: merge, untie or draw them again, and write another file.
+
+The file that is read is never changed, and the new one appears whole or not at all, with the same names, dtypes and
+metadata. Every change is listed. Exit code: 0 if the file was written, 2 if it could not be read, repaired or written.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symbreak.errors import BadCheckpoint, CannotRepair
+from symbreak.reports import visible
+
+SUFFIXES = (".safetensors", ".npz")
+LISTED = 8  # tensors in an error
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take a file, where the new one goes, and what to do."""
+    parser.add_argument("path", metavar="FILE", help="a file of saved weights, or the index of a sharded model")
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the file to write: .safetensors or .npz")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--merge", action="store_true", help="one unit for each class: the same function, smaller")
+    how.add_argument(
+        "--untie", action="store_true", help="split the outgoing weights: the same function, no class left (default)"
+    )
+    how.add_argument("--reinit", action="store_true", help="draw the tied units again, and only them")
+    parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="of the random numbers (default: 0)")
+    parser.add_argument(
+        "--space", metavar="NAME", action="append", help="merge the units of this space only; may be repeated"
+    )
+    parser.add_argument("--wiring", metavar="F", help="a file that says how the tensors are connected")
+    parser.add_argument("--config", metavar="F", help="the model's config.json (default: the one beside FILE)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Repair one file."""
+    try:
+        _check_call(arguments)
+        lines = _repair(arguments)
+    except _Refused as error:
+        print(f"symbreak: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(lines))
+    return 0
+
+
+class _Refused(Exception):  # noqa: N818 - says what is the matter
+    """The file can't be repaired, and why."""
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a whole number of 0 or more is needed; got {visible(text)}")
+    return int(text)
+
+
+def _check_call(arguments: argparse.Namespace) -> None:
+    if Path(arguments.output).suffix not in SUFFIXES:
+        raise _Refused(
+            f"{visible(arguments.output)} should end in {' or '.join(SUFFIXES)}, the formats that are written"
+        )
+    if arguments.space and not arguments.merge:
+        raise _Refused("--space is for --merge; the other repairs take every tied unit")
+    for path in (arguments.path, arguments.wiring, arguments.config):
+        if path is not None:
+            _refuse_same(arguments.output, path)
+
+
+def _refuse_same(target: str, path: str) -> None:
+    if Path(target).exists() and Path(path).exists() and Path(path).samefile(target):
+        raise _Refused(f"{visible(target)} is to be read, and a repair never changes what it reads; name another file")
+
+
+def _repair(arguments: argparse.Namespace) -> list[str]:
+    """Read, repair and write; give the lines that say what was done."""
+    from symbreak.repair import rewrite
+
+    arrays, metadata = _read(arguments)
+    graph, rule = _graph(arguments, arrays)
+    try:
+        repaired = _apply(arguments, graph, rule)
+        tensors, changes = rewrite(arrays, graph, repaired)
+    except CannotRepair as error:
+        options = " ".join(f"--space {visible(name)}" for name in error.spaces)
+        able = f"; the others can be merged: {options}" if options else ""
+        raise _Refused(f"{visible(arguments.path)}: {error.problem}{able}") from None
+    except ValueError as error:  # values that are not finite, spaces that are not there, a graph that is no network
+        raise _Refused(f"{visible(arguments.path)}: {error}") from None
+    parted = list(_no_longer_equal(arrays, tensors, [change.name for change in changes]))
+    if parted:
+        name, other = parted[0]
+        more = f" (and {len(parted) - 1} more so)" if len(parted) > 1 else ""
+        print(
+            f"symbreak: {visible(name)} was equal to {visible(other)}{more} and no longer is: if the model has one "
+            f"array for both, say so in its configuration or in a wiring",
+            file=sys.stderr,
+        )
+    _write(arguments.output, tensors, metadata)
+    out = visible(arguments.output)
+    wired = f"wired by {visible(rule)}"
+    if not changes:
+        return [f"no tied units are known ({wired}): {out} has the tensors of {visible(arguments.path)} as they are"]
+    lines = [f"{_verb(arguments)} ({wired})"]
+    sizes = {space.name: space.units for space in repaired.spaces}
+    fewer = [space for space in graph.spaces if sizes[space.name] != space.units]
+    lines += [f"  space {visible(space.name)}: {space.units} -> {sizes[space.name]} units" for space in fewer]
+    lines += [f"  {change}" for change in changes]
+    rest = len(tensors) - len(changes)
+    lines.append(f"{rest} other tensor{'' if rest == 1 else 's'} as before; written to {out}")
+    if fewer:
+        lines.append("a configuration of the model must be given the new sizes")
+    return lines
+
+
+def _no_longer_equal(
+    before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], changed: list[str]
+) -> Iterator[tuple[str, str]]:
+    """Find tensors of two axes or more that were equal, and not just constant, and of which one was changed."""
+    for name in changed:
+        array = before[name]
+        if array.ndim < 2 or (array == array.flat[0]).all():
+            continue
+        for other, found in before.items():
+            if other != name and found.shape == array.shape and np.array_equal(found, array):
+                if not np.array_equal(after[other], after[name]):
+                    yield name, other
+                break
+
+
+def _verb(arguments: argparse.Namespace) -> str:
+    return "merged" if arguments.merge else "drawn again" if arguments.reinit else "untied"
+
+
+def _read(arguments: argparse.Namespace) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Read every tensor; one that can't be read could not be written either."""
+    from symbreak.checkpoints import open_checkpoint
+
+    try:
+        with open_checkpoint(arguments.path) as ckpt:
+            for file, *_ in ckpt.state:
+                _refuse_same(arguments.output, file)
+            if ckpt.skipped:
+                some = ", ".join(f"{visible(item.name)}: {item.reason}" for item in ckpt.skipped[:LISTED])
+                more = ", ..." if len(ckpt.skipped) > LISTED else ""
+                raise _Refused(f"{visible(ckpt.path)}: not all of it can be read, and so not be written: {some}{more}")
+            return {name: np.asarray(ckpt[name], order="C") for name in ckpt}, dict(ckpt.metadata)
+    except BadCheckpoint as error:
+        raise _Refused(str(error)) from None
+    except OSError as error:
+        raise _Refused(f"cannot read {visible(arguments.path)}: {error.strerror or error}") from None
+
+
+def _graph(arguments: argparse.Namespace, arrays: dict[str, np.ndarray]) -> tuple[Any, str]:
+    from symbreak.cli._wired import find_graph
+
+    try:
+        graph, rule, unknown = find_graph(arrays, arguments.path, arguments.wiring, arguments.config)
+    except OSError as error:
+        raise _Refused(f"cannot read {visible(error.filename or 'the wiring')}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise _Refused(str(error)) from None
+    if graph is None:
+        raise _Refused(
+            f"{visible(arguments.path)}: no rule knows how its tensors are connected, and a repair needs that; say it "
+            f"in a file: --wiring F"
+        )
+    for name, reason in unknown.items():
+        text = f"ties of what {visible(name)} reads or writes may stay: {visible(reason)}"
+        print(f"symbreak: {text}", file=sys.stderr)
+    return graph, rule
+
+
+def _apply(arguments: argparse.Namespace, graph: Any, rule: str) -> Any:
+    from symbreak.repair import merge, reinit, untie
+
+    if arguments.merge:
+        return merge(graph, spaces=arguments.space, scaled="T5" not in rule.split(", "))
+    if arguments.reinit:
+        return reinit(graph, arguments.seed)
+    return untie(graph, arguments.seed)
+
+
+def _write(path: str, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    from symbreak.checkpoints import save_safetensors
+    from symbreak.checkpoints._write_npz import save_npz
+
+    try:
+        if path.endswith(".npz"):
+            if metadata:
+                raise _Refused(
+                    f"npz has no place for the metadata of the file, {visible(sorted(metadata))}: write safetensors"
+                )
+            save_npz(path, tensors)
+        else:
+            save_safetensors(path, tensors, metadata or None)
+    except (TypeError, ValueError) as error:
+        raise _Refused(str(error)) from None
+    except OSError as error:
+        raise _Refused(f"cannot write to {visible(path)}: {error.strerror or error}") from None

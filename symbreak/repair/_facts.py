@@ -1,0 +1,262 @@
+"""What a repair has to know of a network beside its classes: queries and keys, norms, masks, activations.
+
+A graph says how arrays are wired, and not what is computed from them. What follows from the wiring alone is found here:
+units that two weights write to and nothing reads are those of queries and keys, whose product is taken; a scale without
+running statistics is that of a norm over the units, or may be.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from symbreak.diagnosis._nodes import OVER, Side, System, View
+from symbreak.diagnosis._partition import Indices, Refiner
+from symbreak.graph import Axis, LayerGraph
+from symbreak.reports import visible
+
+Array = npt.NDArray[Any]
+
+WEIGHT = "weight"
+
+# Activations in which the units of a space meet, so that leaving one out changes what the others give.
+MIXING = frozenset({"softmax", "log_softmax", "softmin", "sparsemax", "maxout", "glu", "group_sort", "top_k"})
+
+
+@final
+@dataclass(frozen=True)
+class Pair:
+    """The arrays whose product over the units of a node is taken: queries, and keys."""
+
+    queries: frozenset[str]
+    keys: frozenset[str]
+
+
+@final
+@dataclass(eq=False)
+class Facts:
+    """A graph, read as a system of nodes."""
+
+    graph: LayerGraph
+    system: System
+    kinds: dict[str, str] = field(init=False)
+    pairs: dict[int, Pair | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kinds = {each.name: WEIGHT for each in self.graph.connections}
+        self.kinds |= {each.name: each.kind for each in self.graph.per_unit}
+        self.pairs = self._find_pairs()
+
+    @classmethod
+    def of(cls, graph: LayerGraph) -> "Facts":
+        """Read a graph; one that is no network is a ValueError or a TypeError."""
+        if not isinstance(graph, LayerGraph):
+            raise TypeError(f"a network is repaired as a LayerGraph, such as sb.chain(...); got {type(graph).__name__}")
+        return cls(graph, System.of(graph))
+
+    def classes(self, *, redundant: bool = False) -> tuple[Indices, ...]:
+        """Give the class of each unit of each node: those of the partition, or of what is equal for every input."""
+        for view in self.system.views:
+            if view.array.dtype.kind in "fcV" and not np.isfinite(_as_finite(view.array)).all():
+                raise ValueError(
+                    f"{visible(view.name)!r} has values that are not finite, so its network can't be repaired: go back "
+                    f"to weights from before they appeared"
+                )
+        return Refiner(self.system, forward=redundant).refine().labels
+
+    def name(self, number: int) -> str:
+        """Name a node by its spaces."""
+        return ", ".join(repr(visible(space)) for space in self.names(number))
+
+    def names(self, number: int) -> tuple[str, ...]:
+        """Give the spaces of a node; one that lies in two kinds of heads is in both nodes."""
+        node = self.system.nodes[number]
+        return node.spaces
+
+    def is_shared(self, side: Side) -> bool:
+        """Whether an array both writes to a node and is read from it along one axis, in two of its uses."""
+        return side.written and side.read
+
+    def writers(self, number: int) -> list[str]:
+        """Name the weights that write to a node."""
+        return [
+            view.name for view, side in self.system.views_of(number) if side.written and self.kinds[view.name] == WEIGHT
+        ]
+
+    def is_read(self, number: int) -> bool:
+        """Whether a weight reads from a node, or from one that it goes with index by index."""
+        if any(side.read for _, side in self.system.views_of(number)):
+            return True
+        return any(number == link.fewer and self.is_read(link.more) for link in self.system.links)
+
+    def _find_pairs(self) -> dict[int, Pair | None]:
+        """Find the nodes of queries and keys; None where more weights write, and it can't be said which is which."""
+        found: dict[int, Pair | None] = {}
+        for link in self.system.links:
+            if not self.is_read(link.more):
+                queries, keys = (frozenset(self.writers(number)) for number in (link.more, link.fewer))
+                if queries and keys:
+                    found[link.more] = found[link.fewer] = Pair(queries, keys)
+        for number, node in enumerate(self.system.nodes):
+            if number not in found and not node.apart and not self.is_read(number):
+                writers = self.writers(number)
+                if len(writers) == 2:
+                    found[number] = Pair(frozenset(writers[:1]), frozenset(writers[1:]))
+                elif len(writers) > 2:
+                    found[number] = None
+        return found
+
+    def is_query(self, view: View, number: int) -> bool:
+        """Whether an array gives the queries of a node, or the bias of those."""
+        pair = self.pairs.get(number)
+        if pair is None:
+            return False
+        if self.kinds[view.name] == WEIGHT:
+            return view.name in pair.queries
+        if self.kinds[view.name] != "bias":
+            return False
+        if self._linked(number):  # the queries have a node of their own
+            return any(number == link.more for link in self.system.links)
+        return owner(view.name, [*pair.queries, *pair.keys]) in pair.queries
+
+    def unclear_bias(self, number: int) -> str | None:
+        """Name a bias of which it can't be said whether it is the queries' or the keys'."""
+        pair = self.pairs.get(number)
+        if pair is None or self._linked(number):
+            return None
+        names = [view.name for view, _ in self.system.views_of(number) if self.kinds[view.name] == "bias"]
+        return next((name for name in names if owner(name, [*pair.queries, *pair.keys]) is None), None)
+
+    def _linked(self, number: int) -> bool:
+        return any(number in (link.more, link.fewer) for link in self.system.links)
+
+    def norm_of_product(self, number: int) -> str | None:
+        """Name a norm of queries or keys."""
+        if number not in self.pairs:
+            return None
+        kinds = ("scale", "shift", "mean", "variance")
+        return next((view.name for view, _ in self.system.views_of(number) if self.kinds[view.name] in kinds), None)
+
+    def norm_over(self, number: int) -> str | None:
+        """Name a scale or shift of a norm over the units of a node, or one that may be.
+
+        A batch norm is known by its running statistics: it treats each unit by itself.
+        """
+        of = [(view.name, self.kinds[view.name]) for view, _ in self.system.views_of(number)]
+        counts = {kind: sum(each == kind for _, each in of) for kind in ("scale", "shift", "mean", "variance")}
+        if max(counts["scale"], counts["shift"]) <= max(counts["mean"], counts["variance"]):
+            return None
+        return next(name for name, kind in of if kind in ("scale", "shift"))
+
+    def mixing(self, number: int) -> str | None:
+        """Give the activation of a node in which its units meet."""
+        for name in self.names(number):
+            for part in self.graph.space(name).activation.split(","):
+                if part.strip() in MIXING:
+                    return part.strip()
+        return None
+
+    def copies(self, number: int) -> bool:
+        """Whether the units of a node are stacked copies, such as experts or members, rather than heads."""
+        return any(axis.role == "stack" and axis.space in self.names(number) for axis in self._axes())
+
+    def is_parent(self, number: int) -> bool:
+        """Whether other nodes lie in the units of this one, or arrays have one of its units along an axis as a head."""
+        return any(axis.role in OVER and axis.space in self.names(number) for axis in self._axes())
+
+    def _axes(self) -> Iterator[Axis]:
+        for weight in self.graph.connections:
+            for use in weight.uses:
+                yield from use
+        for each in self.graph.per_unit:
+            yield from each.axes
+
+    def free(self, view: View) -> bool:
+        """Whether an array is a weight that training changes, of a type with fractions, and no mask."""
+        if self.kinds[view.name] != WEIGHT or is_mask(view.array) or self._is_assignment(view):
+            return False
+        if view.array.dtype == object:
+            return all(isinstance(value, Fraction) for value in view.array.flat)
+        return view.array.dtype.kind in "fcV"
+
+    def _is_assignment(self, view: View) -> bool:
+        """Whether an array says which head reads which key and value head."""
+        nodes = self.system.nodes
+        ends = {(nodes[link.more].parents[0], nodes[link.fewer].parents[0]) for link in self.system.links}
+        over = tuple(side.node for side in view.sides)
+        return over in ends or over[::-1] in ends
+
+    def support(self, view: View) -> Array | None:
+        """Give where a weight may be other than zero, if a mask says so: a grouped or depthwise convolution."""
+        plain = [side for side in view.sides if len(side.axes) == 1]
+        if len(plain) != 2 or len(view.sides) != 2:
+            return None
+        for mask in self.system.views:
+            if mask is view or not is_mask(mask.array) or len(mask.sides) != 2 or mask.array.ndim != 2:
+                continue
+            if [side.node for side in mask.sides] != [side.node for side in plain]:
+                continue
+            order = [axes[0] for axes in (side.axes for side in mask.sides)]
+            wide = [1] * view.array.ndim
+            allowed = mask.array.transpose(np.argsort(order)) != 0
+            for side in plain:
+                wide[side.axes[0]] = view.array.shape[side.axes[0]]
+            if plain[0].axes[0] > plain[1].axes[0]:
+                allowed = allowed.T
+            allowed = np.broadcast_to(allowed.reshape(wide), view.array.shape)
+            if not (view.array[~allowed] != 0).any():
+                return np.asarray(allowed)
+        return None
+
+    def parents_summed(self, view: View, side: Side) -> bool:
+        """Whether what units of several heads, or copies, are read with is added up: then they may share it out."""
+        if any(other.written and set(other.axes[:-1]) & set(side.axes[:-1]) for other in view.sides):
+            return False  # each head writes to units of its own
+        return not self.uncombined(side.node)
+
+    def uncombined(self, number: int) -> bool:
+        """Whether units are, or lie in, stacked copies that no router weighs, whose outputs may be anything."""
+        around = (number, *self.system.nodes[number].parents)
+        return any(self.copies(each) and not self.writers(each) for each in around)
+
+
+def is_mask(array: Array) -> bool:
+    """Whether an array only says what is connected: booleans, or whole numbers that are 0 or 1."""
+    if array.dtype.kind == "b":
+        return True
+    return array.dtype.kind in "iu" and bool(((array == 0) | (array == 1)).all())
+
+
+def owner(name: str, among: Sequence[str]) -> str | None:
+    """Give the weight that a bias goes with, by the beginning and the end of its name; None where two are as near."""
+    near = [_alike(name, each) + _alike(name[::-1], each[::-1]) for each in among]
+    best = [each for each, score in zip(among, near, strict=True) if score == max(near)]
+    return best[0] if len(best) == 1 else None
+
+
+def _alike(one: str, other: str) -> int:
+    """Count the characters that two names begin with together."""
+    return next(
+        (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
+
+
+def tied(labels: Indices) -> npt.NDArray[np.bool_]:
+    """Say which units are in a class of two or more."""
+    return np.asarray(np.bincount(labels)[labels] > 1)
+
+
+def members(labels: Indices) -> Iterator[Indices]:
+    """Yield the units of each class of two or more."""
+    sizes = np.bincount(labels)
+    order = np.argsort(labels, kind="stable")
+    for units in np.split(order, np.cumsum(sizes)[:-1]):
+        if len(units) > 1:
+            yield units
+
+
+def _as_finite(array: Array) -> Array:
+    return array if array.dtype.kind == "c" else array.astype(np.float64)
