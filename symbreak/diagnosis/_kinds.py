@@ -55,20 +55,16 @@ def _of_node(refiner: Refiner, number: int, parents: list[Indices], classes: Ind
     places = np.indices(node.shape).reshape(len(node.shape), -1)
     for above in places[:-1]:
         label = joined(label, above)
-    several: list[tuple[View, list[Side]]] = []
-    for view in system.views:
-        sides = [side for side in view.sides if side.node == number]
-        if len(sides) > 1:
-            several.append((view, sides))
-        elif sides:
-            equal = refiner.equal(view, sides[0])
-            label = joined(label, equal)
-        for axis, parent in view.over:
-            if parent == number:
-                equal = refiner.equal(view, Side(number, (axis,), written=False, read=False))
-                label = joined(label, equal)
+    several: dict[str, tuple[View, list[Side]]] = {}
+    for view, side in refiner.views_of(number):
+        if sum(other.node == number for other in view.sides) > 1:
+            several.setdefault(view.name, (view, []))[1].append(side)
+        else:
+            label = joined(label, refiner.equal(view, side))
+    for view, axis in refiner.views_over(number):
+        label = joined(label, refiner.equal(view, Side(number, (axis,), written=False, read=False)))
     label = first_seen(label)
-    for view, sides in several:
+    for view, sides in several.values():
         label = _both_axes(view, sides, label, node.shape)
     # Heads that can be swapped as wholes bring along the units within.
     first = places.copy()
