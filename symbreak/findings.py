@@ -305,7 +305,7 @@ def select_codes(prefix: str) -> tuple[str, ...]:
     Examples
     --------
     >>> select_codes("SB10")
-    ('SB101', 'SB102', 'SB103', 'SB104', 'SB105', 'SB106', 'SB108')
+    ('SB101', 'SB102', 'SB103', 'SB104', 'SB105', 'SB106', 'SB107', 'SB108')
     """
     wanted = prefix.strip().upper()
     found = tuple(code for code in CODES if wanted and code.startswith(wanted))
@@ -320,7 +320,7 @@ def nearest_codes(text: str, count: int = 3) -> tuple[str, ...]:
     Examples
     --------
     >>> nearest_codes("SB302", count=2)
-    ('SB102', 'SB301')
+    ('SB102', 'SB202')
     """
     import difflib  # for errors only
 
