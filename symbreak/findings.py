@@ -263,7 +263,8 @@ _TABLE = (
         "blocked: the gradient is exactly zero at every step",
         "Where all weights into a unit and all weights out of it are zero, each of them has a gradient in proportion "
         "to the other, and neither ever moves. The same holds for a unit behind a ReLU whose incoming weights are zero "
-        "and whose bias is not positive, and for queries and keys that are both zero.",
+        "and whose bias is not positive, for a unit that is squared and has no weights and no bias, and for queries "
+        "and keys that are both zero. A unit in a space with a layer norm is not judged: the norm moves it.",
         (
             "both factors of a low-rank pair, such as LoRA's A and B, were filled with zeros",
             "a new unit was added with zeros on both sides",

@@ -55,20 +55,16 @@ def _of_node(refiner: Refiner, number: int, parents: list[Indices], classes: Ind
     places = np.indices(node.shape).reshape(len(node.shape), -1)
     for above in places[:-1]:
         label = joined(label, above)
-    several: list[tuple[View, list[Side]]] = []
-    for view in system.views:
-        sides = [side for side in view.sides if side.node == number]
-        if len(sides) > 1:
-            several.append((view, sides))
-        elif sides:
-            equal = refiner.equal(view, sides[0])
-            label = joined(label, equal)
-        for axis, parent in view.over:
-            if parent == number:
-                equal = refiner.equal(view, Side(number, (axis,), written=False, read=False))
-                label = joined(label, equal)
+    several: dict[str, tuple[View, list[Side]]] = {}
+    for view, side in refiner.views_of(number):
+        if sum(other.node == number for other in view.sides) > 1:
+            several.setdefault(view.name, (view, []))[1].append(side)
+        else:
+            label = joined(label, refiner.equal(view, side))
+    for view, axis in refiner.views_over(number):
+        label = joined(label, refiner.equal(view, Side(number, (axis,), written=False, read=False)))
     label = first_seen(label)
-    for view, sides in several:
+    for view, sides in several.values():
         label = _both_axes(view, sides, label, node.shape)
     # Heads that can be swapped as wholes bring along the units within.
     first = places.copy()
@@ -81,6 +77,15 @@ def _firsts(label: Indices) -> Indices:
     """Give the first unit of each unit's class."""
     _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
     return first[inverse]
+
+
+def _ranks(label: Indices) -> Indices:
+    """Give each unit its place in its class, from 0."""
+    order = np.argsort(label, kind="stable")
+    begins = np.cumsum(np.bincount(label)) - np.bincount(label)
+    ranks = np.empty_like(label)
+    ranks[order] = np.arange(len(label)) - begins[label[order]]
+    return ranks
 
 
 def _both_axes(view: View, sides: list[Side], label: Indices, shape: tuple[int, ...]) -> Indices:
@@ -167,15 +172,21 @@ class Orbits:
     def __init__(self, refiner: Refiner, labels: tuple[Indices, ...], equal: list[Indices]) -> None:
         self.small = _without_copies(refiner.system, equal)
         self.labels = [label[kept] for label, kept in zip(labels, self.small.kept, strict=True)]
+        same = [first_seen(each[kept]) for each, kept in zip(equal, self.small.kept, strict=True)]
         sizes = [np.bincount(each)[each][kept] for each, kept in zip(equal, self.small.kept, strict=True)]
-        self.start = [joined(label, size) for label, size in zip(self.labels, sizes, strict=True)]
-        self.joined = [np.arange(len(label)) for label in self.labels]
+        # Of units that can be swapped, the first can be brought to the first, the second to the second, and so on.
+        ranks = [_ranks(each) for each in same]
+        self.start = [
+            joined(joined(label, size), rank) for label, size, rank in zip(self.labels, sizes, ranks, strict=True)
+        ]
+        self.first = [_firsts(each) for each in same]
+        self.joined = [each.copy() for each in self.first]
         self.refiner = Refiner(self.small.system, canonical=True)
         self.possible = sum(view.array.size for view in self.small.system.views) <= LARGEST
 
     def join(self, number: int, label: int) -> bool:
         """Whether the units of one class, those that can be swapped taken once, are brought together."""
-        members = np.flatnonzero(self.labels[number] == label)
+        members = np.unique(self.first[number][self.labels[number] == label])
         for other in members[1:].tolist():
             if self.joined[number][other] != self.joined[number][members[0]] and not (
                 self.possible
@@ -230,8 +241,19 @@ class Orbits:
         return None
 
     def _fixes(self, found: list[Indices]) -> bool:
-        """Whether permuting all nodes at once leaves every entry of every array."""
+        """Whether permuting all nodes at once leaves every entry of every array, and all units in their heads."""
         system = self.small.system
+        for node, images in zip(system.nodes, found, strict=True):
+            for place, parent in enumerate(node.parents):
+                wide = [-1 if axis == place else 1 for axis in range(len(node.shape))]
+                above = np.unravel_index(images.reshape(node.shape), node.shape)[place]
+                if not (above == found[parent].reshape(wide)).all():
+                    return False
+        for more, fewer, of in system.links:
+            units = system.nodes[more].shape[1]
+            heads, within = np.divmod(found[more].reshape(-1, units), units)
+            if not np.array_equal(of[heads] * units + within, found[fewer].reshape(-1, units)[of]):
+                return False
         return all(np.array_equal(view.array, view.array[_moved(view, system, found)]) for view in system.views)
 
 

@@ -210,8 +210,13 @@ class _Reading:
             if space.name not in self.nested:
                 self._find((space.name, ()))
         keys = [key for key in self.root if self._find(key) == key]
-        number = {key: keys.index(self._find(key)) for key in self.root}
-        nodes = tuple(self._node(key, number) for key in keys)
+        places = {key: place for place, key in enumerate(keys)}
+        number = {key: places[self._find(key)] for key in self.root}
+        merged: list[list[Key]] = [[] for _ in keys]
+        for key in self.root:
+            merged[number[key]].append(key)
+        units = {space.name: space.units for space in self.graph.spaces}
+        nodes = tuple(self._node(each, number, units) for each in merged)
         views = tuple(
             View(
                 name,
@@ -226,11 +231,10 @@ class _Reading:
         )
         return System(nodes, views, tuple(self._links(nodes, views, number)))
 
-    def _node(self, key: Key, number: dict[Key, int]) -> Node:
-        merged = [each for each in self.root if number[each] == number[key]]
+    def _node(self, merged: list[Key], number: dict[Key, int], units: dict[str, int]) -> Node:
         spaces = tuple(dict.fromkeys(space for space, _ in merged))
         parents = {tuple(number[parent, ()] for parent in above) for _, above in merged}
-        shapes = {tuple(self.graph.space(name).units for name in (*above, space)) for space, above in merged}
+        shapes = {tuple(units[name] for name in (*above, space)) for space, above in merged}
         if len(parents) > 1 or len(shapes) > 1:
             listed = ", ".join(repr(space) for space in spaces)
             raise ValueError(f"spaces {listed} share an axis of an array, but their units don't go with each other")

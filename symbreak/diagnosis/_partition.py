@@ -177,6 +177,10 @@ class Refiner:
         """Give every array that has a node along some of its axes, once for each time."""
         return self._wiring.views[number]
 
+    def views_over(self, number: int) -> Sequence[tuple[View, int]]:
+        """Give every array that has nodes nested in a node, and the axis that runs over it."""
+        return self._wiring.over[number]
+
     def children_of(self, number: int) -> list[int]:
         """Give the nodes that are nested in a node."""
         return [child for child, _ in self._wiring.children[number]]
@@ -283,8 +287,11 @@ class _Wiring:
         self.numbers = {view.name: number for number, view in enumerate(system.views)}
         self.views: list[list[tuple[View, Side]]] = [[] for _ in every]
         self.children: list[list[tuple[int, int]]] = [[] for _ in every]
+        self.over: list[list[tuple[View, int]]] = [[] for _ in every]
         self.beside: list[set[int]] = [set() for _ in every]
         for view in system.views:
+            for axis, parent in view.over:
+                self.over[parent].append((view, axis))
             for side in view.sides:
                 self.views[side.node].append((view, side))
                 self.beside[side.node] |= {other.node for other in view.sides if other.axes != side.axes}

@@ -139,22 +139,20 @@ def forms(
     names = ",".join("".join(each) for each in source)
     for region in _regions(array):
         chunk = as_doubles(array[region])
-        where = tuple(region[axis] for axis in side.axes)
-        cut, scale = (
-            [each[(..., *(region[axis] for axis in inner))] for each, inner in zip(every, axes, strict=True)]
-            for every in (factors, scales)
-        )
+        where: tuple[Any, ...] = (..., *(region[axis] for axis in side.axes))
+        places: list[tuple[Any, ...]] = [(..., *(region[axis] for axis in inner)) for inner in axes]
+        cut, scale = ([each[place] for each, place in zip(every, places, strict=True)] for every in (factors, scales))
         if plain:
             by = chunk if side.axes[0] == 0 else chunk.T
-            values[(slice(None), *where)] += (by @ cut[0].T).T
+            values[where] += (by @ cut[0].T).T
             sizes[where] += np.abs(by) @ scale[0]
             continue
-        for form in range(FORMS):
+        for form, value in enumerate(values):
             operands = [each[form] for each in cut]
             if complex_:
-                values[(form, *where)] += np.einsum(f"{names},Z->{target}", chunk, *operands, parts[form])
+                value[where] += np.einsum(f"{names},Z->{target}", chunk, *operands, parts[form])
             else:
-                values[(form, *where)] += np.einsum(f"{names}->{target}", chunk, *operands)
+                value[where] += np.einsum(f"{names}->{target}", chunk, *operands)
         sizes[where] += np.einsum(f"{names}->{target}", np.abs(chunk), *scale)
     count = array.size // max(1, int(np.prod(shape))) * (2 if complex_ else 1)
     return values.reshape(FORMS, -1).T, sizes.reshape(-1) * ((count + 8) * 2 * EPS)
@@ -164,7 +162,9 @@ def _factors(
     view: View, side: Side, system: System, labels: Labels, seed: int, known: Magnitudes
 ) -> tuple[list[Array], list[Array], list[list[int]]]:
     """Give what is summed over: the coefficients, (FORMS, ...), their scales, and the axes that each runs over."""
-    factors, scales, axes = [], [], []
+    factors: list[Array] = []
+    scales: list[Array] = []
+    axes: list[list[int]] = []
     for place, other in enumerate(view.sides):
         if other is not side and other.axes != side.axes:
             rng = np.random.Generator(np.random.PCG64DXSM([seed, 0, place]))
@@ -202,7 +202,8 @@ def _magnitudes(view: View, side: Side) -> tuple[Array, Array, Array]:
         np.copyto(exponent, -EXPONENTS, where=~some)
         largest[place] = np.maximum(largest[place], exponent.max(axis=rest, initial=-EXPONENTS))
     turn = np.argsort(np.argsort(side.axes))
-    return total.transpose(turn).reshape(-1), number.transpose(turn).reshape(-1), largest.transpose(turn).reshape(-1)
+    first, second, third = (each.transpose(turn).reshape(-1) for each in (total, number, largest))
+    return first, second, third
 
 
 def _scales(total: Array, number: Array, largest: Array, label: npt.NDArray[np.intp]) -> Array:
@@ -212,7 +213,8 @@ def _scales(total: Array, number: Array, largest: Array, label: npt.NDArray[np.i
     np.maximum.at(most, label, largest)
     mean = np.rint(np.bincount(label, total, count) / np.maximum(np.bincount(label, number, count), 1))
     # One value that is far larger must not end up where floats end.
-    return np.ldexp(1.0, np.clip(-np.maximum(mean, most - 400), -1000, 500).astype(np.intp))
+    power = np.clip(-np.maximum(mean, most - 400), -1000, 500)
+    return np.asarray(np.ldexp(1.0, power.astype(np.intp)))
 
 
 def _coefficients(rng: np.random.Generator, count: int) -> Array:

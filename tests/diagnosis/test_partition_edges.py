@@ -81,6 +81,14 @@ def test_time_is_in_proportion_to_depth():
     assert not report.classes
 
 
+def test_time_is_in_proportion_to_the_number_of_spaces():
+    weights = [RNG.normal(size=(4, 4)) for _ in range(1500)]
+    graph = sb.chain([(weight, weight[0]) for weight in weights])
+    begin = time.process_time()
+    assert sb.diagnose(graph).ok
+    assert time.process_time() - begin < 8  # 16 s when every space looked through all arrays
+
+
 def recurrent(weight, first=None):
     units = weight.shape[-1]
     first = np.ones((units, 2)) if first is None else first
