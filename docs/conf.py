@@ -65,6 +65,8 @@ intersphinx_mapping = inventories.mapping()
 
 nitpick_ignore = [
     ("py:class", "symbreak.checkpoints._source.Source"),  # made by `open_checkpoint` alone
+    ("py:class", "symbreak.checkpoints.wiring._spec.Statement"),  # a wiring is read and written as a whole
+    ("py:class", "symbreak.checkpoints.wiring._spec.SpaceSpec"),
     ("py:class", "symbreak.engine._losses.Loss"),  # callers name a loss; the class is between network and trainer
     ("py:class", "symbreak.engine._adaptive.Moments"),  # the state that Adam keeps; a trainer hands it back unseen
     ("py:class", "symbreak.initializers._registry.C"),  # a type variable

@@ -31,10 +31,16 @@ ALIASES = [
     (np.random.PCG64DXSM, "~numpy.random.PCG64DXSM"),
     (np.random.SeedSequence, "~numpy.random.SeedSequence"),
 ]
+# The same for annotations that are strings, because what they name is imported late or would import in a circle.
+STRINGS = [
+    ("Mapping[str, Array]", "~collections.abc.Mapping[str, ~numpy.ndarray]"),
+    (" Wiring | Mapping", " ~symbreak.checkpoints.Wiring | ~collections.abc.Mapping"),
+    ("<factory>", "..."),
+]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    written = [(stringify_annotation(alias, "smart"), name) for alias, name in ALIASES] + [("<factory>", "...")]
+    written = [(stringify_annotation(alias, "smart"), name) for alias, name in ALIASES] + STRINGS
     longest_first = sorted(written, key=lambda pair: -len(pair[0]))
 
     def shorten(
