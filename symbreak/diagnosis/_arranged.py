@@ -55,7 +55,7 @@ def judge_stack(where: str, name: str, dimensions: int, ties: Ties) -> list[Find
 def judge_arranged(where: str, name: str, shape: tuple[int, ...], axis: int, ties: Ties) -> list[Finding] | None:
     """Judge equal units by how they are arranged along an axis; None if they lie anyhow."""
     labels = ties.labels
-    if not labels.any() or len(np.unique(labels)) == len(labels):
+    if not labels.any() or int(labels.max()) + 1 == len(labels):  # they are numbered by first occurrence
         return None
     along = head_axis(name, len(shape)) == axis
     if along and len(shape) > 2:

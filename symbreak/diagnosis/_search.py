@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Indices = npt.NDArray[np.intp]
 
 SAMPLE = 64  # units
+SHARE = 1 << 23  # bytes of units below which one more thread costs more than it brings
+LONG = 4  # tiles that are read in one call where they lie
 FLAT = 1 << 20  # values that are looked at together
 _CARRY = np.uint64(0x9E3779B97F4A7C15)  # odd; joins the hashes of the blocks of one unit
 
@@ -82,10 +84,12 @@ class Search:
     def _begin(self, heads: Words, signless: bool, look: bool) -> bool:
         """Hash the first features of every unit; say whether, while they are at hand, the others look not finite."""
         rows, found = self.tiles.rows, [look and self.tiles.rows is None]
+        in_place = rows is not None and signless  # nothing is copied, and threads wait less between longer calls
+        tiles = LONG if in_place else 1
 
         def begin(low: int, high: int) -> None:
             buffer = self.tiles.buffer()
-            for units in self.tiles.ranges(low, high):
+            for units in self.tiles.ranges(low, high, tiles):
                 if look and not found[-1] and rows is not None and self.tiles.bits.suspicious(rows[units]):
                     found.append(True)
                 heads[units] = self._hash(units, signless, self.tiles.head, buffer)
@@ -102,7 +106,8 @@ class Search:
                 if not found[-1] and flat is not None:
                     found.append(self.tiles.bits.suspicious(flat[np.newaxis, begin : min(begin + FLAT, high)]))
 
-        self._share(look, 0 if flat is None else len(flat))
+        if flat is not None:
+            self._share(look, len(flat), size=flat.itemsize)
         return any(found)
 
     def _mark(self, low: int, high: int) -> None:
@@ -247,11 +252,14 @@ class Search:
         kept: Indices = units[zero]
         return kept
 
-    def _share(self, work: Callable[[int, int], None], count: int, workers: int | None = None) -> None:
-        """Do `work(low, high)` on ranges that make up `count`, one a worker."""
+    def _share(
+        self, work: Callable[[int, int], None], count: int, workers: int | None = None, size: int | None = None
+    ) -> None:
+        """Do `work(low, high)` on ranges that make up `count`, one a worker; each is of `size` bytes, or a unit's."""
         if not count:
             return
-        workers = max(1, min(workers or self.workers, count))
+        enough = count * (self.tiles.unit_bytes if size is None else size) // SHARE
+        workers = max(1, min(workers or self.workers, count, enough))
         edges = [count * worker // workers for worker in range(workers + 1)]
 
         def quietly(low: int, high: int) -> None:
@@ -264,8 +272,11 @@ class Search:
             return
         from concurrent.futures import ThreadPoolExecutor  # slow to import, and seldom used by those who start
 
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(quietly, edges[:-1], edges[1:]))
+        with ThreadPoolExecutor(workers - 1) as pool:
+            others = [pool.submit(quietly, low, high) for low, high in itertools.pairwise(edges[1:])]
+            quietly(*edges[:2])
+            for other in others:
+                other.result()
 
 
 def search_small(units: npt.NDArray[Any]) -> tuple[Indices, Indices, Indices]:

@@ -42,6 +42,7 @@ class Tiles:
         self.units = len(self.view)
         size = self.view.dtype.itemsize
         features = math.prod(self.view.shape[1:])
+        self.unit_bytes = features * size
         unit_stride, *strides = (abs(stride) for stride in self.view.strides)
         self.across = size <= 8 and unit_stride < min((s for s in strides if s), default=0)
         if self.across:
@@ -62,10 +63,11 @@ class Tiles:
         whole = self.bits.stored.kind == "f" or not self.across
         self.in_place = self.bits.plain and self.view.ndim == 2 and near == size and whole and self.view.flags.aligned
 
-    def ranges(self, begin: int, end: int) -> Iterator[slice]:
-        """Cut the range from `begin` to `end` into ranges as high as a tile."""
-        for low in range(begin, end, self.height):
-            yield slice(low, min(low + self.height, end))
+    def ranges(self, begin: int, end: int, tiles: int = 1) -> Iterator[slice]:
+        """Cut the range from `begin` to `end` into ranges as high as a tile, or as several."""
+        height = tiles * self.height
+        for low in range(begin, end, height):
+            yield slice(low, min(low + height, end))
 
     def buffer(self) -> npt.NDArray[np.uint8]:
         """Make room for one tile."""

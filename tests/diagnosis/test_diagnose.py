@@ -9,6 +9,7 @@ import pytest
 
 from symbreak import Axes
 from symbreak._api import diagnose
+from symbreak.diagnosis import _search
 from symbreak.reports import Skipped
 
 
@@ -39,7 +40,8 @@ def test_a_bare_array_is_judged_along_one_axis_and_a_named_one_along_all_and_bot
 
 
 @pytest.mark.parametrize("workers", [1, 2, None])
-def test_the_report_does_not_depend_on_the_workers(workers):
+def test_the_report_does_not_depend_on_the_workers(workers, monkeypatch):
+    monkeypatch.setattr(_search, "SHARE", 1)
     weight = random(300, 50)
     weight[200:] = weight[:100]
     assert diagnose(weight, workers=workers).to_dict() == diagnose(weight).to_dict()

@@ -93,6 +93,8 @@ def test_ties_are_those_of_the_definition(weight, workers, tile, head, small):
         patch.setattr(_tiles, "ACROSS", max(2, tile // 128))
         patch.setattr(_tiles, "HEAD", head)
         patch.setattr(_search, "FLAT", 5 * head)
+        patch.setattr(_search, "SHARE", 1)
+        patch.setattr(_search, "LONG", head)
         patch.setattr(_ties, "SMALL", small)
         assert_same(array, axis, workers)
 
@@ -312,7 +314,8 @@ def test_small_integers_stored_as_floats_are_told_apart_without_digests(monkeypa
     assert find_ties(again).labels.tolist() == [*range(4096), *range(4095, -1, -1)]
 
 
-def test_large_weights_are_searched_in_parallel_with_the_same_result():
+def test_large_weights_are_searched_in_parallel_with_the_same_result(monkeypatch):
+    monkeypatch.setattr(_search, "SHARE", 1)
     array = np.random.default_rng(0).standard_normal((3000, 700)).astype(np.float32)
     array[2999], array[1500:1600], array[7, 3] = array[0], array[1], np.nan
     expected = find_ties(array, workers=1)
