@@ -241,7 +241,7 @@ _TABLE = (
             "units were copied to widen a layer, and no noise was added",
             "heads, experts or members were started alike",
         ),
-        "untie the units, or draw them again from a random initializer; merge them if the network is to be smaller",
+        "untie the units, draw them again, or merge them if the network is to be smaller: see `symbreak repair`",
     ),
     Code(
         "SB202",
