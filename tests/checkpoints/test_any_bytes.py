@@ -230,6 +230,7 @@ MODULES = {"pickle", "_pickle", "pickletools", "marshal", "shelve", "torch", "im
 BUILTINS = {"eval", "exec", "compile", "__import__", "getattr"}
 METHODS = {"load", "loads", "eval", "exec"}
 ALLOWED = {("_dtypes.py", "getattr"), ("_json.py", "loads"), ("_source.py", "getattr"), ("_child.py", "loads")}
+ALLOWED |= {("_file.py", "loads"), ("_file.py", "getattr")}  # TOML of a wiring file; fields that its reader names
 STARTS = {("_child.py", "importlib"), ("_child.py", "subprocess")}  # modules that a reader names, never a file
 STARTS |= {("_hdf5_file.py", "importlib")}  # importlib.metadata, for the version of a package
 

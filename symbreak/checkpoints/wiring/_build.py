@@ -52,7 +52,7 @@ class Built:
 class _Builder:
     wiring: Wiring
     names: Names
-    load: Callable[[str], Array]
+    read: Callable[[str], Array]
     unknown: dict[str, str] = field(default_factory=dict)
     used: Wiring = field(default_factory=Wiring)
     touched: list[tuple[str, tuple[int, ...] | None, tuple[str, ...]]] = field(default_factory=list)
@@ -67,7 +67,7 @@ class _Builder:
 def build(
     wiring: Wiring,
     names: Names,
-    load: Callable[[str], Array],
+    read: Callable[[str], Array],
     outside: Mapping[str, tuple[str, tuple[int, ...] | None]],
 ) -> Built:
     """Make the graph.
@@ -78,7 +78,7 @@ def build(
         What is said.
     names
         The tensors.
-    load
+    read
         Gives the values of a tensor by its name in the file.
     outside
         Tensors that are in the file and can't be part of a graph: why, and the shape where it is known.
@@ -88,7 +88,7 @@ def build(
     ValueError
         A statement of a strict wiring that doesn't meet the tensors.
     """
-    work = _Builder(wiring, names, load)
+    work = _Builder(wiring, names, read)
     work.used.rule, work.used.strict, work.used.unknown = wiring.rule, True, wiring.unknown
     for file, (reason, shape) in outside.items():
         work.leave_out(file, reason, shape)
@@ -256,7 +256,7 @@ def _assemble(work: _Builder, said: list[Said], sizes: Sizes, specs: Mapping[str
     aliases: dict[object, str] = {}
     for each in said:
         if each.file not in loaded:
-            loaded[each.file] = work.load(each.file)
+            loaded[each.file] = work.read(each.file)
         array, kind = loaded[each.file], each.kind
         name = aliases.setdefault((*_memory(array), *array.shape), each.file) if kind == WEIGHT else each.file
         if kind == LENGTHS:
