@@ -420,8 +420,16 @@ def test_a_fault_of_the_program_comes_through_a_fork_with_its_place(alone):
     assert "in steps" in caught.value.__notes__[0]
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C means what it does in a terminal; a shell that starts a job in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @linux
-def test_a_scan_that_is_given_up_leaves_no_process(alone, monkeypatch):
+def test_a_scan_that_is_given_up_leaves_no_process(alone, interruptible, monkeypatch):
     def steps(begin):
         yield Step(0, Report(), done=os.getpid())
         time.sleep(60)
@@ -469,7 +477,7 @@ def test_an_interrupted_scan_reports_what_was_judged(models, monkeypatch, capsys
 
 
 @linux
-def test_ctrl_c_ends_the_process_with_a_report(tmp_path):
+def test_ctrl_c_ends_the_process_with_a_report(interruptible, tmp_path):
     save_safetensors(tmp_path / "a.safetensors", {"w": random(20_000, 300)})
     script = (
         "import sys, time, symbreak._scan._run as run\n"
