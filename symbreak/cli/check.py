@@ -186,7 +186,8 @@ def _judge(arguments: argparse.Namespace, keeper: _Keeper | None) -> Report:
                     keeper.add(entries[step.entry].path, step)
                 tell(step)
         if arguments.compare:
-            reports.append(compare([entry.path for entry in entries if entry.fault is None]))
+            told = {skipped.where for report in reports for skipped in report.skipped}  # not to be said twice
+            reports.append(compare([entry.path for entry in entries if entry.path not in told]))
     except KeyboardInterrupt:
         reports.append(_interrupted(entries, last))
     return Report.merged(reports).only(set(arguments.select or CODES) - set(arguments.ignore))

@@ -161,3 +161,11 @@ def test_a_wiring_that_does_not_meet_a_file_is_a_finding_and_the_other_files_are
 def test_options_that_do_not_go_together_are_refused(call, message):
     with pytest.raises(TypeError, match=message):
         call()
+
+
+def test_what_can_not_be_read_is_told_once_where_files_are_compared_too(models, capsys):
+    Path("cut.npz").write_bytes(b"PK\3\4")
+    assert main(["check", "cut.npz", "gone.npz", "free.safetensors", "--compare", "--format", "json"]) == 2
+    report = found(capsys)[1]
+    assert [skipped["where"] for skipped in report["skipped"]] == ["cut.npz", "gone.npz"]
+    assert [finding["code"] for finding in report["findings"]] == ["SB301", "SB301"]
