@@ -62,6 +62,8 @@ def list_entries(paths: Iterable[str | os.PathLike[str]]) -> list[Entry]:
 def _one(path: str) -> list[Entry]:
     from symbreak.checkpoints import find_checkpoints
 
+    if not path:  # Path("") would be the current folder
+        return [Entry(path, fault=unread("''", "the path is empty", "name a file or a folder"))]
     try:
         matches = [path]
         if glob.has_magic(path) and not os.path.lexists(path):

@@ -6,6 +6,7 @@ something could not be read; what was found is printed all the same.
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -113,8 +114,22 @@ def _tolerance(text: str) -> float:
 
 
 def _replaced(target: str | None, paths: list[str]) -> str | None:
-    """Give the path to be read that is the file to be written."""
-    return next((path for path in paths if target is not None and _is_same(path, target)), None)
+    """Give the path to be read that is the file to be written, or holds it: a folder, a pattern, an index."""
+    if target is None or not os.path.isfile(target):  # noqa: PTH113 - where it may not be looked at, writing says so
+        return None
+    if named := next((path for path in paths if _is_same(path, target)), None):
+        return named
+    from symbreak._scan import UNREADABLE, list_entries
+    from symbreak.checkpoints import open_checkpoint
+
+    for entry in list_entries(paths):
+        if _is_same(entry.path, target):
+            return entry.path
+        if entry.fault is None and Path(entry.path).resolve().parent == Path(target).resolve().parent:
+            with contextlib.suppress(*UNREADABLE), open_checkpoint(entry.path) as ckpt:  # shards and files beside it
+                if any(_is_same(file, target) for file, *_ in ckpt.state):
+                    return entry.path
+    return None
 
 
 def _is_same(path: str, other: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from symbreak.errors import BadCheckpoint, CannotRepair
+from symbreak.errors import BadCheckpoint, CannotRepair, MissingExtra
 from symbreak.reports import visible
 
 SUFFIXES = (".safetensors", ".npz")
@@ -149,7 +149,7 @@ def _read(arguments: argparse.Namespace) -> tuple[dict[str, np.ndarray], dict[st
                 more = ", ..." if len(ckpt.skipped) > LISTED else ""
                 raise _Refused(f"{visible(ckpt.path)}: not all of it can be read, and so not be written: {some}{more}")
             return {name: np.asarray(ckpt[name], order="C") for name in ckpt}, dict(ckpt.metadata)
-    except BadCheckpoint as error:
+    except (BadCheckpoint, MissingExtra) as error:
         raise _Refused(str(error)) from None
     except OSError as error:
         raise _Refused(f"cannot read {visible(arguments.path)}: {error.strerror or error}") from None

@@ -169,3 +169,36 @@ def test_what_can_not_be_read_is_told_once_where_files_are_compared_too(models, 
     report = found(capsys)[1]
     assert [skipped["where"] for skipped in report["skipped"]] == ["cut.npz", "gone.npz"]
     assert [finding["code"] for finding in report["findings"]] == ["SB301", "SB301"]
+
+
+@pytest.mark.parametrize("path", [".", "*.safetensors", "free.safetensors"])
+def test_a_report_never_replaces_weights_that_a_folder_or_a_pattern_stands_for(models, capsys, path):
+    before = Path("free.safetensors").read_bytes()
+    assert main(["check", path, "--output", "free.safetensors"]) == 2
+    assert "would replace free.safetensors, which is to be read; name another file" in capsys.readouterr().err
+    assert Path("free.safetensors").read_bytes() == before
+
+
+def test_a_report_never_replaces_a_shard_of_what_is_read(models, capsys):
+    weight = {"metadata": {}, "weight_map": dict.fromkeys(mlp(), "free.safetensors")}
+    Path("model.safetensors.index.json").write_text(json.dumps(weight))
+    assert main(["check", "model.safetensors.index.json", "--output", "free.safetensors"]) == 2
+    assert "would replace model.safetensors.index.json, which is to be read" in capsys.readouterr().err
+    assert main(["check", ".", "--output", "report.txt"]) == 1
+
+
+def test_an_empty_path_is_not_the_current_folder(models, capsys):
+    assert main(["check", "", "--format", "json"]) == 2
+    assert found(capsys)[0] == {("SB301", "''")}
+
+
+def test_a_repair_that_needs_an_extra_says_so(models, capsys, monkeypatch):
+    import symbreak.checkpoints
+    from symbreak.errors import MissingExtra
+
+    def fail(path):
+        raise MissingExtra("h5py", "files", "reading HDF5")
+
+    monkeypatch.setattr(symbreak.checkpoints, "open_checkpoint", fail)
+    assert main(["repair", "tied.safetensors", "-o", "out.npz"]) == 2
+    assert "pip install 'symbreak[files]'" in capsys.readouterr().err
