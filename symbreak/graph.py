@@ -48,7 +48,7 @@ class Space:
         How many units it has, at least 1.
     activation
         The function through which its units pass, by name; several with "or" between where some that read them see
-        them through another. It is recorded, not evaluated.
+        them through another, and with commas where they pass one after the other. It is recorded, not evaluated.
     """
 
     name: str
@@ -60,6 +60,18 @@ class Space:
         _check_name(self.activation, f"the activation of space {self.name!r}")
         if isinstance(self.units, bool) or not isinstance(self.units, int | np.integer) or self.units < 1:
             raise ValueError(f"space {self.name!r} needs a whole number of units, 1 or more, not {self.units!r}")
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The functions that `activation` names, each once.
+
+        Examples
+        --------
+        >>> Space("hidden", 4, "tanh, relu or tanh").functions
+        ('tanh', 'relu')
+        """
+        passed = (name.strip() for reading in self.activation.split(" or ") for name in reading.split(","))
+        return tuple(dict.fromkeys(passed))
 
 
 @final

@@ -98,7 +98,7 @@ class _Certificate:
         self.system = refiner.system
         self.labels = labels
         self.defect = defect
-        self.activations = {space.name: space.activation for space in graph.spaces}
+        self.functions = {space.name: space.functions for space in graph.spaces}
         self.kinds_of = {each.name: each.kind for each in graph.per_unit}
         names = Counter(name for node in self.system.nodes for name in node.spaces)
         self.twice = {name for name, count in names.items() if count > 1}
@@ -255,7 +255,7 @@ class _Certificate:
         node = self.system.nodes[number]
         if node.apart or not self._is_written(number):
             return np.zeros(node.size, np.bool_)
-        activations = {self.activations[name] for name in node.spaces}
+        through = {function for name in node.spaces for function in self.functions[name]}
         silent, dead = self.incoming[number].copy(), self.incoming[number].copy()
         kinds_of = self.kinds_of
         held = {kinds_of[view.name] for view, _ in self.refiner.views_of(number) if len(view.sides) == 1}
@@ -266,7 +266,6 @@ class _Certificate:
             if len(view.sides) == 1 and kinds_of[view.name] in ("bias", "shift", "mean", "constant"):
                 silent &= self.refiner.zero(view, side)
                 dead &= _at_most_zero(view, side) if kinds_of[view.name] == "bias" else False
-        through = {part.strip() for each in activations for part in each.split(",")}
         silent &= through <= ZERO_AT_ZERO
         if not self._is_read(number):  # queries and keys, whose gradients are multiples of each other
             return silent & bool(node.parents)

@@ -153,11 +153,8 @@ class Facts:
 
     def mixing(self, number: int) -> str | None:
         """Give the activation of a node in which its units meet."""
-        for name in self.names(number):
-            for part in self.graph.space(name).activation.split(","):
-                if part.strip() in MIXING:
-                    return part.strip()
-        return None
+        functions = (function for name in self.names(number) for function in self.graph.space(name).functions)
+        return next((function for function in functions if function in MIXING), None)
 
     def copies(self, number: int) -> bool:
         """Whether the units of a node are stacked copies, such as experts or members, rather than heads."""

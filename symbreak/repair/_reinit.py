@@ -153,9 +153,9 @@ def _is_zero_on_purpose(facts: Facts, view: View, number: int) -> bool:
 
 def _gain(facts: Facts, number: int) -> float:
     for name in facts.names(number):
-        for part in facts.graph.space(name).activation.split(","):
+        for function in facts.graph.space(name).functions:
             try:
-                return gain(part.strip())
+                return gain(function)
             except UnknownName:
                 continue
     return 1.0

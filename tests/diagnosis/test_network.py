@@ -99,6 +99,24 @@ def test_a_unit_that_reads_nothing_is_blocked_where_no_gradient_can_reach_it(act
     assert (w1[2].any() or b1[2] or w2[:, 2].any()) == ("SB203" not in expected)
 
 
+def test_a_unit_is_blocked_though_some_that_read_it_see_it_through_another_activation():
+    first, last = changed(W1, rows={2: 0}), changed(RNG.normal(size=(2, 12)), columns={2: 0, 8: 0})
+    net = engine.Network(
+        {
+            "units": engine.Dense(first, changed(B1, rows={2: 0})),
+            "through": (engine.Activate("relu"), "units"),
+            "both": (engine.Concatenate(), "units", "through"),
+            "out": (engine.Dense(last), "both"),
+        }
+    )
+    assert " or " in net.graph.space("units").activation
+    assert codes(net.graph) == [("SB203", "space units", ((2,),))]
+    changes = moved(net, (16, 3))
+    assert not changes["units.weight"][2].any()
+    assert not changes["units.bias"][2]
+    assert not changes["out.weight"][:, [2, 8]].any()
+
+
 def moved(net, shape):
     """Which entries of each parameter of a network three steps change."""
     before = {name: array.copy() for name, array in net.parameters.items()}

@@ -510,8 +510,9 @@ def test_experts_that_would_become_one_are_refused():
     assert_close(mixture(small, x), mixture(graph, x))
 
 
-def test_units_that_meet_in_a_softmax_are_refused():
-    graph = sb.chain([(np.ones((3, 2)), None), (np.ones((1, 3)), None)], activation="softmax")
+@pytest.mark.parametrize("activation", ["softmax", "softmax or identity"])
+def test_units_that_meet_in_a_softmax_are_refused(activation):
+    graph = sb.chain([(np.ones((3, 2)), None), (np.ones((1, 3)), None)], activation=activation)
     with pytest.raises(CannotRepair, match=r"units meet in its activation, 'softmax', which would count a class once"):
         sb.merge(graph)
 
