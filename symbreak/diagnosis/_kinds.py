@@ -56,12 +56,12 @@ def _of_node(refiner: Refiner, number: int, parents: list[Indices], classes: Ind
     for above in places[:-1]:
         label = joined(label, above)
     several: dict[str, tuple[View, list[Side]]] = {}
-    for view, side in refiner.views_of(number):
+    for view, side in system.views_of(number):
         if sum(other.node == number for other in view.sides) > 1:
             several.setdefault(view.name, (view, []))[1].append(side)
         else:
             label = joined(label, refiner.equal(view, side))
-    for view, axis in refiner.views_over(number):
+    for view, axis in system.views_over(number):
         label = joined(label, refiner.equal(view, Side(number, (axis,), written=False, read=False)))
     label = first_seen(label)
     for view, sides in several.values():
@@ -318,7 +318,7 @@ def kinds(refiner: Refiner, labels: tuple[Indices, ...]) -> Iterator[tuple[int, 
     equal = swappable(refiner, labels)
     orbits: Orbits | None = None
     for number, (node, label) in enumerate(zip(refiner.system.nodes, labels, strict=True)):
-        if node.apart or not refiner.is_judged(number):
+        if node.apart or not refiner.system.is_judged(number):
             continue
         sizes = np.bincount(label)
         for each in np.flatnonzero(sizes > 1).tolist():

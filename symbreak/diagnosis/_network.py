@@ -134,10 +134,10 @@ class _Certificate:
         """Count the parameters of a class of some units that one unit has not; a head has those of its units."""
         held = {
             view.name: (view.array.size, sum(side.node == number for side in view.sides))
-            for view, _ in self.refiner.views_of(number)
+            for view, _ in self.system.views_of(number)
         }
-        for child in self.refiner.children_of(number):
-            for view, _ in self.refiner.views_of(child):
+        for child, _ in self.system.children_of(number):
+            for view, _ in self.system.views_of(child):
                 held.setdefault(view.name, (view.array.size, 1))
         every, left = self.system.nodes[number].size, self.system.nodes[number].size - units + 1
         return sum(size - size * left**times // every**times for size, times in held.values())
@@ -202,7 +202,7 @@ class _Certificate:
                 yield Finding.of("SB203", self._place(number), text, (tuple(units.tolist()),))
 
     def _reason(self, number: int) -> str:
-        if not self._is_read(number):
+        if not self.system.is_read(number):
             return "both factors of a product are zero, and each one's gradient is a multiple of the other"
         if (self.incoming[number] & self.outgoing[number])[self.stuck[number]].all():
             return "all that they read and all that is read from them has weight zero, and each needs the other to move"
@@ -212,7 +212,7 @@ class _Certificate:
         """SB107: units that nothing reads, where other units of their space are read."""
         for number, node in enumerate(self.system.nodes):
             unread = self.outgoing[number] & ~self.stuck[number]
-            if node.apart or not self._is_written(number) or not self._is_read(number):
+            if node.apart or not self._is_written(number) or not self.system.is_read(number):
                 continue
             units = np.flatnonzero(unread).tolist()
             if units and len(units) < node.size:
@@ -220,13 +220,8 @@ class _Certificate:
                 yield Finding.of("SB107", self._place(number), text, (tuple(units),))
 
     def _is_written(self, number: int) -> bool:
-        return any(side.written and len(view.sides) > 1 for view, side in self.refiner.views_of(number)) or any(
+        return any(side.written and len(view.sides) > 1 for view, side in self.system.views_of(number)) or any(
             number == link.more and self._is_written(link.fewer) for link in self.system.links
-        )
-
-    def _is_read(self, number: int) -> bool:
-        return any(side.read for _, side in self.refiner.views_of(number)) or any(
-            number == link.fewer and self._is_read(link.more) for link in self.system.links
         )
 
     def _zeros(self) -> tuple[list[npt.NDArray[np.bool_]], list[npt.NDArray[np.bool_]]]:
@@ -234,7 +229,7 @@ class _Certificate:
         incoming, outgoing = [], []
         for number, node in enumerate(self.system.nodes):
             zero_in, zero_out = np.ones(node.size, np.bool_), np.ones(node.size, np.bool_)
-            for view, side in self.refiner.views_of(number):
+            for view, side in self.system.views_of(number):
                 if len(view.sides) > 1:
                     zero = self.refiner.zero(view, side)
                     zero_in &= zero | (not side.written)
@@ -258,16 +253,16 @@ class _Certificate:
         through = {function for name in node.spaces for function in self.functions[name]}
         silent, dead = self.incoming[number].copy(), self.incoming[number].copy()
         kinds_of = self.kinds_of
-        held = {kinds_of[view.name] for view, _ in self.refiner.views_of(number) if len(view.sides) == 1}
+        held = {kinds_of[view.name] for view, _ in self.system.views_of(number) if len(view.sides) == 1}
         if "scale" in held and not held >= {"mean", "variance"}:
             # A layer norm takes the mean of all units from it, and where it stands in the space is not known.
             return np.zeros(node.size, np.bool_)
-        for view, side in self.refiner.views_of(number):
+        for view, side in self.system.views_of(number):
             if len(view.sides) == 1 and kinds_of[view.name] in ("bias", "shift", "mean", "constant"):
                 silent &= self.refiner.zero(view, side)
                 dead &= _at_most_zero(view, side) if kinds_of[view.name] == "bias" else False
         silent &= through <= ZERO_AT_ZERO
-        if not self._is_read(number):  # queries and keys, whose gradients are multiples of each other
+        if not self.system.is_read(number):  # queries and keys, whose gradients are multiples of each other
             return silent & bool(node.parents)
         flat = len(through) == 1 and through <= FLAT_BELOW_ZERO
         dead = dead & flat | silent & (len(through) == 1 and through <= FLAT_AT_ZERO)

@@ -5,8 +5,9 @@ its units are those of each head: the space is *nested*, and a unit is (head, in
 several spaces, as an embedding that is the output layer too, the spaces along one of its axes are one node.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple, final
@@ -123,12 +124,66 @@ class System:
         """
         return _Reading(graph, frozenset(graph.space(name).name for name in noise)).system()
 
-    def views_of(self, node: int) -> Iterator[tuple[View, Side]]:
-        """Yield every array that has this node along some of its axes, once for each time."""
-        for view in self.views:
+    @cached_property
+    def _tables(self) -> "_Tables":
+        return _Tables(self)
+
+    def number_of(self, view: View) -> int:
+        """Give the place of an array among all."""
+        return self._tables.numbers[view.name]
+
+    def views_of(self, node: int) -> Sequence[tuple[View, Side]]:
+        """Give every array that has this node along some of its axes, once for each time."""
+        return self._tables.views[node]
+
+    def views_over(self, node: int) -> Sequence[tuple[View, int]]:
+        """Give every array that has nodes nested in this one, and the axis that runs over it."""
+        return self._tables.over[node]
+
+    def children_of(self, node: int) -> Sequence[tuple[int, int]]:
+        """Give the nodes that are nested in this one, and which of their axes runs over it."""
+        return self._tables.children[node]
+
+    def beside(self, node: int) -> Set[int]:
+        """Give the nodes whose classes those of this one depend on."""
+        return self._tables.beside[node]
+
+    def is_judged(self, node: int) -> bool:
+        """Whether any array says something of a node; of a space that none names there is nothing to say."""
+        return bool(self.views_of(node) or self.children_of(node))
+
+    def is_read(self, node: int) -> bool:
+        """Whether a weight reads from a node, or from one that it goes with index by index."""
+        return any(side.read for _, side in self.views_of(node)) or any(
+            node == link.fewer and self.is_read(link.more) for link in self.links
+        )
+
+
+@final
+class _Tables:
+    """What is beside each node: arrays, nodes within it, and nodes whose classes its own depend on."""
+
+    def __init__(self, system: System) -> None:
+        every = range(len(system.nodes))
+        self.numbers = {view.name: number for number, view in enumerate(system.views)}
+        self.views: list[list[tuple[View, Side]]] = [[] for _ in every]
+        self.children: list[list[tuple[int, int]]] = [[] for _ in every]
+        self.over: list[list[tuple[View, int]]] = [[] for _ in every]
+        self.beside: list[set[int]] = [set() for _ in every]
+        for view in system.views:
+            for axis, parent in view.over:
+                self.over[parent].append((view, axis))
             for side in view.sides:
-                if side.node == node:
-                    yield view, side
+                self.views[side.node].append((view, side))
+                self.beside[side.node] |= {other.node for other in view.sides if other.axes != side.axes}
+        for number, node in enumerate(system.nodes):
+            for place, parent in enumerate(node.parents):
+                self.children[parent].append((number, place))
+                self.beside[parent].add(number)
+                self.beside[number].add(parent)
+        for more, fewer, _ in system.links:
+            self.beside[more].add(fewer)
+            self.beside[fewer].add(more)
 
 
 class _Reading:

@@ -15,7 +15,6 @@ wrong.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -106,11 +105,7 @@ class Refiner:
                 labels[number] = self._split(number, labels)
                 self._counts[number] = int(labels[number].max()) + 1
                 if self._counts[number] > before:
-                    waiting |= self._wiring.beside[number]
-
-    @cached_property
-    def _wiring(self) -> "_Wiring":
-        return _Wiring(self.system)
+                    waiting |= self.system.beside(number)
 
     def _split(self, number: int, labels: list[Indices]) -> Indices:
         """Split the classes of one node by all that is known of its units."""
@@ -120,7 +115,7 @@ class Refiner:
             shape = [1] * len(node.shape)
             shape[place] = node.shape[place]
             label = joined(label, np.broadcast_to(labels[parent].reshape(shape), node.shape).reshape(-1))
-        for child, place in self._wiring.children[number]:
+        for child, place in self.system.children_of(number):
             inner = self.system.nodes[child]
             rows = np.moveaxis(labels[child].reshape(inner.shape), place, 0).reshape(node.size, -1)
             label = joined(label, _rows(np.sort(rows, axis=1)))
@@ -131,7 +126,7 @@ class Refiner:
                 label = joined(label, theirs.reshape(-1))
             elif number == fewer:
                 label = joined(label, self._of_group(labels[more], of, node.shape))
-        views = list(self._wiring.views[number])
+        views = list(self.system.views_of(number))
         views.sort(key=lambda pair: not self._told_apart(*pair))  # what costs least comes first
         for view, side in views:
             if int(label.max()) + 1 == node.size:
@@ -171,23 +166,7 @@ class Refiner:
         return self._kept[place][1]
 
     def _place(self, view: View, side: Side) -> tuple[int, int]:
-        return self._wiring.numbers[view.name], view.sides.index(side)
-
-    def views_of(self, number: int) -> Sequence[tuple[View, Side]]:
-        """Give every array that has a node along some of its axes, once for each time."""
-        return self._wiring.views[number]
-
-    def views_over(self, number: int) -> Sequence[tuple[View, int]]:
-        """Give every array that has nodes nested in a node, and the axis that runs over it."""
-        return self._wiring.over[number]
-
-    def children_of(self, number: int) -> list[int]:
-        """Give the nodes that are nested in a node."""
-        return [child for child, _ in self._wiring.children[number]]
-
-    def is_judged(self, number: int) -> bool:
-        """Whether any array says something of a node; of a space that none names there is nothing to say."""
-        return bool(self._wiring.views[number] or self._wiring.children[number])
+        return self.system.number_of(view), view.sides.index(side)
 
     def equal(self, view: View, side: Side) -> Indices:
         """Give units of a side whose slices are equal in every value one number."""
@@ -209,7 +188,7 @@ class Refiner:
 
         Where few slices along the first side are different, the others are compared on these alone.
         """
-        number = self._wiring.numbers[view.name]
+        number = self.system.number_of(view)
         if (number, side.axes) not in self._ties:
             first = None if side.axes == view.sides[0].axes else self.ties(view, view.sides[0])
             searched = view
@@ -227,7 +206,7 @@ class Refiner:
         for number, node in enumerate(self.system.nodes):
             if node.apart or self._counts[number] == node.size:
                 continue
-            for view, side in self._wiring.views[number]:
+            for view, side in self.system.views_of(number):
                 if self.forward and not side.written:
                     continue
                 units, first = self._distinct(view, side, labels[number])
@@ -276,33 +255,6 @@ class Refiner:
         labels[number] = label
         self._counts[number] = int(label.max()) + 1
         return np.array([unit for unit, _ in again], np.intp), np.array([first for _, first in again], np.intp)
-
-
-@final
-class _Wiring:
-    """What is beside each node: arrays, nodes within it, and nodes whose classes its own depend on."""
-
-    def __init__(self, system: System) -> None:
-        every = range(len(system.nodes))
-        self.numbers = {view.name: number for number, view in enumerate(system.views)}
-        self.views: list[list[tuple[View, Side]]] = [[] for _ in every]
-        self.children: list[list[tuple[int, int]]] = [[] for _ in every]
-        self.over: list[list[tuple[View, int]]] = [[] for _ in every]
-        self.beside: list[set[int]] = [set() for _ in every]
-        for view in system.views:
-            for axis, parent in view.over:
-                self.over[parent].append((view, axis))
-            for side in view.sides:
-                self.views[side.node].append((view, side))
-                self.beside[side.node] |= {other.node for other in view.sides if other.axes != side.axes}
-        for number, node in enumerate(system.nodes):
-            for place, parent in enumerate(node.parents):
-                self.children[parent].append((number, place))
-                self.beside[parent].add(number)
-                self.beside[number].add(parent)
-        for more, fewer, _ in system.links:
-            self.beside[more].add(fewer)
-            self.beside[fewer].add(more)
 
 
 def joined(one: Indices, other: Indices) -> Indices:

@@ -59,13 +59,14 @@ class Facts:
 
     def classes(self, *, redundant: bool = False) -> tuple[Indices, ...]:
         """Give the class of each unit of each node: those of the partition, or of what is equal for every input."""
+        refiner = Refiner(self.system, forward=redundant)
         for view in self.system.views:
-            if view.array.dtype.kind in "fcV" and not np.isfinite(_as_finite(view.array)).all():
+            if not refiner.is_finite(view):
                 raise ValueError(
                     f"{visible(view.name)!r} has values that are not finite, so its network can't be repaired: go back "
                     f"to weights from before they appeared"
                 )
-        return Refiner(self.system, forward=redundant).refine().labels
+        return refiner.refine().labels
 
     def name(self, number: int) -> str:
         """Name a node by its spaces."""
@@ -86,22 +87,16 @@ class Facts:
             view.name for view, side in self.system.views_of(number) if side.written and self.kinds[view.name] == WEIGHT
         ]
 
-    def is_read(self, number: int) -> bool:
-        """Whether a weight reads from a node, or from one that it goes with index by index."""
-        if any(side.read for _, side in self.system.views_of(number)):
-            return True
-        return any(number == link.fewer and self.is_read(link.more) for link in self.system.links)
-
     def _find_pairs(self) -> dict[int, Pair | None]:
         """Find the nodes of queries and keys; None where more weights write, and it can't be said which is which."""
         found: dict[int, Pair | None] = {}
         for link in self.system.links:
-            if not self.is_read(link.more):
+            if not self.system.is_read(link.more):
                 queries, keys = (frozenset(self.writers(number)) for number in (link.more, link.fewer))
                 if queries and keys:
                     found[link.more] = found[link.fewer] = Pair(queries, keys)
         for number, node in enumerate(self.system.nodes):
-            if number not in found and not node.apart and not self.is_read(number):
+            if number not in found and not node.apart and not self.system.is_read(number):
                 writers = self.writers(number)
                 if len(writers) == 2:
                     found[number] = Pair(frozenset(writers[:1]), frozenset(writers[1:]))
@@ -253,7 +248,3 @@ def members(labels: Indices) -> Iterator[Indices]:
     for units in np.split(order, np.cumsum(sizes)[:-1]):
         if len(units) > 1:
             yield units
-
-
-def _as_finite(array: Array) -> Array:
-    return array if array.dtype.kind == "c" else array.astype(np.float64)

@@ -62,7 +62,7 @@ def _unwritten(facts: Facts, number: int) -> str | None:
 def _unread(facts: Facts, number: int) -> str | None:
     if facts.uncombined(number):
         return "how the outputs of stacked copies are combined is not in the graph"
-    unread = not facts.is_read(number) and number not in facts.pairs and not facts.is_parent(number)
+    unread = not facts.system.is_read(number) and number not in facts.pairs and not facts.is_parent(number)
     return "nothing reads them" if unread else None
 
 
