@@ -160,6 +160,8 @@ def _judge_network(number: int, checkpoint: "Checkpoint", path: str, options: Op
         return
     try:
         yield Step(number, judge_wired(checkpoint, options, path))
+    except UNREADABLE as error:  # what comes after it of the file is told all the same
+        yield Step(number, unread(path, error))
     except ValueError as error:
         fix = "mend the wiring or the configuration; `symbreak explain SB302` says what else there is"
         yield Step(number, unread(path, f"it can't be judged as a network: {visible(error, 500)}", fix))

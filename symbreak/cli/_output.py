@@ -13,6 +13,14 @@ def wants_colour() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def is_same(path: str, other: str) -> bool:
+    """Whether two paths lead to one file."""
+    try:
+        return Path(path).samefile(other)
+    except OSError:  # one of them is not there, or may not be looked at: reading and writing say so
+        return False
+
+
 @contextlib.contextmanager
 def output(path: str | None) -> Iterator[Callable[[str], None]]:
     """Give a function that writes the result to `path`, or to stdout for None.

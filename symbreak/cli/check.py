@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symbreak.cli._codes import code_list
-from symbreak.cli._output import output, wants_colour
+from symbreak.cli._output import is_same, output, wants_colour
 from symbreak.cli._progress import progress
 from symbreak.findings import CODES, Level
 from symbreak.reports import Report, to_text, visible
@@ -66,8 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="judge each file as one network too, as far as its names say how the tensors are connected (SB2)",
     )
-    parser.add_argument("--wiring", metavar="F", help="a file that says how the tensors are connected; with --network")
-    parser.add_argument("--config", metavar="F", help="the model's config.json (default: the one beside the file)")
+    parser.add_argument(
+        "--wiring", metavar="F", help="a file that says how the tensors are connected; implies --network"
+    )
+    parser.add_argument(
+        "--config", metavar="F", help="the model's config.json (default: the one beside the file); implies --network"
+    )
     parser.add_argument("--exit-zero", action="store_true", help="exit with 0 whatever was found, if all was read")
 
 
@@ -117,26 +121,19 @@ def _replaced(target: str | None, paths: list[str]) -> str | None:
     """Give the path to be read that is the file to be written, or holds it: a folder, a pattern, an index."""
     if target is None or not os.path.isfile(target):  # noqa: PTH113 - where it may not be looked at, writing says so
         return None
-    if named := next((path for path in paths if _is_same(path, target)), None):
+    if named := next((path for path in paths if is_same(path, target)), None):
         return named
     from symbreak._scan import UNREADABLE, list_entries
     from symbreak.checkpoints import open_checkpoint
 
     for entry in list_entries(paths):
-        if _is_same(entry.path, target):
+        if is_same(entry.path, target):
             return entry.path
         if entry.fault is None and Path(entry.path).resolve().parent == Path(target).resolve().parent:
             with contextlib.suppress(*UNREADABLE), open_checkpoint(entry.path) as ckpt:  # shards and files beside it
-                if any(_is_same(file, target) for file, *_ in ckpt.state):
+                if any(is_same(file, target) for file, *_ in ckpt.state):
                     return entry.path
     return None
-
-
-def _is_same(path: str, other: str) -> bool:
-    try:
-        return Path(path).samefile(other)
-    except OSError:  # one of them is not there, or may not be looked at: reading and writing say so
-        return False
 
 
 def _workers(text: str) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from symbreak.cli._output import is_same
 from symbreak.errors import BadCheckpoint, CannotRepair, MissingExtra
 from symbreak.reports import visible
 
@@ -72,7 +73,7 @@ def _check_call(arguments: argparse.Namespace) -> None:
 
 
 def _refuse_same(target: str, path: str) -> None:
-    if Path(target).exists() and Path(path).exists() and Path(path).samefile(target):
+    if is_same(path, target):
         raise _Refused(f"{visible(target)} is to be read, and a repair never changes what it reads; name another file")
 
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import symbreak as sb
+from symbreak._scan import _run
 from symbreak.checkpoints import save_safetensors
 from symbreak.cli import main
+from symbreak.errors import BadCheckpoint
 
 RNG = np.random.default_rng(0)
 
@@ -147,6 +149,19 @@ def test_a_wiring_that_does_not_meet_a_file_is_a_finding_and_the_other_files_are
     assert ("SB301", "tied.safetensors") in codes
     assert "it can't be judged as a network: " in report["skipped"][0]["reason"]
     assert len(report["files"]) == 2
+
+
+@pytest.mark.parametrize("error", [BadCheckpoint("free.safetensors: x", "is damaged", "fetch it again"), MemoryError()])
+def test_a_fault_while_the_network_is_judged_hides_nothing_of_the_file(models, capsys, monkeypatch, error):
+    def fail(*arguments):
+        raise error
+
+    np.savez("free.npz", **mlp(), note=np.array("text"))
+    monkeypatch.setattr(_run, "judge_wired", fail)
+    assert main(["check", "free.npz", "--network", "--format", "json"]) == 2
+    report = found(capsys)[1]
+    assert [skipped["where"] for skipped in report["skipped"]] == ["free.npz", "free.npz: note"]
+    assert "mend the wiring" not in report["findings"][0]["fix"]
 
 
 @pytest.mark.parametrize(
