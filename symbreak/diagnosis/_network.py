@@ -154,13 +154,12 @@ class _Certificate:
                 continue
             width = int(self.labels[number].max()) + 1
             lost = sum(each.parameters for each in found)
-            listed = "; ".join(f"{self._units(node, each.units)} ({each.kind})" for each in found[:CLASSES])
-            more = f"; ... ({len(found)} classes in all)" if len(found) > CLASSES else ""
+            listed = _folded(f"{self._units(node, each.units)} ({each.kind})" for each in found)
             reasons = "; ".join(f"{kind}: {why}" for kind, why in WHY.items() if any(e.kind == kind for e in found))
             classes_ = "1 class that gets" if len(found) == 1 else f"{len(found)} classes that get"
             text = (
                 f"{sum(len(each.units) for each in found)} units form {classes_} the same update at every step: "
-                f"{listed}{more}; effective width {width} of {node.size}, {lost:,} parameters say nothing new "
+                f"{listed}; effective width {width} of {node.size}, {lost:,} parameters say nothing new "
                 f"({reasons})"
             )
             if any(each.kind == EQUITABLE for each in found) and self.defect:
@@ -183,11 +182,8 @@ class _Certificate:
                 if len(np.unique(self.labels[number][units])) > 1 and not meant:
                     groups.append(tuple(units.tolist()))
             if groups:
-                listed = "; ".join(self._units(node, group) for group in groups[:CLASSES])
-                more = f"; ... ({len(groups)} classes in all)" if len(groups) > CLASSES else ""
-                text = (
-                    f"{sum(map(len, groups))} units are equal for every input, but are read differently: {listed}{more}"
-                )
+                listed = _folded(self._units(node, group) for group in groups)
+                text = f"{sum(map(len, groups))} units are equal for every input, but are read differently: {listed}"
                 yield Finding.of("SB202", self._place(number), text, tuple(groups))
 
     def blocked(self) -> Iterator[Finding]:
@@ -280,6 +276,12 @@ class _Certificate:
         places = np.stack(np.unravel_index(np.array(flat), node.shape), axis=1).tolist()
         shown = ", ".join(".".join(map(str, place)) for place in places[:RUNS])
         return shown + (f", ... ({len(flat)} in all)" if len(flat) > RUNS else "")
+
+
+def _folded(classes: Iterable[str]) -> str:
+    """List classes; a long list is cut short and counted."""
+    every = list(classes)
+    return "; ".join(every[:CLASSES]) + (f"; ... ({len(every)} classes in all)" if len(every) > CLASSES else "")
 
 
 def _at_most_zero(view: View, side: Side) -> npt.NDArray[np.bool_]:

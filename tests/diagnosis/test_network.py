@@ -371,3 +371,14 @@ def test_a_report_of_a_network_is_written_and_merged():
     assert "SB201" in report._repr_html_()
     per_unit = PerUnit("noise", np.zeros(6), [("out", "layers.0")])
     assert per_unit.space in report.partition
+
+
+def test_many_classes_are_cut_short_and_counted():
+    first = np.repeat(np.arange(30.0).reshape(10, 3), 2, axis=0)
+    tied = sb.diagnose(sb.chain([(first, None), (np.repeat(np.arange(20.0).reshape(2, 10), 2, axis=1), None)]))
+    (found,) = tied.findings
+    assert "14, 15 (exchange); ... (10 classes in all); effective width 10 of 20" in found.message
+    assert "16, 17" not in found.message
+    redundant = sb.diagnose(sb.chain([(first, None), (np.arange(40.0).reshape(2, 20), None)])).findings[0]
+    assert redundant.message.endswith("14, 15; ... (10 classes in all)")
+    assert len(redundant.groups) == 10

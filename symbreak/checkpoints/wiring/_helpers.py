@@ -10,7 +10,7 @@ import numpy as np
 
 from symbreak.checkpoints.wiring._names import Helper, Names
 from symbreak.checkpoints.wiring._spec import WEIGHT
-from symbreak.checkpoints.wiring._terms import Axes, Cut, Factors, Term
+from symbreak.checkpoints.wiring._terms import Axes, Cut, Factors, Term, flat_terms
 
 if TYPE_CHECKING:
     from symbreak.checkpoints.wiring._build import Said
@@ -98,18 +98,8 @@ def _rank(owner: str, helper: Helper) -> str:
 
 def _role(factors: Factors) -> str:
     """Whether an axis is one that is written or one that is read; empty where it is both or neither."""
-    roles = {term.role for term in _terms(factors)} & {"out", "in"}
+    roles = {term.role for term in flat_terms(factors)} & {"out", "in"}
     return roles.pop() if len(roles) == 1 else ""
-
-
-def _terms(factors: Factors) -> list[Term]:
-    found: list[Term] = []
-    for factor in factors:
-        if isinstance(factor, Term):
-            found.append(factor)
-        else:
-            found += [term for _, inner in factor.parts for term in _terms(inner)]
-    return found
 
 
 def _written(factors: Factors) -> Factors:

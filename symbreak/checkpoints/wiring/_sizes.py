@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, final
 
 from symbreak._visible import quoted
-from symbreak.checkpoints.wiring._terms import Axes, Cut, Factors, Term, options
+from symbreak.checkpoints.wiring._terms import Axes, Cut, Factors, Term, flat_terms, options
 
 LARGEST = 1 << 48  # units; the product of the sizes of an axis stays far below the size of a tensor
 
@@ -83,7 +83,7 @@ class Sizes:
         """
         form = self._form(options(factors)[0])
         if form is None or (form.space and not form.space.startswith("\0")):
-            missing = [term.space for term in _flat(factors) if term.space and term.space not in self.known]
+            missing = [term.space for term in flat_terms(factors) if term.space and term.space not in self.known]
             raise Unsolved(f"the size of space {quoted(missing[0] if missing else '?')} isn't known; say its `units`")
         if form.space:
             if total is None:
@@ -99,7 +99,7 @@ class Sizes:
         return (total - form.fixed) // form.slope
 
     def _against(self, factors: Factors, wanted: int) -> str:
-        spaces = [term.space for term in _flat(factors) if term.space]
+        spaces = [term.space for term in flat_terms(factors) if term.space]
         why = f"; of {quoted(spaces[0])}, {self.origin.get(spaces[0], 'it was said')}" if spaces else ""
         return f"but what is said of it makes {wanted}{why}"
 
@@ -133,16 +133,6 @@ class Sizes:
                 return None
             fixed, slope, space = fixed + form.fixed, slope + form.slope, space or form.space
         return _Form(fixed, slope, space)
-
-
-def _flat(factors: Factors) -> list[Term]:
-    found: list[Term] = []
-    for factor in factors:
-        if isinstance(factor, Term):
-            found.append(factor)
-        else:
-            found += [term for _, inner in factor.parts for term in _flat(inner)]
-    return found
 
 
 def _shown(space: str) -> str:

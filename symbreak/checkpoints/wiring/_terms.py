@@ -51,6 +51,17 @@ Factors = tuple[Term | Cut, ...]
 Axes = tuple[Factors, ...]
 
 
+def flat_terms(factors: Factors) -> list[Term]:
+    """Give the terms of an axis in order, those of the parts of a cut too."""
+    found: list[Term] = []
+    for factor in factors:
+        if isinstance(factor, Term):
+            found.append(factor)
+        else:
+            found += [term for _, inner in factor.parts for term in flat_terms(inner)]
+    return found
+
+
 def parse_axes(axes: object, where: str) -> Axes:
     """Read the axes of a tensor as a wiring file says them, and the rules do.
 
