@@ -48,6 +48,8 @@ def read_keras(source: Source) -> Checkpoint:
         )
     except BaseException:
         file.close()
+        if spooled is not None:
+            spooled.close()
         raise
 
 

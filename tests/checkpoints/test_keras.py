@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import symbreak as sb
-from symbreak.checkpoints import find_checkpoints, open_checkpoint
+from symbreak.checkpoints import _keras, find_checkpoints, open_checkpoint
 from symbreak.checkpoints._keras_names import snake_case
+from symbreak.checkpoints._spool import Spooled
 from symbreak.errors import BadCheckpoint
 from tests.checkpoints._make import DATA, Zip, read_all
 
@@ -93,6 +94,16 @@ def test_a_configuration_that_is_damaged_is_reported_and_the_weights_are_read(tm
     path = archive(tmp_path, [], vars_of("layers/dense", (2, 3)), **{"config.json": b'{"a": 1, "a": 2}'})
     assert list(read_all(path)) == ["dense/kernel"]
     assert skipped(path) == {"config.json": "config.json has the key 'a' twice"}
+
+
+def test_a_fault_after_the_weights_were_unpacked_lets_go_of_them(monkeypatch):
+    made = []
+    monkeypatch.setattr(_keras, "Spooled", lambda *parts: made.append(Spooled(*parts)) or made[0])
+    monkeypatch.setattr(_keras, "variable_names", lambda file, config: file.nothing)
+    with pytest.raises(AttributeError):
+        open_checkpoint(DATA / "keras_3_15_packed.keras")
+    with pytest.raises(ValueError, match="closed file"):
+        made[0].reopen()
 
 
 def test_a_configuration_that_unpacks_a_hundredfold_is_not_unpacked(tmp_path):
