@@ -306,12 +306,14 @@ class AbstractInitializer(abc.ABC):
         if window.size == 0:
             return out
         computed = compute_dtype(out.dtype)
-        if not self.elementwise:
-            values = self.sample(shape, Stream(key, dtype=computed), axes)
-            self._check(values, shape, shape)
-            _round(values, computed, out)
-            return out
         flat = out.reshape(-1)
+        if not self.elementwise:
+            buffer = flat if out.dtype == computed else None
+            values = self.sample(shape, Stream(key, dtype=computed, out=buffer), axes)
+            self._check(values, shape, shape)
+            if values.ctypes.data != out.ctypes.data or values.strides != out.strides:  # else it was made in place
+                _round(values, computed, out)
+            return out
 
         def write(piece: tuple[Window, int, int]) -> None:
             part, begin, end = piece

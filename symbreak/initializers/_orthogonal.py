@@ -78,7 +78,9 @@ class Orthogonal(AbstractInitializer):
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Multiply random reflections together, one matrix a copy, group and part."""
         found = Axes.of(axes, shape)
-        maps = np.empty(found._map_shape(shape), stream.dtype)
+        maps = found.matrices(stream.empty(shape))
+        if not maps.flags.c_contiguous:
+            maps = np.empty(maps.shape, stream.dtype)
         parts = found.parts(shape) if found.splits != 1 else (slice(None),)
         for number, each in enumerate(maps):
             for part, units in enumerate(parts):
@@ -116,7 +118,7 @@ def _accumulate(q: Array, stream: Stream) -> None:
     distributed.
     """
     n, k = q.shape
-    width = 32 if k <= 512 else 128 if k <= 3072 else 192
+    width = 32 if k <= 512 else 128 if k <= 3072 else 256
     gaussians = _gaussians(stream, n, k)
     q[...] = 0
     for j in range((k - 1) // width * width, -1, -width):
@@ -124,7 +126,7 @@ def _accumulate(q: Array, stream: Stream) -> None:
         v, signs = _reflectors(gaussians(j, b))  # (b, n - j)
         inverse = np.triu(v @ v.T, 1)
         np.einsum("ii->i", inverse)[:] = 1
-        t = np.linalg.inv(inverse)
+        t = _unit_upper_inverse(inverse)
         head, tail = v[:, :b], v[:, b:]
         if j + b < k:
             right = q[j + b :, j + b :]
@@ -138,6 +140,18 @@ def _accumulate(q: Array, stream: Stream) -> None:
         np.matmul(v.T, -(t @ head), out=left)
         np.einsum("ii->i", left[:b])[:] += 1
         left *= signs
+
+
+def _unit_upper_inverse(u: Array) -> Array:
+    """Invert an upper triangular matrix with ones on its diagonal, by halves: products are faster than elimination."""
+    if len(u) <= 32:
+        return np.linalg.inv(u)
+    half = len(u) // 2
+    out = np.zeros_like(u)
+    first = out[:half, :half] = _unit_upper_inverse(u[:half, :half])
+    last = out[half:, half:] = _unit_upper_inverse(u[half:, half:])
+    out[:half, half:] = first @ (u[:half, half:] @ -last)
+    return out
 
 
 def _gaussians(stream: Stream, n: int, k: int) -> Callable[[int, int], Array]:

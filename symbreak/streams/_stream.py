@@ -35,7 +35,7 @@ class Stream:
     window
         The positions to give; None for all.
     out
-        A flat array that the first draw may use for its result.
+        A flat array that the first draw, or :meth:`empty`, may use for its result.
 
     Examples
     --------
@@ -156,6 +156,23 @@ class Stream:
         out[...] = value
         return out
 
+    def empty(self, shape: Shape) -> Array:
+        """Give an uninitialised array of `shape` for the result, in the memory that is being filled where that fits.
+
+        Once: a second call gives other memory.
+
+        Parameters
+        ----------
+        shape
+            Of the whole array.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of `shape`, C-ordered; through a window, flat.
+        """
+        return self._empty(_as_shape(shape))
+
     def permutation(self, n: int, size: int | None = None) -> npt.NDArray[np.int64]:
         """Draw permutations of 0 ... n - 1: the order of n words. Not by position, so it ignores the window.
 
@@ -221,6 +238,9 @@ class Stream:
 
     def _empty(self, shape: tuple[int, ...]) -> Array:
         if self._window is None:
+            if self._out is not None and self._out.size == math.prod(shape):
+                out, self._out = self._out, None
+                return out.reshape(shape)
             return np.empty(shape, self.dtype)
         if math.prod(shape) != self._window.total:
             raise ValueError(

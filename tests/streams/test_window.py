@@ -159,3 +159,54 @@ def test_positions_beyond_64_bits_are_refused_not_wrapped(index):
     with pytest.raises(ValueError, match=r"fewer than 2\*\*63 elements; got `shape` \(1099511627776, 1099511627776\)"):
         sb.Normal().region((2**40, 2**40), index, rng=0)
     assert sb.Normal().region((2**40, 2**22), np.s_[2**40 - 1, -2:], rng=0).shape == (2,)
+
+
+WHOLE = Stream(sb.Key(3)).normal((40, 40))
+KEPT = np.arange(1600, dtype=np.float32).reshape(40, 40)
+
+
+class Drawn(sb.AbstractInitializer):
+    elementwise = False
+
+    def sample(self, shape, stream, axes):
+        return stream.normal(shape)
+
+
+class Turned(Drawn):
+    def sample(self, shape, stream, axes):
+        return stream.normal(shape).T
+
+
+class Written(Drawn):
+    def sample(self, shape, stream, axes):
+        values, other = stream.empty(shape), stream.empty(shape)
+        other[...] = 0
+        values[...] = Stream(stream.key).normal(shape)
+        return values
+
+
+class Kept(Drawn):
+    def sample(self, shape, stream, axes):
+        return KEPT
+
+
+@pytest.mark.parametrize(
+    ("initializer", "values"), [(Drawn(), WHOLE), (Turned(), WHOLE.T), (Written(), WHOLE), (Kept(), KEPT)], ids=repr
+)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_whole_weight_made_in_its_own_memory_or_elsewhere_is_the_same(initializer, values, order):
+    out = np.empty((40, 40), np.float32, order=order)
+    assert (initializer.fill(out, 3) == values).all()
+    made = initializer((40, 40), 3)
+    assert (made == values).all()
+    made[...] = 0  # is nobody else's
+    assert (initializer((40, 40), 3, dtype="float16") == values.astype(np.float16)).all()
+
+
+def test_an_empty_result_is_the_memory_that_is_filled_once():
+    out = np.empty(1600, np.float32)
+    stream = Stream(0, out=out)
+    first, second = stream.empty((40, 40)), stream.empty((40, 40))
+    assert np.shares_memory(first, out)
+    assert not np.shares_memory(second, out)
+    assert Stream(0, window=Window(90, np.array([4]), 30)).empty((9, 10)).shape == (30,)
