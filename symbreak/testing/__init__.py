@@ -1,3 +1,4 @@
 """Checks for other people's tests, too."""
 
 from ._check_gradient import check_gradient as check_gradient
+from ._check_initializer import check_initializer as check_initializer
