@@ -47,14 +47,15 @@ MAY_IMPORT = {
     "torch": {"rules", "recipes", "diagnosis", "graph", "initializers"},
     "jax": {"rules", "recipes", "diagnosis", "graph", "initializers"},
     "keras": {"rules", "recipes", "diagnosis", "graph", "initializers"},
+    "dask": {"rules", "initializers", "streams"},
 }
-FRAMEWORKS = {"torch", "jax", "keras"}
+FRAMEWORKS = {"torch", "jax", "keras", "dask"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - FRAMEWORKS
 BELONGS_TO = {"_audit": "rules", "__main__": "cli"}
 
 HEAVY = (
-    "torch", "jax", "keras", "tensorflow", "h5py", "onnx", "msgpack", "rich", "matplotlib", "hypothesis", "scipy",
-    "ml_dtypes", "pandas", "pytest", "safetensors", "gguf",
+    "torch", "jax", "dask", "keras", "tensorflow", "h5py", "onnx", "msgpack", "rich", "matplotlib", "hypothesis",
+    "scipy", "ml_dtypes", "pandas", "pytest", "safetensors", "gguf",
 )  # fmt: skip
 
 

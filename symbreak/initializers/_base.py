@@ -5,10 +5,12 @@ The law: ``region(shape, index, rng)`` is ``self(shape, rng)[index]``, bit for b
 
 import abc
 import inspect
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, fields, is_dataclass
-from typing import Any, ClassVar, Literal, dataclass_transform, get_origin
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform, get_origin
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +19,11 @@ from ..axes import Axes, AxesLike, as_shape
 from ..dtypes import DTypeLike, as_float_dtype, compute_dtype
 from ..streams import PIECE, Key, RngLike, Stream, Window, as_key, region
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
 Array = npt.NDArray[Any]
+Box = tuple[tuple[Any, ...], int, int]  # an index, and the positions that it stands for
 Ties = Literal["breaks", "ties", "zeroes"]
 MOST_WORKERS = 4  # by default: beyond that the memory's bandwidth is the limit
 
@@ -184,7 +190,15 @@ class AbstractInitializer(abc.ABC):
         out = np.empty(sizes, as_float_dtype(dtype))
         return self._fill(out, sizes, Window.whole(out.size), as_key(rng), _as_axes(axes, sizes), workers)
 
-    def fill(self, out: Array, rng: RngLike = None, *, axes: AxesLike = None, workers: int | None = None) -> Array:
+    def fill(
+        self,
+        out: Array,
+        rng: RngLike = None,
+        *,
+        axes: AxesLike = None,
+        workers: int | None = None,
+        executor: "Executor | None" = None,
+    ) -> Array:
         """Write a weight into an array that exists.
 
         Parameters
@@ -193,6 +207,10 @@ class AbstractInitializer(abc.ABC):
             A writeable array or memory map of a floating type and any strides.
         rng, axes, workers
             As for calling the initializer.
+        executor
+            Any :class:`concurrent.futures.Executor` whose workers draw the parts; the bits are the same. Threads write
+            into `out`; others open the file of a memory map, which must be theirs too, and write into that; of other
+            arrays they send the parts back. A class that is not elementwise makes the whole on one worker.
 
         Returns
         -------
@@ -202,7 +220,9 @@ class AbstractInitializer(abc.ABC):
         Raises
         ------
         TypeError, ValueError
-            If `out` is not a writeable floating array, before anything is written.
+            If `out` is not a writeable floating array, or `executor` no executor, before anything is written.
+        Exception
+            What a worker raised, or that its executor is broken. Parts of `out` may have been written by then.
         """
         if not isinstance(out, np.ndarray):
             raise TypeError(f"`out` is a NumPy array; got {type(out).__name__}")
@@ -210,18 +230,17 @@ class AbstractInitializer(abc.ABC):
         if not out.flags.writeable:
             raise ValueError("`out` is read-only; pass an array that may be written")
         key, found = as_key(rng), _as_axes(axes, out.shape)
+        if executor is not None:
+            self._fill_on(executor, out, key, found)
+            return out
         if out.flags.c_contiguous and out.dtype.isnative:
             self._fill(out.view(np.ndarray), out.shape, Window.whole(out.size), key, found, workers)
             return out
         if not self.elementwise:
             out[...] = self._whole(out.shape, key, found, out.dtype)
             return out
-        dtype = as_float_dtype(out.dtype)
-        for box, begin, end in _boxes(out.shape):
-            part = np.empty(end - begin, dtype)
-            window = Window(out.size, np.array([begin]), end - begin)
-            self._fill(part, out.shape, window, key, found, workers)
-            out[box] = part.reshape(out[box].shape)
+        for box in _boxes(out.shape, PIECE):
+            self._fill_box(out.shape, key, found, workers, out, box)
         return out
 
     def region(
@@ -327,6 +346,38 @@ class AbstractInitializer(abc.ABC):
         _run(write, window.pieces(computed.itemsize, threads), threads)
         return out
 
+    def _fill_on(self, executor: "Executor", out: Array, key: Key, axes: Axes | None) -> None:
+        from ._executor import fill_on  # and with it concurrent.futures
+
+        dtype = as_float_dtype(out.dtype)
+        if not callable(getattr(executor, "submit", None)):
+            raise TypeError(f"executor is a concurrent.futures.Executor; got {type(executor).__name__}")
+        if not self.elementwise:
+            out[...] = executor.submit(self._whole, out.shape, key, axes, dtype).result()
+            return
+        boxes = list(_boxes(out.shape, 4 * PIECE))
+        draw = partial(self._draw_box, out.shape, key, axes, 1, dtype)
+        fill_on(executor, out, boxes, draw, partial(self._fill_box, out.shape, key, axes, 1))
+
+    def _draw_box(
+        self, shape: tuple[int, ...], key: Key, axes: Axes | None, workers: int | None, dtype: np.dtype[Any], box: Box
+    ) -> Array:
+        index, begin, end = box
+        part = np.empty(end - begin, dtype)
+        self._fill(part, shape, Window(math.prod(shape), np.array([begin]), end - begin), key, axes, workers)
+        return part.reshape(np.broadcast_to(np.int8(0), shape)[index].shape)
+
+    def _fill_box(
+        self, shape: tuple[int, ...], key: Key, axes: Axes | None, workers: int | None, out: Array, box: Box
+    ) -> None:
+        index, begin, end = box
+        target = out[index]
+        if isinstance(target, np.ndarray) and target.flags.c_contiguous and target.dtype.isnative:
+            window = Window(math.prod(shape), np.array([begin]), end - begin)
+            self._fill(target.view(np.ndarray), shape, window, key, axes, workers)
+        else:
+            out[index] = self._draw_box(shape, key, axes, workers, as_float_dtype(out.dtype), box)
+
     def _check(self, values: Any, wanted: tuple[int, ...], shape: tuple[int, ...]) -> None:
         got = getattr(values, "shape", None)
         kind = getattr(values, "dtype", None)
@@ -378,20 +429,20 @@ def _as_axes(axes: AxesLike, shape: tuple[int, ...]) -> Axes | None:
     return None if axes is None else Axes.of(axes, shape)
 
 
-def _boxes(shape: tuple[int, ...]) -> Iterator[tuple[tuple[Any, ...], int, int]]:
-    """Cut `shape` into boxes that are contiguous in C order: index, begin, end."""
+def _boxes(shape: tuple[int, ...], most: int) -> Iterator[Box]:
+    """Cut `shape` into boxes of about `most` elements that are contiguous in C order: index, begin, end."""
     size = int(np.prod(shape, dtype=object))
     if size == 0:
         return
     axis, inner = 0, size
-    while axis < len(shape) and inner // shape[axis] > PIECE:
+    while axis < len(shape) and inner // shape[axis] > most:
         inner //= shape[axis]
         axis += 1
     if axis == len(shape):
         yield (), 0, size
         return
     inner //= shape[axis]
-    step = max(1, PIECE // inner)
+    step = max(1, most // inner)
     for place, outer in enumerate(np.ndindex(shape[:axis])):
         for first in range(0, shape[axis], step):
             last = min(first + step, shape[axis])
