@@ -113,11 +113,14 @@ def _judge_file(
     try:
         with open_checkpoint(path) as checkpoint:
             before = {} if kept is None else kept.find(path, checkpoint.state)
-            yield from _judge_all(number, checkpoint, path, options, executor, before)
+            judged = dict(before)
+            for step in _judge_all(number, checkpoint, path, options, executor, before):
+                judged.update((name, report) for name, report in step.judged if options.wiring and report.findings)
+                yield step
             together = _judge_together(checkpoint, path)
             if together.findings:
                 yield Step(number, together)
-            yield from _judge_network(number, checkpoint, path, options)
+            yield from _judge_network(number, checkpoint, path, options, judged)
             skipped = [unread(f"{path}: {skipped.name}", skipped.reason) for skipped in checkpoint.skipped]
             if checkpoint.changed():
                 skipped.append(unread(path, _changed(path)))
@@ -155,11 +158,14 @@ def _judge_all(
         yield replace(step, report=whole, done=len(sizes), read=step.size, judged=())
 
 
-def _judge_network(number: int, checkpoint: "Checkpoint", path: str, options: Options) -> Iterator[Step]:
+def _judge_network(
+    number: int, checkpoint: "Checkpoint", path: str, options: Options, judged: dict[str, Report]
+) -> Iterator[Step]:
     if not options.wiring:
         return
     try:
-        yield Step(number, judge_wired(checkpoint, options, path))
+        report, answers = judge_wired(checkpoint, options, path, judged.items())
+        yield Step(number, report, answers=answers)
     except UNREADABLE as error:  # what comes after it of the file is told all the same
         yield Step(number, unread(path, error))
     except ValueError as error:

@@ -1,8 +1,10 @@
 """What a scan tells, step by step."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import final
 
+from symbreak.findings import Finding
 from symbreak.reports import Report
 
 State = tuple[tuple[str, int, int], ...]  # the files behind a checkpoint: path, bytes, time of change in nanoseconds
@@ -13,7 +15,7 @@ Judged = tuple[tuple[str, Report], ...]  # names of arrays, and what was found i
 @final
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step of a scan adds. Joined in order, the reports of all steps are that of the scan.
+    """What one step of a scan adds. Joined in order by `joined`, the reports of all steps are that of the scan.
 
     Parameters
     ----------
@@ -29,6 +31,8 @@ class Step:
         (name, report) of the arrays that were judged in this step.
     state
         What the file was when it was opened.
+    answers
+        Findings of steps before, and what takes their place.
     """
 
     entry: int
@@ -39,3 +43,12 @@ class Step:
     size: int = 0
     judged: Judged = ()
     state: State = ()
+    answers: tuple[tuple[Finding, Finding], ...] = ()
+
+
+def joined(steps: Iterable[Step]) -> Report:
+    """Join the reports of steps in order, with what later ones answer of those before."""
+    every = list(steps)
+    answers = {old: new for step in every for old, new in step.answers}
+    report = Report.merged(step.report for step in every)
+    return replace(report, findings=tuple(answers.get(finding, finding) for finding in report.findings))
