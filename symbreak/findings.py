@@ -354,14 +354,16 @@ _TABLE = (
     Code(
         "SB302",
         Level.NOTE,
-        "weights whose wiring is unknown: judged one by one only",
+        "weights judged one by one only, not as a network",
         "How tensors are connected is known from the names that libraries give them, from a model's configuration, or "
         "from a wiring file. What is not known is not guessed: the units of every space that such a tensor may touch "
-        "count as told apart, so that no tie is claimed that it could break, and some may be missed.",
+        "count as told apart, so that no tie is claimed that it could break, and some may be missed. Of a network that "
+        "holds a value that is not finite nothing is known: it spreads to all that is computed from it.",
         (
             "the names are those of no family of models that is known",
             "the number of heads is in no config.json beside the file",
             "the file holds other things beside the model",
+            "training diverged, and the weights hold infinities or NaN (SB108)",
         ),
         "say how they are connected in a wiring file, --wiring F, or give the model's config.json with --config F",
     ),

@@ -101,8 +101,25 @@ def test_named_arrays_are_judged_as_a_network_too(models):
     assert sb.diagnose("tied.safetensors", wiring=True).classes[0].units == (1, 4)
     broken = mlp(**{"fc1.bias": np.full(6, np.nan, "float32")})
     report = sb.diagnose(broken, wiring=True)
-    assert [finding.code for finding in report.findings] == ["SB108"]
-    assert [skipped.where for skipped in report.skipped] == ["the network as a whole"]
+    assert [finding.code for finding in report.findings] == ["SB108", "SB302"]
+    assert not report.skipped
+    assert not report.ok
+    assert "fc1" not in report.partition
+
+
+def test_a_network_that_is_not_finite_was_read_and_has_no_certificate(models, capsys):
+    save_safetensors("nan.safetensors", mlp(**{"fc1.bias": np.full(6, np.nan, "float32")}))
+    assert main(["check", "nan.safetensors", "--network", "--format", "json"]) == 1
+    report = found(capsys)[1]
+    assert [(each["code"], each["where"]) for each in report["findings"]] == [
+        ("SB108", "nan.safetensors: fc1.bias"),
+        ("SB302", "nan.safetensors: the network"),
+    ]
+    assert "there is no certificate: values that are not finite spread" in report["findings"][1]["message"]
+    assert report["findings"][1]["message"].endswith(": fc1.bias")
+    assert report["summary"]["skipped"] == 0
+    assert main(["check", "nan.safetensors", "--network", "--ignore", "SB108,SB302"]) == 0
+    assert "clean" not in capsys.readouterr().out  # 2 findings not selected
 
 
 def test_a_configuration_says_what_names_do_not(models, capsys):

@@ -284,11 +284,21 @@ def test_parameters_are_counted_once_and_those_of_heads_with_them():
 
 def test_values_that_are_not_finite_stop_the_certificate():
     report = sb.diagnose(hidden(changed(W1, rows={1: np.nan}), np.full(6, np.inf)))
-    assert [finding.code for finding in report.findings] == ["SB108", "SB108"]
-    assert [finding.where for finding in report.findings] == ["layers.0.weight, axis 0", "layers.0.bias"]
-    (skipped,) = report.skipped
-    assert "spread to all that is computed from them" in skipped.reason
+    found = [(finding.code, str(finding.level), finding.where) for finding in report.findings]
+    assert found == [
+        ("SB108", "error", "layers.0.weight, axis 0"),
+        ("SB108", "error", "layers.0.bias"),
+        ("SB302", "note", "the network"),
+    ]
+    assert "spread to all that is computed from them" in report.findings[-1].message
+    assert report.findings[-1].message.endswith(": layers.0.weight, layers.0.bias")
+    assert (report.skipped, dict(report.partition), report.classes) == ((), {}, ())
     assert not report.ok
+
+
+def test_of_many_arrays_that_are_not_finite_three_are_named():
+    report = sb.diagnose(sb.chain([(np.full((2, 2), np.nan), None)] * 5))
+    assert report.findings[-1].message.endswith(": layers.0.weight, layers.1.weight, layers.2.weight, ...")
 
 
 def test_arrays_of_any_numbers_are_judged():
