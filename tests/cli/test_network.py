@@ -173,7 +173,7 @@ def test_a_fault_while_the_network_is_judged_hides_nothing_of_the_file(models, c
     def fail(*arguments):
         raise error
 
-    np.savez("free.npz", **mlp(), note=np.array("text"))
+    np.savez("free.npz", **mlp(), note=np.array({}))
     monkeypatch.setattr(_run, "judge_wired", fail)
     assert main(["check", "free.npz", "--network", "--format", "json"]) == 2
     report = found(capsys)[1]
@@ -222,6 +222,22 @@ def test_a_report_never_replaces_a_shard_of_what_is_read(models, capsys):
 def test_an_empty_path_is_not_the_current_folder(models, capsys):
     assert main(["check", "", "--format", "json"]) == 2
     assert found(capsys)[0] == {("SB301", "''")}
+
+
+def test_a_check_that_needs_an_extra_has_the_command_in_one_line(models, capsys, monkeypatch):
+    import importlib.metadata
+
+    def version(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    Path("model.weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert main(["check", "model.weights.h5"]) == 2
+    assert capsys.readouterr().out.splitlines()[:3] == [
+        "error SB301 model.weights.h5",
+        "    reading HDF5 needs h5py 3.16 or later, which is not installed",
+        "    fix: pip install 'symbreak[files]'",
+    ]
 
 
 def test_a_repair_that_needs_an_extra_says_so(models, capsys, monkeypatch):
