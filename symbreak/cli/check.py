@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="judge each file as one network too, as far as its names say how the tensors are connected (SB2)",
     )
     parser.add_argument(
-        "--wiring", metavar="F", help="a file that says how the tensors are connected; implies --network"
+        "--wiring", metavar="F", help="a file that says how the tensors of one model are connected; implies --network"
     )
     parser.add_argument(
         "--config", metavar="F", help="the model's config.json (default: the one beside the file); implies --network"

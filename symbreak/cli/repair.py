@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="merge units too that are equal for every input but are read differently (SB202)",
     )
-    parser.add_argument("--wiring", metavar="F", help="a file that says how the tensors are connected")
+    parser.add_argument("--wiring", metavar="F", help="a file that says how its tensors are connected")
     parser.add_argument("--config", metavar="F", help="the model's config.json (default: the one beside FILE)")
 
 
@@ -173,6 +173,11 @@ def _read(arguments: argparse.Namespace) -> tuple[dict[str, np.ndarray], dict[st
             return {name: np.asarray(ckpt[name], order="C") for name in ckpt}, dict(ckpt.metadata)
     except (BadCheckpoint, MissingExtra) as error:
         raise _Refused(str(error)) from None
+    except IsADirectoryError:
+        raise _Refused(
+            f"{visible(arguments.path)} is a folder; a repair takes one file, or a folder with the *.index.json of a "
+            f"sharded model"
+        ) from None
     except OSError as error:
         raise _Refused(f"cannot read {visible(arguments.path)}: {error.strerror or error}") from None
 
@@ -186,6 +191,11 @@ def _graph(arguments: argparse.Namespace, arrays: dict[str, np.ndarray]) -> tupl
         raise _Refused(f"cannot read {visible(error.filename or 'the wiring')}: {error.strerror or error}") from None
     except ValueError as error:
         raise _Refused(str(error)) from None
+    if graph is None and len(arrays) < 2:
+        raise _Refused(
+            f"{visible(arguments.path)} holds {'1 array' if arrays else 'no arrays'}, and a repair takes a whole "
+            f"model, in which one weight reads what another writes; sb.reinit draws one weight again"
+        )
     if graph is None:
         raise _Refused(
             f"{visible(arguments.path)}: no rule knows how its tensors are connected, and a repair needs that; say it "

@@ -56,7 +56,7 @@ def judge_network(graph: LayerGraph, noise: Iterable[str] = (), workers: int | N
     -------
     Report
         Findings SB107, SB108, SB201, SB202 and SB203; every class of tied units with its kind in `classes`; the class
-        of each unit of every space in `partition`. Where values are not finite, SB302 and neither classes nor partition.
+        of each unit of every space in `partition`. Where values are not finite, SB302 and no partition.
 
     Raises
     ------
@@ -170,8 +170,8 @@ class _Certificate:
             classes_ = "1 class that gets" if len(found) == 1 else f"{len(found)} classes that get"
             text = (
                 f"{sum(len(each.units) for each in found)} units form {classes_} the same update at every step: "
-                f"{listed}; effective width {width} of {node.size}, {lost:,} parameters say nothing new "
-                f"({reasons})"
+                f"{listed} ({reasons}); the space does the work of {width} units instead of {node.size}, its effective "
+                f"width, and {lost:,} parameters only repeat others"
             )
             if any(each.kind == EQUITABLE for each in found) and self.defect:
                 text += f"; sums agree to {self.defect:.1g} of their size"

@@ -260,6 +260,20 @@ def test_tensors_that_no_rule_knows_are_refused(tmp_path, monkeypatch, capsys):
     )
 
 
+def test_what_is_no_model_is_refused_with_what_a_repair_takes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("w.npy", np.ones((4, 3)))
+    err = refused(capsys, "w.npy", "-o", "out.npz")
+    whole = (
+        "a repair takes a whole model, in which one weight reads what another writes; sb.reinit draws one weight again"
+    )
+    assert err == f"symbreak: w.npy holds 1 array, and {whole}\n"
+    np.savez("none.npz")
+    assert refused(capsys, "none.npz", "-o", "out.npz").startswith("symbreak: none.npz holds no arrays, and a repair")
+    takes = "a repair takes one file, or a folder with the *.index.json of a sharded model"
+    assert refused(capsys, ".", "-o", "out.npz") == f"symbreak: . is a folder; {takes}\n"
+
+
 def test_a_file_of_which_something_can_not_be_read_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     np.savez("in.npz", **dense(), note=np.array(["text"]))
