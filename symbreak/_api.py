@@ -11,7 +11,9 @@ from symbreak._scan import (
     ConfigLike,
     Layouts,
     Options,
+    Step,
     WiringLike,
+    joined,
     judge_named,
     judge_wired,
     list_entries,
@@ -72,6 +74,7 @@ def diagnose(
     wiring
         For named arrays and files: True judges them as one network too, as far as their names say how they are
         connected; a wiring file, its content or a `symbreak.checkpoints.Wiring` says it for names that no rule knows.
+        Equal units of single weights (SB101, SB102) that the network tells apart are notes then.
     config
         With `wiring`, what the names don't say, such as the number of heads: the path or content of a
         ``config.json``. By default the one beside the file.
@@ -143,8 +146,10 @@ def diagnose(
         arrays = {_name(name): _as_array(value, f"the array {name!r}") for name, value in weights.items()}
         _refuse_strangers(layouts, arrays)
         options = Options(workers, tolerance, layouts, *read_wired(wiring, config))
-        one_by_one = [_judge_in_memory(array, name, arrays, options) for name, array in arrays.items()]
-        return Report.merged([*one_by_one, judge_together(in_memory(arrays)), judge_wired(arrays, options)])
+        one_by_one = {name: _judge_in_memory(array, name, arrays, options) for name, array in arrays.items()}
+        network, answers = judge_wired(arrays, options, judged=one_by_one.items())
+        steps = [Step(0, report) for report in (*one_by_one.values(), judge_together(in_memory(arrays)))]
+        return joined([*steps, Step(0, network, answers=answers)])
     if wiring is not None or config is not None:
         raise TypeError("`wiring` and `config` are for named arrays and files; one weight is no network")
     if isinstance(axes, Mapping):
@@ -156,11 +161,11 @@ def _diagnose_path(
     path: str | os.PathLike[str], options: Options, executor: "concurrent.futures.Executor | None"
 ) -> Report:
     """Judge every checkpoint that a path leads to."""
-    reports, names = [], set[str]()
+    steps, names = [], set[str]()
     for step in scan(list_entries([path]), options, executor=executor):
-        reports.append(step.report)
+        steps.append(step)
         names.update(name for name, _ in step.judged)
-    report = Report.merged(reports)
+    report = joined(steps)
     if not report.skipped:  # what was not read may hold any name
         _refuse_strangers(options.layouts, names)
     return report

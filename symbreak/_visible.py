@@ -52,6 +52,21 @@ def quoted(text: object) -> str:
     return f"'{visible(text)}'"
 
 
+def is_text(data: bytes) -> bool:
+    r"""Whether bytes, but for NULs that pad them, are UTF-8 without control characters.
+
+    Examples
+    --------
+    >>> is_text(b"cat\0\0dog\0\0"), is_text(b"\x80\x03cnumpy")
+    (True, False)
+    """
+    try:
+        text = data.replace(b"\0", b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return all(char.isprintable() or char.isspace() for char in text)
+
+
 def number(value: int) -> str:
     """Return an integer as text: one from a file can have thousands of digits, which Python may refuse to print."""
     return str(value) if abs(value) < 10**20 else f"an integer of {value.bit_length()} bits"

@@ -21,10 +21,18 @@ class BadCheckpoint(SymbreakError, ValueError):  # noqa: N818 - says what the fi
 
 
 class MissingExtra(SymbreakError, ImportError):  # noqa: N818 - says what is the matter
-    """A package that only some of symbreak needs is not installed; the message names the extra that brings it."""
+    """A package that only some of symbreak needs is not installed; the message names the extra that brings it.
+
+    Attributes
+    ----------
+    problem, fix
+        What is missing, and the command that brings it.
+    """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'symbreak[{extra}]'")
+        self.problem = f"{purpose} needs {package}, which is not installed"
+        self.fix = f"pip install 'symbreak[{extra}]'"
+        super().__init__(f"{self.problem}: {self.fix}")
 
 
 class UnknownName(SymbreakError, ValueError):  # noqa: N818 - says what is the matter

@@ -310,7 +310,7 @@ _TABLE = (
             "each device drew its experts from the same seed, or loaded the same ones",
             "a dense layer was copied to all experts (upcycling), without noise",
         ),
-        "start each member from a seed of its own, such as Key(seed)[str(member)]",
+        "remove the copies; start each member of an ensemble from a seed of its own, such as sb.Key(seed)['member 1']",
     ),
     Code(
         "SB207",
@@ -347,23 +347,38 @@ _TABLE = (
             "the path is wrong, or the file may not be read",
             "the file is cut off, damaged, or not of the kind that its name says",
             "the file is of a kind that is refused because reading it could run code",
-            "the folder holds no checkpoint",
+            "the folder holds no checkpoint, or the file no array",
+            "something beside the weights is of a kind that could be anything, such as Python objects",
         ),
         "check the path, fetch the file again, or save the weights as safetensors, npz or npy",
     ),
     Code(
         "SB302",
         Level.NOTE,
-        "weights whose wiring is unknown: judged one by one only",
+        "weights judged one by one only, not as a network",
         "How tensors are connected is known from the names that libraries give them, from a model's configuration, or "
         "from a wiring file. What is not known is not guessed: the units of every space that such a tensor may touch "
-        "count as told apart, so that no tie is claimed that it could break, and some may be missed.",
+        "count as told apart, so that no tie is claimed that it could break, and some may be missed. Of a network that "
+        "holds a value that is not finite nothing is known: it spreads to all that is computed from it.",
         (
             "the names are those of no family of models that is known",
             "the number of heads is in no config.json beside the file",
             "the file holds other things beside the model",
+            "training diverged, and the weights hold infinities or NaN (SB108)",
         ),
         "say how they are connected in a wiring file, --wiring F, or give the model's config.json with --config F",
+    ),
+    Code(
+        "SB303",
+        Level.NOTE,
+        "what holds no weights: text, or a file without arrays",
+        "Names of classes, dates and notes are saved beside weights, and no unit is missed where they are passed over. "
+        "Whatever else is not read might be a weight, and is an error (SB301).",
+        (
+            "names or notes were saved with the weights",
+            "a file was saved before anything was put into it",
+        ),
+        "nothing, if that is what was meant to be saved",
     ),
     Code(
         "SB401",
@@ -377,7 +392,7 @@ _TABLE = (
             "a generator was made anew, from one fixed seed, for each member",
             "the first checkpoint was saved several times, or one file was copied",
         ),
-        "start each member from a seed of its own, such as Key(seed)[str(member)]",
+        "remove the copies; start each member of an ensemble from a seed of its own, such as sb.Key(seed)['member 1']",
     ),
 )
 

@@ -26,6 +26,7 @@ def test_the_levels_are_those_of_the_contract():
         "SB203": "error",
         "SB301": "error",
         "SB302": "note",
+        "SB303": "note",
         "SB401": "warning",
     }
     levels |= {f"SB{number}": "warning" for number in range(204, 209)}
@@ -45,7 +46,7 @@ def test_levels_are_ordered():
     [
         ("SB101", ["SB101"]),
         ("SB10", [f"SB10{n}" for n in range(1, 10)]),
-        ("sb3", ["SB301", "SB302"]),
+        ("sb3", ["SB301", "SB302", "SB303"]),
         (" SB1 ", [f"SB10{n}" for n in range(1, 10)]),
         ("SB", list(CODES)),
     ],

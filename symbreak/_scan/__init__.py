@@ -14,5 +14,6 @@ from ._judge import unread as unread
 from ._kept import Kept as Kept
 from ._run import scan as scan
 from ._step import Step as Step
+from ._step import joined as joined
 from ._wired import judge_wired as judge_wired
 from ._wired import read_wired as read_wired

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from symbreak.axes import Axes
 from symbreak.diagnosis import NotNumbers, judge_array, judge_weight
-from symbreak.errors import BadCheckpoint, SymbreakError
+from symbreak.errors import BadCheckpoint, MissingExtra, SymbreakError
 from symbreak.findings import Finding
 from symbreak.reports import Report, Skipped, visible
 
@@ -89,7 +89,7 @@ def judge_tensor(checkpoint: "Checkpoint", name: str, where: str, options: Optio
 
 def unread(where: str, error: Exception | str, fix: str | None = None) -> Report:
     """Report what could not be read: a finding, and an entry among the skipped."""
-    if isinstance(error, BadCheckpoint) and error.problem is not None:
+    if isinstance(error, BadCheckpoint | MissingExtra) and error.problem is not None:
         reason, fix = error.problem, error.fix
     elif isinstance(error, OSError) and error.strerror:
         reason = error.strerror

@@ -109,9 +109,9 @@ class Kept:
             raise self._strange(1)
         for name, value in head.items():
             if found.get(name) != value:
-                was = visible(repr(found.get(name)))
+                was, now = _setting(name, found.get(name)), _setting(name, value)
                 raise ValueError(
-                    f"{visible(self._path)} was made with {name} {was}, and this scan has {value!r}; name another file"
+                    f"{visible(self._path)} was made with {was}, and this scan has {now}; name another file"
                 )
 
     def _take(self, line: bytes, number: int) -> None:
@@ -130,6 +130,19 @@ class Kept:
         return ValueError(
             f"{visible(self._path)} is no file that a scan keeps what it judged in (line {line}); name another file"
         )
+
+
+def _setting(name: str, value: object) -> str:
+    """Write a setting for people.
+
+    Examples
+    --------
+    >>> _setting("tolerance", None), _setting("tolerance", 0.01), _setting("version", "1.2")
+    ('no tolerance', 'a tolerance of 0.01', "version '1.2'")
+    """
+    if name != "tolerance":
+        return f"{name} {visible(repr(value))}"
+    return "no tolerance" if value is None else f"a tolerance of {visible(repr(value))}"
 
 
 def _line(path: str, state: State, name: str, report: Report) -> str:

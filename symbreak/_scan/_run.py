@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from symbreak.diagnosis import Source, judge_together, processors
 from symbreak.errors import BadCheckpoint
+from symbreak.findings import Finding
 from symbreak.reports import Report, visible
 
 from ._entries import Entry
 from ._judge import UNREADABLE, Options, judge_tensor, unread
-from ._step import Judged, State, Step
+from ._step import EMPTY, Judged, State, Step
 from ._wired import judge_wired
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 BATCH = 1 << 24  # bytes of arrays in a batch
 MOST = 256  # arrays in a batch
 PARALLEL = 1 << 24  # bytes of arrays in a file below which threads cost more than they bring
+LISTED = 5  # names in a message before it is cut short
+PART = "save it as an array of numbers; if it is no weight, save the weights without it"
 
 
 def scan(
@@ -62,7 +65,7 @@ def scan(
         if entry.fault is not None:
             yield Step(number, entry.fault)
         else:
-            yield from _judge_file(number, entry.path, options, executor, kept)
+            yield from _judge_file(number, entry.path, options, executor, kept, alone=len(entries) == 1)
 
 
 def _judge_groups(
@@ -105,7 +108,7 @@ def judge_batch(path: str, state: State, names: tuple[str, ...], options: Option
 
 
 def _judge_file(
-    number: int, path: str, options: Options, executor: "Executor | None", kept: "Kept | None"
+    number: int, path: str, options: Options, executor: "Executor | None", kept: "Kept | None", *, alone: bool
 ) -> Iterator[Step]:
     from symbreak.checkpoints import open_checkpoint
 
@@ -113,12 +116,18 @@ def _judge_file(
     try:
         with open_checkpoint(path) as checkpoint:
             before = {} if kept is None else kept.find(path, checkpoint.state)
-            yield from _judge_all(number, checkpoint, path, options, executor, before)
+            judged = dict(before)
+            for step in _judge_all(number, checkpoint, path, options, executor, before):
+                judged.update((name, report) for name, report in step.judged if options.wiring and report.findings)
+                yield step
             together = _judge_together(checkpoint, path)
             if together.findings:
                 yield Step(number, together)
-            yield from _judge_network(number, checkpoint, path, options)
-            skipped = [unread(f"{path}: {skipped.name}", skipped.reason) for skipped in checkpoint.skipped]
+            yield from _judge_network(number, checkpoint, path, options, judged)
+            yield from _passed_over(number, checkpoint, path, alone)
+            skipped = [
+                unread(f"{path}: {each.name}", each.reason, PART) for each in checkpoint.skipped if not each.text
+            ]
             if checkpoint.changed():
                 skipped.append(unread(path, _changed(path)))
             if skipped:
@@ -155,16 +164,33 @@ def _judge_all(
         yield replace(step, report=whole, done=len(sizes), read=step.size, judged=())
 
 
-def _judge_network(number: int, checkpoint: "Checkpoint", path: str, options: Options) -> Iterator[Step]:
+def _judge_network(
+    number: int, checkpoint: "Checkpoint", path: str, options: Options, judged: dict[str, Report]
+) -> Iterator[Step]:
     if not options.wiring:
         return
     try:
-        yield Step(number, judge_wired(checkpoint, options, path))
+        report, answers = judge_wired(checkpoint, options, path, judged.items())
+        yield Step(number, report, answers=answers)
     except UNREADABLE as error:  # what comes after it of the file is told all the same
         yield Step(number, unread(path, error))
     except ValueError as error:
         fix = "mend the wiring or the configuration; `symbreak explain SB302` says what else there is"
         yield Step(number, unread(path, f"it can't be judged as a network: {visible(error, 500)}", fix))
+
+
+def _passed_over(number: int, checkpoint: "Checkpoint", path: str, alone: bool) -> Iterator[Step]:
+    """Note what holds no weights (SB303); of a file without arrays that is alone it is said at the end of the scan."""
+    texts = [visible(each.name) for each in checkpoint.skipped if each.text]
+    said = []
+    if texts:
+        listed = ", ".join(texts[:LISTED]) + (", ..." if len(texts) > LISTED else "")
+        what = "1 array holds text, which is" if len(texts) == 1 else f"{len(texts)} arrays hold text, which is"
+        said.append(Finding.of("SB303", path, f"{what} no weight: {listed}"))
+    if not alone and not checkpoint.tensors and len(texts) == len(checkpoint.skipped):
+        said.append(Finding.of("SB303", path, "it holds no array of numbers", fix=EMPTY))
+    if said:
+        yield Step(number, Report(tuple(said)))
 
 
 def _judge_together(checkpoint: "Checkpoint", path: str) -> Report:

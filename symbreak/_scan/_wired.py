@@ -1,6 +1,6 @@
 """Judging the tensors of a model as one network, as far as it is known how they are connected."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ from symbreak.diagnosis import judge_network
 from symbreak.findings import Finding
 from symbreak.reports import Report, visible
 
+from ._answers import EQUAL, Answers, find_answers
 from ._judge import Arrays, ConfigLike, Options, WiringLike
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def read_wired(wiring: WiringLike, config: ConfigLike) -> tuple[WiringLike, Conf
     return wiring, config
 
 
-def judge_wired(arrays: Arrays, options: Options, path: str = "") -> Report:
+def judge_wired(
+    arrays: Arrays, options: Options, path: str = "", judged: Iterable[tuple[str, Report]] = ()
+) -> tuple[Report, Answers]:
     """Judge the network that tensors make up: its certificate, and what is not known of it (SB302).
 
     Parameters
@@ -53,11 +56,15 @@ def judge_wired(arrays: Arrays, options: Options, path: str = "") -> Report:
         `wiring` says how they are connected, or that their names are to say so.
     path
         What names of the file's spaces and tensors begin with.
+    judged
+        (name, report) of the tensors that were judged one by one.
 
     Returns
     -------
-    Report
+    report
         Without the findings that are known of single arrays. Nothing where `options` ask for no network.
+    answers
+        Pairs of a finding in `judged` and the note that takes its place, as the network has it.
 
     Raises
     ------
@@ -65,15 +72,29 @@ def judge_wired(arrays: Arrays, options: Options, path: str = "") -> Report:
         A wiring or configuration that is malformed, or does not meet the tensors.
     """
     if not options.wiring:
-        return Report()
+        return Report(), ()
     from symbreak.checkpoints import wire
 
     found = wire(arrays, config=options.config, wiring=None if options.wiring is True else options.wiring)
     report = Report(tuple(_unknown(found, path)))
     if found.graph is None:
-        return report
-    judged = judge_network(found.graph, workers=options.workers)
-    return Report.merged([_placed(judged, path), report])
+        return report, ()
+    network = judge_network(found.graph, workers=options.workers)
+    before = f"{path}: " if path else ""
+    equal = [
+        (name, f"{before}{name}", finding)
+        for name, one in judged
+        for finding in one.findings
+        if finding.code in EQUAL and network.partition
+    ]
+    answers = find_answers(found, network, equal, _shapes(arrays)) if equal else ()
+    return Report.merged([_placed(network, path), report]), answers
+
+
+def _shapes(arrays: Arrays) -> dict[str, tuple[int, ...]]:
+    if isinstance(arrays, Mapping):
+        return {name: array.shape for name, array in arrays.items()}
+    return {name: info.shape for name, info in arrays.tensors.items()}
 
 
 def _placed(report: Report, path: str) -> Report:

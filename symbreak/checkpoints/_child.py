@@ -27,7 +27,7 @@ from typing import Protocol, final
 
 from symbreak._visible import visible
 from symbreak.checkpoints._json import LARGEST, parse_object
-from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._source import TRUNCATED, Source
 
 FRAME = struct.Struct("<cQ")  # kind, bytes that follow
 DESCRIPTION, PIECE, END, FAULT = b"D", b"P", b"E", b"F"
@@ -165,7 +165,8 @@ class Child:
                 return
             data = self._take(process, size)
             if kind == FAULT:
-                raise self._source.bad(visible(data.decode("utf-8", "replace"), 500))
+                problem = visible(data.decode("utf-8", "replace"), 500)
+                raise self._source.bad(problem, *([TRUNCATED] if "truncated" in problem else []))
             yield data
 
     def _take(self, process: subprocess.Popen[bytes], size: int) -> bytes:

@@ -21,7 +21,7 @@ from symbreak.checkpoints._arrays import Buffer, as_array, check_shape
 from symbreak.checkpoints._dtypes import element_type, in_order
 from symbreak.checkpoints._ggml import KINDS, PIECE, dequantised, has_codebooks
 from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
-from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._source import TRUNCATED, Source
 from symbreak.checkpoints._spool import gather
 
 MAGIC = b"GGUF"
@@ -294,7 +294,7 @@ class _Header:
         found = self.integer(8, f"the number of {what}")
         if found * least > self.source.size - self.at:
             raise self.source.bad(
-                f"it claims {number(found)} {what}, more than its {self.source.size:,} bytes can hold"
+                f"it claims {number(found)} {what}, more than its {self.source.size:,} bytes can hold", TRUNCATED
             )
         if found > most:
             raise self.source.bad(f"it has {found:,} {what}", f"at most {most:,} are read")

@@ -10,7 +10,7 @@ from symbreak.checkpoints._arrays import Buffer, check_bool
 from symbreak.checkpoints._hdf5_file import Dataset, Hdf5File
 from symbreak.checkpoints._json import parse_object
 from symbreak.checkpoints._keras_names import holds_variables, is_legacy, legacy_names, variable_names
-from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
+from symbreak.checkpoints._reader import TEXT, Checkpoint, Skipped, TensorInfo
 from symbreak.checkpoints._source import Source
 from symbreak.checkpoints._spool import Spooled
 from symbreak.errors import BadCheckpoint
@@ -99,7 +99,8 @@ class Hdf5(Checkpoint):
         self._file, self._spooled, self._reverse = file, spooled, reverse
         self._at: dict[str, Dataset] = {}
         tensors: dict[str, TensorInfo] = {}
-        unread = [Skipped(_shown(names.get(path, path)), reason) for path, reason in file.skipped] + list(skipped)
+        unread = [Skipped(_shown(names.get(path, path)), reason, reason == TEXT) for path, reason in file.skipped]
+        unread += skipped
         for path, name in distinct(file, names).items():
             dataset = file.datasets[path]
             if name in tensors:

@@ -12,7 +12,7 @@ from symbreak._visible import quoted
 from symbreak.checkpoints._arrays import Buffer, as_array, check_shape
 from symbreak.checkpoints._child import Child
 from symbreak.checkpoints._dtypes import element_type
-from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._source import TRUNCATED, Source
 from symbreak.checkpoints._spool import gather
 from symbreak.errors import BadCheckpoint, MissingExtra
 
@@ -129,7 +129,7 @@ class Hdf5File:
         place = None if offset is None else _of(int, offset)
         if place is not None and (place < 0 or place + size > self.size):
             claim = f"should take {size:,} bytes at offset {place:,}, but the HDF5 file has {self.size:,}"
-            raise self.source.bad(f"{quoted(path)} {claim}", "it is truncated or not what it claims: fetch it again")
+            raise self.source.bad(f"{quoted(path)} {claim}", TRUNCATED)
         return Dataset(path, lengths, dtype, place, _of(int, address))
 
     def _cells(self, shape: object, targets: object) -> Cells:

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from h5py import h5d, h5s, h5t
 
-from symbreak._visible import number, quoted
+from symbreak._visible import is_text, number, quoted
 
 BLOCK = 1 << 24  # bytes that are read together, unless a row of chunks has more
 WIDEST = 1 << 28  # bytes of a row of chunks that is read together
+LONGEST = 1 << 20  # bytes of texts of one length that are looked at
 
 # The filters that come with HDF5 and h5py; others are somebody's plug-in.
 FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
@@ -75,6 +76,8 @@ def value_of(dataset: Any, label: object) -> Value:
         The file contradicts itself.
     """
     check_storage(dataset)
+    if dataset.get_type().get_class() == h5t.STRING and not _is_text(dataset):
+        raise Unread("it holds strings of bytes, which may be anything")
     code, inner, swapped = element(dataset.get_type(), label)
     stored = dataset.get_storage_size()
     value = Value((*shape_of(dataset), *inner), code, stored, None, swapped)
@@ -191,6 +194,15 @@ def _float(described: Any) -> str:
     if code is None or described.get_norm() != h5t.NORM_IMPLIED:
         raise Unread(f"it holds floats of {described.get_precision()} bits that NumPy does not have")
     return code
+
+
+def _is_text(dataset: Any) -> bool:
+    """Whether strings are text: those of one length can hold any bytes."""
+    described = dataset.get_type()
+    if described.is_variable_str():
+        return True
+    value = Value(shape_of(dataset), f"S{described.get_size()}", dataset.get_storage_size())
+    return value.size <= LONGEST and is_text(b"".join(blocks(dataset, value)))
 
 
 def _is_bool(described: Any) -> bool:

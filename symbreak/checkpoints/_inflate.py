@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, final
 
-from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._source import TRUNCATED, Source
 from symbreak.checkpoints._zip import BUDGET, MOST_EXPANSION, USUAL_EXPANSION
 
 IN, OUT = 1 << 14, 1 << 16  # bytes that are unpacked, and that come of it, at a time
@@ -93,7 +93,7 @@ class Unpacking:
         if not self._ready:
             piece = next(self._pieces, None)
             if piece is None:
-                raise self.source.bad(f"{what} is cut off: its stream unpacks to {self.at:,} bytes", "fetch it again")
+                raise self.source.bad(f"{what} is cut off: its stream unpacks to {self.at:,} bytes", TRUNCATED)
             self._ready = memoryview(piece)
         data, self._ready = self._ready[:most], self._ready[most:]
         self.at += len(data)
@@ -121,8 +121,8 @@ def unpack(source: Source, stream: Stream) -> Iterator[bytes]:
             if more:
                 yield more
             elif not piece:
-                raise source.bad(f"{stream.what} is cut off within its zlib stream", "fetch it again")
+                raise source.bad(f"{stream.what} is cut off within its zlib stream", TRUNCATED)
     except zlib.error as error:
-        raise source.bad(f"{stream.what} is damaged: {error}", "fetch it again") from None
+        raise source.bad(f"{stream.what} is damaged: {error}", TRUNCATED) from None
     if at != len(packed) or unpacker.unused_data:
         raise source.bad(f"{stream.what} has something after its zlib stream")

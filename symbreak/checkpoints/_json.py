@@ -4,7 +4,7 @@ import json
 from typing import NoReturn
 
 from symbreak._visible import quoted, visible
-from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._source import TRUNCATED, Source
 
 LARGEST = 100_000_000  # bytes; the limit that the safetensors format sets for its header
 
@@ -32,7 +32,7 @@ def parse_object(source: Source, text: bytes, what: str) -> dict[str, object]:
     except _Fault as error:
         raise source.bad(f"{what} {error}") from None
     except json.JSONDecodeError as error:
-        raise source.bad(f"{what} is not JSON: {error.msg} at character {error.pos:,}") from None
+        raise source.bad(f"{what} is not JSON: {error.msg} at character {error.pos:,}", TRUNCATED) from None
     except ValueError as error:  # an integer of thousands of digits
         raise source.bad(f"{what} is not usable JSON: {visible(error)}") from None
     if not isinstance(parsed, dict):

@@ -13,7 +13,7 @@ import numpy as np
 
 from symbreak._visible import quoted
 from symbreak.checkpoints._arrays import as_array, check_shape
-from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
+from symbreak.checkpoints._reader import TEXT, Checkpoint, Skipped, TensorInfo
 from symbreak.checkpoints._source import Source
 from symbreak.checkpoints._spool import collect
 
@@ -49,7 +49,7 @@ class Mat4(Checkpoint):
         while at < source.size:
             name, found, begin, stored, at = _variable(source, at)
             if isinstance(found, str):
-                skipped.append(Skipped(name, found))
+                skipped.append(Skipped(name, found, found == TEXT))
             elif name in tensors:
                 skipped.append(Skipped(name, "another array of the file has this name too"))
             else:

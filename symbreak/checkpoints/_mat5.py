@@ -18,7 +18,7 @@ from symbreak._visible import number, quoted
 from symbreak.checkpoints._arrays import MOST_AXES, Buffer, as_array, check_bool, check_shape
 from symbreak.checkpoints._flatten import MOST_CHARACTERS
 from symbreak.checkpoints._inflate import Mapped, Run, Stream, Unpacking, unpack
-from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
+from symbreak.checkpoints._reader import TEXT, Checkpoint, Skipped, TensorInfo
 from symbreak.checkpoints._source import Source
 from symbreak.checkpoints._spool import collect
 
@@ -91,7 +91,7 @@ class Mat5(Checkpoint):
         skipped = []
         for name, found in _Walk(source, order).variables():
             if isinstance(found, str):
-                skipped.append(Skipped(name, found))
+                skipped.append(Skipped(name, found, found == TEXT))
             elif name in tensors:
                 skipped.append(Skipped(name, "another array of the file has this name too"))
             else:

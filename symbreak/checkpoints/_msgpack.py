@@ -13,10 +13,9 @@ from enum import Enum
 from types import MappingProxyType
 from typing import final
 
-from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._source import TRUNCATED, Source
 
 DAMAGED = "it is damaged or not what it claims: save it again"
-TRUNCATED = "it is truncated or not what it claims: fetch or save it again"
 
 
 class Kind(Enum):

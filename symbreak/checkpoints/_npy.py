@@ -10,10 +10,10 @@ from typing import NoReturn, final
 
 import numpy as np
 
-from symbreak._visible import number, quoted
+from symbreak._visible import is_text, number, quoted
 from symbreak.checkpoints._arrays import Buffer, as_array, check_bool, check_shape
 from symbreak.checkpoints._reader import Checkpoint, TensorInfo
-from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._source import TRUNCATED, Source
 
 MAGIC = b"\x93NUMPY"
 LENGTH_BYTES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}  # bytes of the header's length, by version
@@ -37,6 +37,10 @@ DESCR = re.compile(r"([<>|])([a-zA-Z])(\d{0,9})\Z")
 
 class Unsupported(Exception):  # noqa: N818 - says what the array is
     """A sound array of something other than numbers."""
+
+
+class Text(Unsupported):
+    """Text, which is no weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,8 @@ def parse_npy(source: Source, opening: bytes, total: int, what: str) -> Header:
     BadCheckpoint
         The header is malformed, or does not fit `total`.
     Unsupported
-        It is sound, but the elements are not numbers.
+        It is sound, but the elements are not numbers; Text where they are text. Bytes are text if they are few, so that
+        they can be looked at, and are UTF-8 without control characters.
     """
     version = (opening[6], opening[7]) if len(opening) > 7 else (0, 0)
     if opening[: len(MAGIC)] != MAGIC or version not in LENGTH_BYTES:
@@ -82,7 +87,9 @@ def parse_npy(source: Source, opening: bytes, total: int, what: str) -> Header:
     begin = 8 + LENGTH_BYTES[version]
     length = int.from_bytes(opening[8:begin], "little")
     if len(opening) < begin or begin + length > total:
-        raise source.bad(f"{what} is truncated: its header claims {length:,} bytes of the {total:,} there are")
+        raise source.bad(
+            f"{what} is truncated: its header claims {length:,} bytes of the {total:,} there are", TRUNCATED
+        )
     if length > LONGEST:
         raise source.bad(
             f"{what} has a header of {length:,} bytes", f"an array of numbers needs fewer than {LONGEST:,}"
@@ -92,13 +99,22 @@ def parse_npy(source: Source, opening: bytes, total: int, what: str) -> Header:
     except UnicodeDecodeError:
         raise source.bad(f"{what} has a header that is not UTF-8") from None
     facts = _Parser(source, text, what).facts()
-    dtype = _dtype(source, facts["descr"], what)
+    try:
+        dtype = _dtype(source, facts["descr"], what)
+    except Unsupported as fault:
+        kind, whole = str(facts["descr"])[1:2], len(opening) == total
+        if kind == "U" or (kind in ("S", "a") and whole and is_text(opening[begin + length :])):
+            raise Text(str(fault)) from None
+        raise
     shape = facts["shape"]
     assert isinstance(shape, tuple)  # noqa: S101 - the grammar gives a tuple
     begin += length
     size = check_shape(source, shape, dtype.itemsize, what)
     if begin + size != total:
-        raise source.bad(f"{what} should take {number(begin + size)} bytes for shape {shape}, but there are {total:,}")
+        cut = [TRUNCATED] if begin + size > total else []
+        raise source.bad(
+            f"{what} should take {number(begin + size)} bytes for shape {shape}, but there are {total:,}", *cut
+        )
     return Header(dtype, bool(facts["fortran_order"]), shape, begin, size)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from symbreak._visible import quoted
 from symbreak.checkpoints._arrays import Buffer, check_bool
-from symbreak.checkpoints._npy import MAGIC, OPENING, Header, Unsupported, array_at, parse_npy
+from symbreak.checkpoints._npy import MAGIC, OPENING, Header, Text, Unsupported, array_at, parse_npy
 from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
 from symbreak.checkpoints._source import Source
 from symbreak.checkpoints._zip import STORED, Archive, Member
@@ -29,7 +29,7 @@ class Npz(Checkpoint):
             try:
                 header = self._header(source, member)
             except Unsupported as fault:
-                skipped.append(Skipped(name, f"it holds {fault}"))
+                skipped.append(Skipped(name, f"it holds {fault}", isinstance(fault, Text)))
                 continue
             if name in tensors:
                 raise source.bad(f"two arrays are called {quoted(name)}")

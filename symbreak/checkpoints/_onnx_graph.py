@@ -42,7 +42,7 @@ from symbreak.checkpoints._protobuf import (
     length_of,
 )
 from symbreak.checkpoints._reader import Skipped
-from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._source import TRUNCATED, Source
 
 PRODUCER = {"producer_name", "producer_version"}
 OPSETS_SINCE = 3  # version of the format: from there on a model says which operators it uses
@@ -96,7 +96,7 @@ class Graphs:
         said: Fields = {**model.integers, **model.texts}
         said["opset"] = self._opset(model)
         if not said["opset"] and model.integers.get("ir_version", 0) >= OPSETS_SINCE:
-            raise self.source.bad("the model has no opset_import", "it is truncated: fetch or save it again")
+            raise self.source.bad("the model has no opset_import", TRUNCATED)
         graph = model.places.get("graph")
         if graph is None:
             raise self.source.bad("the model has no graph")

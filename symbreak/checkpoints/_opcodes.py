@@ -15,7 +15,7 @@ from typing import final
 from symbreak._visible import visible
 from symbreak.checkpoints._callables import RESAVE, call, is_dangerous, is_harmless, storage, would_call
 from symbreak.checkpoints._inert import Global, Opaque, Pairs, Storage, Unread, kind_of
-from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._source import TRUNCATED, Source
 
 MOST_BYTES = 256 << 20  # of program; the tensors are not in it
 MOST_STEPS = 10_000_000  # about 400,000 tensors
@@ -91,14 +91,14 @@ class Machine:
             raise self.refuse(self.source, f"its pickle names {visible(self.named[0])}, which no tensor needs")
         return self.stack[0]
 
-    def bad(self, problem: str) -> Exception:
-        return self.source.bad(f"{problem} (at byte {self.at - self.begin:,} of the pickle)")
+    def bad(self, problem: str, *fix: str) -> Exception:
+        return self.source.bad(f"{problem} (at byte {self.at - self.begin:,} of the pickle)", *fix)
 
     # Reading the program
 
     def take(self, length: int) -> bytes:
         if length > len(self.program) - self.at:
-            raise self.bad(f"its pickle is cut off: {length:,} more bytes are claimed")
+            raise self.bad(f"its pickle is cut off: {length:,} more bytes are claimed", TRUNCATED)
         self.at += length
         if self.at - self.begin > MOST_BYTES:
             raise self.refuse(self.source, f"its pickle has more than {MOST_BYTES:,} bytes")
@@ -128,7 +128,7 @@ class Machine:
     def line(self) -> str:
         end = self.program.find(b"\n", self.at, self.at + LONGEST_NAME + 1)
         if end < 0:
-            raise self.bad("its pickle has a name without an end")
+            raise self.bad("its pickle has a name without an end", TRUNCATED)
         return self.text(self.take(end + 1 - self.at)[:-1])
 
     # The stack, the marks and the memo
@@ -277,7 +277,7 @@ class Machine:
     def frame(self) -> None:
         length = self.unsigned(8)
         if length > len(self.program) - self.at:
-            raise self.bad(f"its pickle is cut off: a frame of {length:,} bytes is claimed")
+            raise self.bad(f"its pickle is cut off: a frame of {length:,} bytes is claimed", TRUNCATED)
 
     def stop(self) -> None:
         self.done = True

@@ -17,7 +17,7 @@ from typing import TypeAlias, final
 
 import numpy as np
 
-from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._source import TRUNCATED, Source
 
 Span: TypeAlias = tuple[int, int]  # a part of the file: its first byte, and the one after its last
 Runs: TypeAlias = "array[int]"  # spans one after another: begin, end, begin, end, ...
@@ -109,7 +109,7 @@ class Walker:
             raise self.source.bad(f"{what} has a field of wire type {wire}", NO_PROTOBUF)
         if length > end - at:
             claim = f"field {number} of {what} should take {length:,} bytes, where {max(end - at, 0):,} are left"
-            raise self.source.bad(claim, "it is truncated or not what it claims: fetch or save it again")
+            raise self.source.bad(claim, TRUNCATED)
         return number, wire, at, at + length
 
     def varint(self, at: int, end: int, what: str) -> tuple[int, int]:
@@ -120,7 +120,7 @@ class Walker:
         value = 0
         for shift in range(0, 7 * LONGEST_VARINT, 7):
             if at >= end:
-                raise self.source.bad(f"{what} ends within a number", "it is truncated: fetch or save it again")
+                raise self.source.bad(f"{what} ends within a number", TRUNCATED)
             byte = data[at]
             at += 1
             value |= (byte & 0x7F) << shift

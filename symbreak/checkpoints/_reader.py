@@ -19,6 +19,7 @@ from symbreak.checkpoints._spool import blocks
 from symbreak.errors import BadCheckpoint
 
 PIECE = 1 << 24  # bytes of a block that `pieces` gives
+TEXT = "it holds text"  # the reason for not reading what can't be a weight
 
 
 @final
@@ -52,10 +53,13 @@ class Skipped:
         The name, exactly as the file has it: escape it before showing it.
     reason
         Why, in one printable sentence.
+    text
+        Whether it is text, such as names of classes: then no weight is missed.
     """
 
     name: str
     reason: str
+    text: bool = False
 
 
 class Checkpoint(ABC):

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from symbreak.checkpoints._source import Source
-from symbreak.checkpoints._zip import glimpse_names, looks_like_zip
+from symbreak.checkpoints._source import TRUNCATED, Source
+from symbreak.checkpoints._zip import glimpse_names, has_end, looks_like_zip
 
 Test = Callable[[Source], bool]
 
@@ -291,6 +291,12 @@ OTHERS = (
         RESAVE,
     ),
     Refusal(_tar(bool), "is a tar archive", "unpack it and give the file inside", weights=False),
+    Refusal(
+        lambda source: looks_like_zip(source) and not has_end(source),
+        "is a zip file without the directory that ends it",
+        TRUNCATED,
+        weights=False,
+    ),
     Refusal(looks_like_zip, "is a zip file without a checkpoint", "unpack it and give the file inside", weights=False),
     Refusal(begins(b"7z\xbc\xaf\x27\x1c"), "is a 7z archive", "unpack it and give the file inside", weights=False),
     Refusal(begins(b"Rar!\x1a\7"), "is a RAR archive", "unpack it and give the file inside", weights=False),

@@ -16,7 +16,7 @@ from symbreak.checkpoints._arrays import as_array, check_bool, check_shape
 from symbreak.checkpoints._dtypes import SAFETENSORS, SUB_BYTE, element_type
 from symbreak.checkpoints._json import LARGEST, parse_object, type_name
 from symbreak.checkpoints._reader import Checkpoint, Skipped, TensorInfo
-from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._source import TRUNCATED, Source
 
 PREFIX = 8  # bytes of the header's length, little-endian
 FIELDS = {"dtype", "shape", "data_offsets"}
@@ -68,7 +68,8 @@ class Safetensors(Checkpoint):
             self._at[name] = begin
         last = entries[-1][1] if entries else 0
         if last != size:
-            raise source.bad(f"the tensors take {number(last)} bytes and the file has {size:,} for them")
+            cut = [TRUNCATED] if last > size else []
+            raise source.bad(f"the tensors take {number(last)} bytes and the file has {size:,} for them", *cut)
         return tensors, tuple(skipped)
 
     def _read(self, info: TensorInfo) -> np.ndarray:

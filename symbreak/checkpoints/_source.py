@@ -13,6 +13,8 @@ from typing import Self, final
 from symbreak._visible import visible
 from symbreak.errors import BadCheckpoint
 
+TRUNCATED = "it is truncated or not what it claims: fetch or save it again"
+
 KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -117,7 +119,7 @@ class Source:
         if start < 0 or length < 0 or start + length > self.size:
             raise self.bad(
                 f"{what} should take {length:,} bytes at offset {start:,}, but the file has {self.size:,}",
-                "it is truncated or not what it claims: fetch or save it again",
+                TRUNCATED,
             )
 
     def bad(self, problem: str, fix: str = "save it again with the library that wrote it") -> BadCheckpoint:

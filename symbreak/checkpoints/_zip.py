@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import final
 
 from symbreak._visible import quoted
-from symbreak.checkpoints._source import Source
+from symbreak.checkpoints._source import TRUNCATED, Source
 from symbreak.checkpoints._spool import collect
 
 LOCAL = struct.Struct("<4s5H3I2H")
@@ -32,6 +32,7 @@ BUDGET = 4 << 30  # bytes; a member may expand to more only if it does so less t
 USUAL_EXPANSION = 100
 PIECE = 1 << 20  # bytes of compressed input at a time
 DRIVE = re.compile(r"[A-Za-z]:/")
+FAR = 1 << 20  # bytes at the end of a file in which the end of a zip is looked for
 REPACK = "pack it again without encryption, comments or other additions"
 
 
@@ -147,12 +148,12 @@ class Archive:
         source = self.source
         end = source.size - END.size
         if end < 0:
-            raise source.bad("the zip is truncated", "fetch it again")
+            raise source.bad("the zip is truncated", TRUNCATED)
         magic, disk, first, here, count, size, start, comment = END.unpack(source.take(end, END.size, "the zip's end"))
         if magic != b"PK\x05\x06" or comment:
-            raise source.bad(
-                "the zip's directory does not end the file: it is truncated or has something after it", REPACK
-            )
+            if has_end(source):
+                raise source.bad("something comes after the zip's directory", REPACK)
+            raise source.bad("the zip's directory, which ends it, is missing", TRUNCATED)
         numbers = [disk, first, here, count, size, start]
         locator = source.data[max(0, end - LOCATOR.size) : end]
         if len(locator) == LOCATOR.size and locator[:4] == b"PK\x06\x07":
@@ -280,6 +281,12 @@ class Archive:
 def looks_like_zip(source: Source) -> bool:
     """Whether the file begins with a zip member, or is an empty zip."""
     return source.data[:4] in (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def has_end(source: Source) -> bool:
+    """Whether the end of a zip is there, be it that other bytes follow."""
+    tail = source.data[-FAR:]
+    return 0 <= tail.rfind(b"PK\x05\x06") <= len(tail) - END.size
 
 
 def glimpse_names(source: Source) -> set[str]:

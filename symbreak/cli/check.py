@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="judge each file as one network too, as far as its names say how the tensors are connected (SB2)",
     )
     parser.add_argument(
-        "--wiring", metavar="F", help="a file that says how the tensors are connected; implies --network"
+        "--wiring", metavar="F", help="a file that says how the tensors of one model are connected; implies --network"
     )
     parser.add_argument(
         "--config", metavar="F", help="the model's config.json (default: the one beside the file); implies --network"
@@ -182,27 +183,27 @@ def _kept(arguments: argparse.Namespace) -> "Iterator[_Keeper | None]":
 
 
 def _judge(arguments: argparse.Namespace, keeper: _Keeper | None) -> Report:
-    from symbreak._scan import Options, compare, guarded, list_entries, scan
+    from symbreak._scan import Options, Step, compare, guarded, joined, list_entries, scan
 
     options = Options(arguments.workers, arguments.tolerance, {}, *_wired(arguments))
     entries = list_entries(arguments.paths)
     kept = None if keeper is None else keeper.kept
-    reports: list[Report] = []
+    steps: list[Step] = []
     last = None
     try:
         with progress(entries) as tell:
             for step in guarded(entries, lambda begin: scan(entries, options, kept=kept, begin=begin)):
                 last = step
-                reports.append(step.report)
+                steps.append(replace(step, judged=()))
                 if keeper is not None:
                     keeper.add(entries[step.entry].path, step)
                 tell(step)
         if arguments.compare:
-            told = {skipped.where for report in reports for skipped in report.skipped}  # not to be said twice
-            reports.append(compare([entry.path for entry in entries if entry.path not in told]))
+            told = {skipped.where for step in steps for skipped in step.report.skipped}  # not to be said twice
+            steps.append(Step(len(entries), compare([entry.path for entry in entries if entry.path not in told])))
     except KeyboardInterrupt:
-        reports.append(_interrupted(entries, last))
-    return Report.merged(reports).only(set(arguments.select or CODES) - set(arguments.ignore))
+        steps.append(Step(len(entries), _interrupted(entries, last)))
+    return joined(steps).only(set(arguments.select or CODES) - set(arguments.ignore))
 
 
 def _wired(arguments: argparse.Namespace) -> "tuple[WiringLike, ConfigLike]":

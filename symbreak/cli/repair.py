@@ -34,7 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--space", metavar="NAME", action="append", help="merge the units of this space only; may be repeated"
     )
-    parser.add_argument("--wiring", metavar="F", help="a file that says how the tensors are connected")
+    parser.add_argument(
+        "--redundant",
+        action="store_true",
+        help="merge units too that are equal for every input but are read differently (SB202)",
+    )
+    parser.add_argument("--wiring", metavar="F", help="a file that says how its tensors are connected")
     parser.add_argument("--config", metavar="F", help="the model's config.json (default: the one beside FILE)")
 
 
@@ -67,6 +72,10 @@ def _check_call(arguments: argparse.Namespace) -> None:
         )
     if arguments.space and not arguments.merge:
         raise _Refused("--space is for --merge; the other repairs take every tied unit")
+    if arguments.redundant and not arguments.merge:
+        raise _Refused(
+            "--redundant is for --merge; the other repairs leave redundant units to training, which parts them"
+        )
     for path in (arguments.path, arguments.wiring, arguments.config):
         if path is not None:
             _refuse_same(arguments.output, path)
@@ -105,7 +114,8 @@ def _repair(arguments: argparse.Namespace) -> list[str]:
     out = visible(arguments.output)
     wired = f"wired by {visible(rule)}"
     if not changes:
-        return [f"no tied units are known ({wired}): {out} has the tensors of {visible(arguments.path)} as they are"]
+        same = f"{out} has the tensors of {visible(arguments.path)} as they are"
+        return [f"no tied units are known ({wired}): {same}", *_redundant(graph)]
     lines = [f"{_verb(arguments)} ({wired})"]
     sizes = {space.name: space.units for space in repaired.spaces}
     fewer = [space for space in graph.spaces if sizes[space.name] != space.units]
@@ -116,6 +126,17 @@ def _repair(arguments: argparse.Namespace) -> list[str]:
     if fewer:
         lines.append("a configuration of the model must be given the new sizes")
     return lines
+
+
+def _redundant(graph: Any) -> list[str]:
+    """Say which units of a network without tied ones could still be merged."""
+    from symbreak.diagnosis import judge_network
+
+    found = [finding for finding in judge_network(graph).findings if finding.code == "SB202"]
+    units = ", ".join(f"{sum(map(len, each.groups))} of {visible(each.where)}" for each in found)
+    if not found:
+        return []
+    return [f"units are redundant (SB202), {units}: they separate at the next step, or --merge --redundant merges them"]
 
 
 def _no_longer_equal(
@@ -152,6 +173,11 @@ def _read(arguments: argparse.Namespace) -> tuple[dict[str, np.ndarray], dict[st
             return {name: np.asarray(ckpt[name], order="C") for name in ckpt}, dict(ckpt.metadata)
     except (BadCheckpoint, MissingExtra) as error:
         raise _Refused(str(error)) from None
+    except IsADirectoryError:
+        raise _Refused(
+            f"{visible(arguments.path)} is a folder; a repair takes one file, or a folder with the *.index.json of a "
+            f"sharded model"
+        ) from None
     except OSError as error:
         raise _Refused(f"cannot read {visible(arguments.path)}: {error.strerror or error}") from None
 
@@ -165,6 +191,11 @@ def _graph(arguments: argparse.Namespace, arrays: dict[str, np.ndarray]) -> tupl
         raise _Refused(f"cannot read {visible(error.filename or 'the wiring')}: {error.strerror or error}") from None
     except ValueError as error:
         raise _Refused(str(error)) from None
+    if graph is None and len(arrays) < 2:
+        raise _Refused(
+            f"{visible(arguments.path)} holds {'1 array' if arrays else 'no arrays'}, and a repair takes a whole "
+            f"model, in which one weight reads what another writes; sb.reinit draws one weight again"
+        )
     if graph is None:
         raise _Refused(
             f"{visible(arguments.path)}: no rule knows how its tensors are connected, and a repair needs that; say it "
@@ -180,7 +211,8 @@ def _apply(arguments: argparse.Namespace, graph: Any, rule: str) -> Any:
     from symbreak.repair import merge, reinit, untie
 
     if arguments.merge:
-        return merge(graph, spaces=arguments.space, scaled="T5" not in rule.split(", "))
+        scaled = "T5" not in rule.split(", ")
+        return merge(graph, spaces=arguments.space, redundant=arguments.redundant, scaled=scaled)
     if arguments.reinit:
         return reinit(graph, arguments.seed)
     return untie(graph, arguments.seed)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from symbreak.findings import Finding
 from symbreak.graph import LayerGraph
-from symbreak.reports import Report, Skipped, TiedClass, fold_units, visible
+from symbreak.reports import Report, TiedClass, fold_units, visible
 
 from ._kinds import EQUITABLE, kinds
 from ._nodes import Node, Side, System, View
@@ -21,6 +21,7 @@ Array = npt.NDArray[Any]
 
 CLASSES = 8  # classes in a message before it is cut short
 RUNS = 12  # units of a nested space in a message
+LISTED = 3  # arrays in a message
 
 # Activations f with f(0) = 0. Behind them a unit that reads nothing gives nothing.
 ZERO_AT_ZERO = frozenset(
@@ -55,7 +56,7 @@ def judge_network(graph: LayerGraph, noise: Iterable[str] = (), workers: int | N
     -------
     Report
         Findings SB107, SB108, SB201, SB202 and SB203; every class of tied units with its kind in `classes`; the class
-        of each unit of every space in `partition`.
+        of each unit of every space in `partition`. Where values are not finite, SB302 and no partition.
 
     Raises
     ------
@@ -75,8 +76,7 @@ def judge_network(graph: LayerGraph, noise: Iterable[str] = (), workers: int | N
     if broken:
         found = [judge_array(view.array, visible(view.name), workers, view.name) for view in broken]
         findings = [finding for report in found for finding in report.findings if finding.code == "SB108"]
-        reason = "values that are not finite spread to all that is computed from them, so no units are judged"
-        return Report(tuple(findings), (Skipped("the network as a whole", reason),), arrays=arrays)
+        return Report((*findings, _no_certificate(broken)), arrays=arrays)
     partition = refiner.refine()
     certificate = _Certificate(graph, refiner, partition.labels, partition.defect)
     classes = tuple(certificate.classes())
@@ -86,6 +86,17 @@ def judge_network(graph: LayerGraph, noise: Iterable[str] = (), workers: int | N
         arrays=arrays,
         classes=tuple(each for _, each in classes),
     )
+
+
+def _no_certificate(broken: list[View]) -> Finding:
+    """SB302: why the network is not judged as a whole."""
+    names = ", ".join(visible(view.name) for view in broken[:LISTED]) + (", ..." if len(broken) > LISTED else "")
+    text = (
+        f"there is no certificate: values that are not finite spread to all that is computed from them, so of no units "
+        f"it is said whether they are tied: {names}"
+    )
+    fix = "mend these values (SB108), then judge the network again"
+    return Finding.of("SB302", "the network", text, fix=fix)
 
 
 @final
@@ -159,8 +170,8 @@ class _Certificate:
             classes_ = "1 class that gets" if len(found) == 1 else f"{len(found)} classes that get"
             text = (
                 f"{sum(len(each.units) for each in found)} units form {classes_} the same update at every step: "
-                f"{listed}; effective width {width} of {node.size}, {lost:,} parameters say nothing new "
-                f"({reasons})"
+                f"{listed} ({reasons}); the space does the work of {width} units instead of {node.size}, its effective "
+                f"width, and {lost:,} parameters only repeat others"
             )
             if any(each.kind == EQUITABLE for each in found) and self.defect:
                 text += f"; sums agree to {self.defect:.1g} of their size"

@@ -68,7 +68,7 @@ def test_what_is_not_read_is_named_with_its_reason():
 
 def test_what_is_skipped_makes_a_report_that_is_not_ok_and_the_rest_is_judged():
     report = sb.diagnose(DATA / "unread.h5")
-    assert (report.ok, report.arrays, len(report.skipped)) == (False, 1, 16)
+    assert (report.ok, report.arrays, len(report.skipped)) == (False, 1, 14)
 
 
 def test_the_notes_of_a_file_are_kept():

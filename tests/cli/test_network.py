@@ -101,8 +101,25 @@ def test_named_arrays_are_judged_as_a_network_too(models):
     assert sb.diagnose("tied.safetensors", wiring=True).classes[0].units == (1, 4)
     broken = mlp(**{"fc1.bias": np.full(6, np.nan, "float32")})
     report = sb.diagnose(broken, wiring=True)
-    assert [finding.code for finding in report.findings] == ["SB108"]
-    assert [skipped.where for skipped in report.skipped] == ["the network as a whole"]
+    assert [finding.code for finding in report.findings] == ["SB108", "SB302"]
+    assert not report.skipped
+    assert not report.ok
+    assert "fc1" not in report.partition
+
+
+def test_a_network_that_is_not_finite_was_read_and_has_no_certificate(models, capsys):
+    save_safetensors("nan.safetensors", mlp(**{"fc1.bias": np.full(6, np.nan, "float32")}))
+    assert main(["check", "nan.safetensors", "--network", "--format", "json"]) == 1
+    report = found(capsys)[1]
+    assert [(each["code"], each["where"]) for each in report["findings"]] == [
+        ("SB108", "nan.safetensors: fc1.bias"),
+        ("SB302", "nan.safetensors: the network"),
+    ]
+    assert "there is no certificate: values that are not finite spread" in report["findings"][1]["message"]
+    assert report["findings"][1]["message"].endswith(": fc1.bias")
+    assert report["summary"]["skipped"] == 0
+    assert main(["check", "nan.safetensors", "--network", "--ignore", "SB108,SB302"]) == 0
+    assert "clean" not in capsys.readouterr().out  # 2 findings not selected
 
 
 def test_a_configuration_says_what_names_do_not(models, capsys):
@@ -156,7 +173,7 @@ def test_a_fault_while_the_network_is_judged_hides_nothing_of_the_file(models, c
     def fail(*arguments):
         raise error
 
-    np.savez("free.npz", **mlp(), note=np.array("text"))
+    np.savez("free.npz", **mlp(), note=np.array({}))
     monkeypatch.setattr(_run, "judge_wired", fail)
     assert main(["check", "free.npz", "--network", "--format", "json"]) == 2
     report = found(capsys)[1]
@@ -205,6 +222,22 @@ def test_a_report_never_replaces_a_shard_of_what_is_read(models, capsys):
 def test_an_empty_path_is_not_the_current_folder(models, capsys):
     assert main(["check", "", "--format", "json"]) == 2
     assert found(capsys)[0] == {("SB301", "''")}
+
+
+def test_a_check_that_needs_an_extra_has_the_command_in_one_line(models, capsys, monkeypatch):
+    import importlib.metadata
+
+    def version(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    Path("model.weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert main(["check", "model.weights.h5"]) == 2
+    assert capsys.readouterr().out.splitlines()[:3] == [
+        "error SB301 model.weights.h5",
+        "    reading HDF5 needs h5py 3.16 or later, which is not installed",
+        "    fix: pip install 'symbreak[files]'",
+    ]
 
 
 def test_a_repair_that_needs_an_extra_says_so(models, capsys, monkeypatch):

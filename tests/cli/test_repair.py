@@ -163,6 +163,52 @@ def test_a_file_without_ties_is_copied(tmp_path, monkeypatch, capsys):
     assert all(np.array_equal(one[name], array) for name, array in two.items())
 
 
+def redundant():
+    """Units 1 and 4 of the hidden layer are equal for every input, and are read differently."""
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(5, 3)), rng.normal(size=(2, 5))
+    first[4] = first[1]
+    return {"fc1.weight": first, "fc1.bias": np.zeros(5), "fc2.weight": second}
+
+
+REDUNDANT = """\
+merged (wired by {rule})
+  space fc1: 5 -> 4 units
+  fc1.weight: [5, 3] -> [4, 3]
+  fc1.bias: [5] -> [4]
+  fc2.weight: [2, 5] -> [2, 4]
+0 other tensors as before; written to out.npz
+a configuration of the model must be given the new sizes
+"""
+
+
+def test_redundant_units_are_merged_where_that_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    before = redundant()
+    np.savez("in.npz", **before)
+    assert main(["repair", "in.npz", "-o", "out.npz", "--merge", "--redundant"]) == 0
+    out = capsys.readouterr().out
+    rule = out.splitlines()[0].split("wired by ")[1].removesuffix(")")
+    assert out == REDUNDANT.format(rule=rule)
+    arrays, _ = read("out.npz")
+    hidden = [np.tanh(X @ each["fc1.weight"].T) @ each["fc2.weight"].T for each in (before, arrays)]
+    np.testing.assert_allclose(*hidden, rtol=1e-13)
+
+
+@pytest.mark.parametrize("how", [[], ["--untie"], ["--reinit"], ["--merge"]])
+def test_redundant_units_of_a_file_without_ties_are_named(tmp_path, monkeypatch, capsys, how):
+    monkeypatch.chdir(tmp_path)
+    np.savez("in.npz", **redundant())
+    assert main(["repair", "in.npz", "-o", "out.npz", *how]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("no tied units are known (wired by ")
+    assert second == (
+        "units are redundant (SB202), 2 of space fc1: they separate at the next step, or --merge --redundant merges "
+        "them"
+    )
+    assert all(np.array_equal(array, redundant()[name]) for name, array in read("out.npz")[0].items())
+
+
 def refused(capsys, *arguments):
     assert main(["repair", *arguments]) == 2
     out, err = capsys.readouterr()
@@ -214,6 +260,20 @@ def test_tensors_that_no_rule_knows_are_refused(tmp_path, monkeypatch, capsys):
     )
 
 
+def test_what_is_no_model_is_refused_with_what_a_repair_takes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("w.npy", np.ones((4, 3)))
+    err = refused(capsys, "w.npy", "-o", "out.npz")
+    whole = (
+        "a repair takes a whole model, in which one weight reads what another writes; sb.reinit draws one weight again"
+    )
+    assert err == f"symbreak: w.npy holds 1 array, and {whole}\n"
+    np.savez("none.npz")
+    assert refused(capsys, "none.npz", "-o", "out.npz").startswith("symbreak: none.npz holds no arrays, and a repair")
+    takes = "a repair takes one file, or a folder with the *.index.json of a sharded model"
+    assert refused(capsys, ".", "-o", "out.npz") == f"symbreak: . is a folder; {takes}\n"
+
+
 def test_a_file_of_which_something_can_not_be_read_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     np.savez("in.npz", **dense(), note=np.array(["text"]))
@@ -254,6 +314,11 @@ def test_metadata_is_not_lost_in_silence(model, capsys):
     [
         (["-o", "out.pt"], "out.pt should end in .safetensors or .npz, the formats that are written"),
         (["-o", "out.npz", "--space", "fc1"], "--space is for --merge; the other repairs take every tied unit"),
+        (
+            ["-o", "out.npz", "--redundant"],
+            "--redundant is for --merge; the other repairs leave redundant units to training",
+        ),
+        (["-o", "out.npz", "--untie", "--redundant"], "--redundant is for --merge; "),
         (
             ["-o", "out.safetensors", "--merge", "--space", "fc9"],
             "in.safetensors: no space is called 'fc9'; did you mean 'fc",

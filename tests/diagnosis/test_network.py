@@ -43,7 +43,10 @@ def test_units_that_read_hold_and_write_the_same_are_tied_for_good():
     assert not report.ok
     assert report.partition["layers.0"].tolist() == [0, 1, 2, 3, 1, 4]
     assert "2 units form 1 class that gets the same update at every step: 1, 4 (exchange)" in report.findings[0].message
-    assert "effective width 5 of 6, 6 parameters say nothing new" in report.findings[0].message
+    assert (
+        "the work of 5 units instead of 6, its effective width, and 6 parameters only repeat others"
+        in report.findings[0].message
+    )
 
 
 def test_units_that_only_read_and_hold_the_same_are_redundant():
@@ -284,11 +287,21 @@ def test_parameters_are_counted_once_and_those_of_heads_with_them():
 
 def test_values_that_are_not_finite_stop_the_certificate():
     report = sb.diagnose(hidden(changed(W1, rows={1: np.nan}), np.full(6, np.inf)))
-    assert [finding.code for finding in report.findings] == ["SB108", "SB108"]
-    assert [finding.where for finding in report.findings] == ["layers.0.weight, axis 0", "layers.0.bias"]
-    (skipped,) = report.skipped
-    assert "spread to all that is computed from them" in skipped.reason
+    found = [(finding.code, str(finding.level), finding.where) for finding in report.findings]
+    assert found == [
+        ("SB108", "error", "layers.0.weight, axis 0"),
+        ("SB108", "error", "layers.0.bias"),
+        ("SB302", "note", "the network"),
+    ]
+    assert "spread to all that is computed from them" in report.findings[-1].message
+    assert report.findings[-1].message.endswith(": layers.0.weight, layers.0.bias")
+    assert (report.skipped, dict(report.partition), report.classes) == ((), {}, ())
     assert not report.ok
+
+
+def test_of_many_arrays_that_are_not_finite_three_are_named():
+    report = sb.diagnose(sb.chain([(np.full((2, 2), np.nan), None)] * 5))
+    assert report.findings[-1].message.endswith(": layers.0.weight, layers.1.weight, layers.2.weight, ...")
 
 
 def test_arrays_of_any_numbers_are_judged():
@@ -377,7 +390,7 @@ def test_many_classes_are_cut_short_and_counted():
     first = np.repeat(np.arange(30.0).reshape(10, 3), 2, axis=0)
     tied = sb.diagnose(sb.chain([(first, None), (np.repeat(np.arange(20.0).reshape(2, 10), 2, axis=1), None)]))
     (found,) = tied.findings
-    assert "14, 15 (exchange); ... (10 classes in all); effective width 10 of 20" in found.message
+    assert "14, 15 (exchange); ... (10 classes in all) (exchange: " in found.message
     assert "16, 17" not in found.message
     redundant = sb.diagnose(sb.chain([(first, None), (np.arange(40.0).reshape(2, 20), None)])).findings[0]
     assert redundant.message.endswith("14, 15; ... (10 classes in all)")

@@ -34,6 +34,9 @@ PLAIN = re.compile(  # names that frameworks and people give to the layers of a 
 )
 TRANSPOSED = re.compile(r"transpose|deconv", re.IGNORECASE)
 PAIRS = (("features", "classifier"),)  # containers that follow each other
+UNDERSCORED = re.compile(  # MATLAB's variables, whose names have no dots
+    r"(.+?)_(weight|bias|kernel|gamma|beta|(?:running|moving)_(?:mean|var|variance))"
+)
 GROUP_NORM = "a norm without statistics after a convolution may be one of groups, whose number no shape shows"
 
 
@@ -121,7 +124,7 @@ def _turned(modules: list[_Module]) -> list[_Module]:
         ]
         if any(each.kind != "dense" for each in turned):
             return []
-        biases = all(each.shapes.get("bias", (_out_in(each)[0],)) == (_out_in(each)[0],) for each in turned)
+        biases = all(_vector(each.shapes.get("bias", (_out_in(each)[0],))) == (_out_in(each)[0],) for each in turned)
         if biases and all(_out_in(below)[0] == _out_in(above)[1] for below, above in pairwise(turned)):
             fitting.append(turned)
     return fitting[0] if len(fitting) == 1 else []
@@ -130,6 +133,8 @@ def _turned(modules: list[_Module]) -> list[_Module]:
 def _split(name: str) -> tuple[str, str]:
     """Give the layer and what a tensor is of it."""
     path = re.split(r"[./]", name)
+    if len(path) == 1 and (underscored := UNDERSCORED.fullmatch(name)):
+        return underscored[1], underscored[2]
     if path[0] in ("params", "batch_stats"):
         path = path[1:]
     if len(path) > 2 and path[-2] == "vars" and path[-1].isdecimal():
@@ -298,7 +303,14 @@ def _source(wiring: Wiring, module: _Module, units: int, present: _Space | None)
 
 def _bias(wiring: Wiring, module: _Module, axis: object) -> None:
     if "bias" in module.leaves:
-        wiring.tensor(module.leaves["bias"], [axis], "bias")
+        shape = module.shapes["bias"]
+        along = shape.index(max(shape))
+        wiring.tensor(module.leaves["bias"], [axis if n == along else "one" for n in range(len(shape))], "bias")
+
+
+def _vector(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Give the shape of a row or a column as that of a vector, for MATLAB has no vectors."""
+    return (max(shape),) if len(shape) == 2 and 1 in shape else shape
 
 
 def _dense(wiring: Wiring, module: _Module, target: str, present: _Space | None, _: bool) -> _Space:

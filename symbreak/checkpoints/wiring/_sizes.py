@@ -13,6 +13,9 @@ from symbreak.checkpoints.wiring._terms import Axes, Cut, Factors, Term, flat_te
 LARGEST = 1 << 48  # units; the product of the sizes of an axis stays far below the size of a tensor
 
 
+ONE = '; an axis of length 1 over which no space runs is called "one"'
+
+
 class _Form(NamedTuple):
     """A length as a function of the one size u that isn't known, fixed + slope * u; without one, `space` is empty."""
 
@@ -48,7 +51,8 @@ class Sizes:
             The shape contradicts what is known.
         """
         if len(shape) != len(axes):
-            raise Unsolved(f"its shape {shape} has {_count(len(shape))}, but {len(axes)} are said")
+            hint = ONE if len(shape) > len(axes) and 1 in shape else ""
+            raise Unsolved(f"its shape {shape} has {_count(len(shape))}, but {len(axes)} are said{hint}")
         news = False
         each_axis = enumerate(zip(shape, axes, strict=True))
         for number, length, factors in [(i, size, one) for i, (size, some) in each_axis for one in options(some)]:
@@ -59,6 +63,7 @@ class Sizes:
                 if form.fixed != length:
                     raise Unsolved(
                         f"axis {number} of its shape {shape} has {length}, {self._against(factors, form.fixed)}"
+                        f"{ONE if length == 1 else ''}"
                     )
                 continue
             rest = length - form.fixed

@@ -131,7 +131,7 @@ def _tensors(
     if isinstance(arrays, Checkpoint):
         shapes = {name: info.shape for name, info in arrays.tensors.items()}
         outside: dict[str, tuple[str, tuple[int, ...] | None]] = {
-            item.name: (item.reason, None) for item in arrays.skipped
+            item.name: (item.reason, None) for item in arrays.skipped if not item.text
         }
     elif isinstance(arrays, Mapping):
         shapes, outside = {}, {}

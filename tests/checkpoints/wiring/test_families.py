@@ -414,3 +414,26 @@ def test_a_wired_model_prints_what_was_understood_and_what_was_not():
     assert "not known:\n  'module.0.weight': without its wrapper" in shown
     assert "told apart:\n  '0': " in shown
     assert str(wire({"x": np.ones((3, 4, 5))})).startswith("wired by: nothing, no rule knows these names")
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+@pytest.mark.parametrize("names", [("fc{}_weight", "fc{}_bias"), ("fc{}.weight", "fc{}.bias"), ("W{}", "b{}")])
+def test_rows_of_layers_in_the_names_and_shapes_of_matlab(names, axis):
+    """MATLAB's names have no dots, and its vectors are rows or columns."""
+    weight, bias = names
+    vector = np.zeros if axis is None else (lambda n: np.expand_dims(np.zeros(n), 1 - axis))
+    sizes = (3, 6, 5, 2)
+    arrays = {weight.format(n): np.ones((sizes[n], sizes[n - 1])) for n in (1, 2, 3)}
+    arrays |= {bias.format(n): vector(sizes[n]) for n in (1, 2, 3)}
+    found = wire(arrays)
+    assert (found.rule, dict(found.unknown), dict(found.apart)) == ("numbered layers", {}, {})
+    assert found.graph is not None
+    assert {each.name: each.array.shape for each in found.graph.per_unit} == {
+        bias.format(n): (sizes[n],) for n in (1, 2, 3)
+    }
+    assert [space.units for space in found.graph.spaces if space.name not in ("input", "output")] == [6, 5]
+
+
+def test_a_bias_of_another_length_is_not_taken_for_a_row():
+    arrays = {"fc1_weight": np.ones((6, 3)), "fc1_bias": np.zeros((1, 5)), "fc2_weight": np.ones((2, 6))}
+    assert "doesn't meet the others" in wire(arrays).unknown["fc1_bias"]

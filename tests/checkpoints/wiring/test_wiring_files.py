@@ -1,6 +1,7 @@
 """A wiring file says what no rule knows, and every mistake in it is one clear error."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -140,6 +141,10 @@ FAULTS = {
     "also that is no list": ({"tensors": {"w": {"axes": W, "also": 3}}}, "`also` is a list of further uses"),
     "too few axes": ({"tensors": {"w": ["out h"]}}, "a weight needs an 'out' and an 'in' axis, and has no 'in'"),
     "no out": ({"tensors": {"w": ["in h", "in x"]}}, "and has no 'out'"),
+    "an axis too few": (
+        {"tensors": {"w": W, "v": {"axes": ["out h"], "kind": "bias"}}},
+        r"'v': its shape \(2, 5\) has 2 axes, but 1 are said$",
+    ),
     "an axis too many": ({"tensors": {"w": [*W, "receptive"]}}, r"its shape \(4, 3\) has 2 axes, but 3 are said"),
     "a per-unit parameter that reads": (
         {"tensors": {"w": {"axes": W, "kind": "bias"}}},
@@ -214,6 +219,24 @@ FAULTS = {
         "it is used twice, and its axes are split into",
     ),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        (["out h"], "its shape (1, 4) has 2 axes, but 1 are said"),
+        (["gate 2", "out h"], "axis 0 of its shape (1, 4) has 1, but what is said of it makes 2"),
+    ],
+)
+def test_an_axis_of_length_one_has_a_name(axes, message):
+    arrays = {"w": np.ones((4, 3)), "b": np.ones((1, 4))}
+    content = {"version": 1, "tensors": {"w": W, "b": {"axes": axes, "kind": "bias"}}}
+    with pytest.raises(
+        ValueError, match=re.escape(f"{message}; an axis of length 1 over which no space runs is called")
+    ):
+        wire(arrays, wiring=content)
+    content["tensors"]["b"]["axes"] = ["one", "out h"]
+    assert not wire(arrays, wiring=content).unknown
 
 
 @pytest.mark.parametrize("fault", FAULTS)
