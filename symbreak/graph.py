@@ -25,6 +25,9 @@ ROLES = {
 }
 SPACELESS = ("receptive", "gate")  # their indices are positions, each compared apart, and not units
 
+NORMS = ("layer", "rms", "batch", "group")
+OF_NORMS = ("scale", "shift", "mean", "variance")  # the kinds of their parameters
+
 KINDS = ("bias", "scale", "shift", "mean", "variance", "slope", "constant", "multiplicity")
 
 
@@ -160,17 +163,34 @@ class PerUnit:
     kind
         One of ``bias``, ``scale``, ``shift``, ``mean``, ``variance``, ``slope``, ``constant``, and ``multiplicity``: as
         how many units a norm over the space counts each one.
+    norm
+        For a scale, shift, mean or variance, the norm that it is of, if that is known: ``layer``, ``rms``, ``batch`` or
+        ``group``. A layer norm whose mean is over the units of several spaces is left unnamed.
     """
 
     name: str
     array: Array
     axes: tuple[Axis, ...]
     kind: str = "bias"
+    norm: str | None = None
 
-    def __init__(self, name: str, array: Array, axes: Sequence[tuple[str, str | None]], kind: str = "bias") -> None:
+    def __init__(
+        self,
+        name: str,
+        array: Array,
+        axes: Sequence[tuple[str, str | None]],
+        kind: str = "bias",
+        norm: str | None = None,
+    ) -> None:
         _check_name(name, "a per-unit parameter")
         _check_known(kind, KINDS, f"kind of per-unit parameter (for {name!r})")
-        _set(self, name=name, array=_read_only(array, name), axes=_axes(axes, name), kind=kind)
+        if norm is not None:
+            _check_known(norm, NORMS, f"norm (for {name!r})")
+            if kind not in OF_NORMS:
+                raise ValueError(
+                    f"per-unit parameter {name!r} has kind {kind!r}, which no norm has, but names the norm {norm!r}"
+                )
+        _set(self, name=name, array=_read_only(array, name), axes=_axes(axes, name), kind=kind, norm=norm)
         _check_axis_count(self.array, self.axes, name)
         roles = [axis.role for axis in self.axes]
         if roles.count("out") != 1 or "in" in roles:
@@ -185,7 +205,8 @@ class PerUnit:
         return next(axis.space for axis in self.axes if axis.role == "out" and axis.space)
 
     def __repr__(self) -> str:
-        return f"PerUnit({self.name!r}, {self.array.shape} {self.array.dtype}: {self.kind}, {_describe(self.axes)})"
+        kind = f"{self.kind} of a {self.norm} norm" if self.norm else self.kind
+        return f"PerUnit({self.name!r}, {self.array.shape} {self.array.dtype}: {kind}, {_describe(self.axes)})"
 
 
 @final

@@ -23,7 +23,10 @@ def with_arrays(graph: LayerGraph, arrays: Mapping[str, Array]) -> LayerGraph:
     return LayerGraph(
         graph.spaces,
         [Weight(each.name, arrays.get(each.name, each.array), each.axes, each.also) for each in graph.connections],
-        [PerUnit(each.name, arrays.get(each.name, each.array), each.axes, each.kind) for each in graph.per_unit],
+        [
+            PerUnit(each.name, arrays.get(each.name, each.array), each.axes, each.kind, each.norm)
+            for each in graph.per_unit
+        ],
         inputs=graph.inputs,
         outputs=graph.outputs,
     )
