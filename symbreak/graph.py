@@ -93,6 +93,9 @@ class Weight:
     also
         Further uses of the same array, each a tuple of axes: an embedding that is also the output layer, or one layer
         that is applied several times.
+    multiplies
+        For a mask of zeros and ones, which training leaves as it is: the name of the weight that it multiplies, whose
+        first use must have all of its axes. What the weight holds where the mask is 0 does not count.
 
     Examples
     --------
@@ -112,6 +115,7 @@ class Weight:
     array: Array
     axes: tuple[Axis, ...]
     also: tuple[tuple[Axis, ...], ...] = ()
+    multiplies: str | None = None
 
     def __init__(
         self,
@@ -119,9 +123,16 @@ class Weight:
         array: Array,
         axes: Sequence[tuple[str, str | None]],
         also: Sequence[Sequence[tuple[str, str | None]]] = (),
+        multiplies: str | None = None,
     ) -> None:
         _check_name(name, "a weight")
-        _set(self, name=name, array=_read_only(array, name), axes=_axes(axes, name))
+        _set(self, name=name, array=_read_only(array, name), axes=_axes(axes, name), multiplies=multiplies)
+        if multiplies is not None:
+            _check_name(multiplies, f"what the mask {name!r} multiplies")
+            if not ((self.array == 0) | (self.array == 1)).all():
+                raise ValueError(
+                    f"{name!r} multiplies {multiplies!r}, so it is a mask, but it holds other values than 0 and 1"
+                )
         _set(self, also=tuple(_axes(use, name) for use in also))
         for use in self.uses:
             _check_axis_count(self.array, use, name)
@@ -142,8 +153,9 @@ class Weight:
         return tuple(dict.fromkeys(axis.space for use in self.uses for axis in use if axis.role == role and axis.space))
 
     def __repr__(self) -> str:
-        also = "".join(f"; also {_describe(use)}" for use in self.also)
-        return f"Weight({self.name!r}, {self.array.shape} {self.array.dtype}: {_describe(self.axes)}{also})"
+        more = "".join(f"; also {_describe(use)}" for use in self.also)
+        more += f"; multiplies {self.multiplies!r}" if self.multiplies else ""
+        return f"Weight({self.name!r}, {self.array.shape} {self.array.dtype}: {_describe(self.axes)}{more})"
 
 
 @final
@@ -288,6 +300,7 @@ class LayerGraph:
                 self._check_sizes(weight.name, weight.array, use)
         for each in self.per_unit:
             self._check_sizes(each.name, each.array, each.axes)
+        self._check_masks()
 
     def _check_sizes(self, name: str, array: Array, axes: tuple[Axis, ...]) -> None:
         for number, (size, axis) in enumerate(zip(array.shape, axes, strict=True)):
@@ -295,6 +308,21 @@ class LayerGraph:
                 raise ValueError(
                     f"sizes don't meet: axis {number} ({axis.role!r}) of {name!r}, shape {array.shape}, has size {size}"
                     f", but space {axis.space!r} has {units} units"
+                )
+
+    def _check_masks(self) -> None:
+        weights = {weight.name: weight for weight in self.connections}
+        for mask in self.connections:
+            if mask.multiplies is None:
+                continue
+            _check_known(mask.multiplies, weights, f"weight (that {mask.name!r} multiplies)")
+            weight = weights[mask.multiplies]
+            if weight.multiplies is not None:
+                raise ValueError(f"{mask.name!r} multiplies {weight.name!r}, which is a mask itself")
+            if mask.also or len(set(mask.axes)) < len(mask.axes) or not set(mask.axes) <= set(weight.axes):
+                raise ValueError(
+                    f"{mask.name!r}, {_describe(mask.axes)}, multiplies {weight.name!r}, {_describe(weight.axes)}: "
+                    f"a mask needs axes of the weight, each once"
                 )
 
     @property

@@ -55,6 +55,8 @@ class Blocked:
     ----------
     incoming, outgoing
         For each node whether all that a unit reads with, and all that it is read with, is zero.
+    cut
+        For each node which of its units masks cut off on one side.
     units
         For each node which of its units are blocked.
     """
@@ -68,11 +70,13 @@ class Blocked:
         self.incoming, self.outgoing = self._zeros()
         self._silent = self._find_silent()
         self._scaled = [self._find_scaled(number) for number in range(len(self.system.nodes))]
+        self.cut = [self._find_cut(number) for number in range(len(self.system.nodes))]
         self.units = [self._find_blocked(number) for number in range(len(self.system.nodes))]
 
     def reason(self, number: int) -> str:
         """Say why the blocked units of a node are."""
-        stuck, dead = self.units[number], self.incoming[number] & self.outgoing[number]
+        stuck = self.units[number] & ~self.cut[number]
+        dead = self.incoming[number] & self.outgoing[number]
         if not self.system.is_read(number):
             return "both factors of a product are zero, and each one's gradient is a multiple of the other"
         if dead[stuck].all():
@@ -93,17 +97,34 @@ class Blocked:
         incoming, outgoing = [], []
         for number, node in enumerate(self.system.nodes):
             zero_in, zero_out = np.ones(node.size, np.bool_), np.ones(node.size, np.bool_)
-            for view, side in self.system.views_of(number):
-                if len(view.sides) > 1:
-                    zero = self.refiner.zero(view, side)
-                    zero_in &= zero | (not side.written)
-                    zero_out &= zero | (not side.read)
+            for view, side in self._weights(number):
+                zero = self.refiner.zero(view, side)
+                zero_in &= zero | (not side.written)
+                zero_out &= zero | (not side.read)
             incoming.append(zero_in)
             outgoing.append(zero_out)
         for link in self.system.links:
             incoming[link.more] &= _in_group(self.system, link, incoming[link.fewer])
             outgoing[link.fewer] &= _of_group(self.system, link, outgoing[link.more])
         return incoming, outgoing
+
+    def _weights(self, number: int) -> list[tuple[View, Side]]:
+        """Give the weights of a node, without masks: nothing is read with these."""
+        masking = self.system.masking
+        return [(v, side) for v, side in self.system.views_of(number) if len(v.sides) > 1 and v.name not in masking]
+
+    def _find_cut(self, number: int) -> Flags:
+        """Say which units masks cut off from all that they read, or from all that reads them: that is on purpose."""
+        cut = np.zeros(self.system.nodes[number].size, np.bool_)
+        for done in ("written", "read"):
+            weights = [(view, side) for view, side in self._weights(number) if getattr(side, done)]
+            if weights and all(view.name in self.system.masks for view, _ in weights):
+                off = np.ones(len(cut), np.bool_)
+                for view, side in weights:
+                    open_ = np.moveaxis(self.system.masks[view.name], side.axes, range(len(side.axes)))
+                    off &= ~open_.reshape(len(cut), -1).any(axis=1)
+                cut |= off
+        return cut
 
     def _held(self, number: int) -> list[tuple[View, Side, str]]:
         """Give the per-unit parameters of a node, with their kinds."""
@@ -171,7 +192,7 @@ class Blocked:
         shut = np.ones(node.size, np.bool_)
         held = self._held(number)
         kinds = [kind for _, _, kind in held]
-        weights = [(view, side) for view, side in self.system.views_of(number) if len(view.sides) > 1]
+        weights = self._weights(number)
         between = (
             kinds.count("scale") == 1
             and sum(side.written for _, side in weights) == sum(side.read for _, side in weights) == 1

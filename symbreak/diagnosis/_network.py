@@ -138,7 +138,7 @@ class _Certificate:
             by_node.setdefault(number, []).append(each)
         for number, every in by_node.items():
             node = self.system.nodes[number]
-            found = [each for each in every if not self.stuck[number][list(each.units)].all()]
+            found = [each for each in every if not (self.stuck[number] | self.dead.cut[number])[list(each.units)].all()]
             if not found:
                 continue
             width = int(self.labels[number].max()) + 1
@@ -178,7 +178,7 @@ class _Certificate:
     def blocked(self) -> Iterator[Finding]:
         """SB203: units whose gradient is exactly zero at every step."""
         for number, stuck in enumerate(self.stuck):
-            units = np.flatnonzero(stuck)
+            units = np.flatnonzero(stuck & ~self.dead.cut[number])
             if len(units):
                 node = self.system.nodes[number]
                 every = len(units) == node.size
@@ -189,7 +189,7 @@ class _Certificate:
     def unread(self) -> Iterator[Finding]:
         """SB107: units that nothing reads, where other units of their space are read."""
         for number, node in enumerate(self.system.nodes):
-            unread = self.dead.outgoing[number] & ~self.stuck[number]
+            unread = self.dead.outgoing[number] & ~self.stuck[number] & ~self.dead.cut[number]
             if node.apart or not self.dead.is_written(number) or not self.system.is_read(number):
                 continue
             units = np.flatnonzero(unread).tolist()

@@ -3,10 +3,13 @@
 A space is a node. Two things make it more. Where every array that names a space has heads or stacked copies beside it,
 its units are those of each head: the space is *nested*, and a unit is (head, index). And where one array is used for
 several spaces, as an embedding that is the output layer too, the spaces along one of its axes are one node.
+
+A weight that a mask multiplies is seen as the product. The mask is an array of its own too: where the sums of both are
+equal, those of the gradients are, which the mask multiplies likewise.
 """
 
-from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from math import prod
@@ -70,7 +73,7 @@ class View:
     name
         The array's name.
     array
-        Its values, as they are stored.
+        Its values, as they are stored, but for those that a mask multiplies by 0.
     sides
         Its nodes: one for a bias, two for a weight; a node twice where a weight reads and writes the same.
     over
@@ -105,6 +108,10 @@ class System:
     nodes: tuple[Node, ...]
     views: tuple[View, ...]
     links: tuple[Link, ...]
+    masks: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    """Of each weight that masks multiply, where none of them is 0; of the weight's shape."""
+    masking: Set[str] = frozenset()
+    """The masks themselves."""
 
     @classmethod
     def of(cls, graph: LayerGraph, noise: Iterable[str] = ()) -> "System":
@@ -192,10 +199,18 @@ class _Reading:
     def __init__(self, graph: LayerGraph, noise: frozenset[str]) -> None:
         self.graph = graph
         self.noise = noise
-        arrays = [(each.name, each.array, each.uses) for each in graph.connections]
+        self.masks = _masks(graph)
+        arrays = [(each.name, self._masked(each.name, each.array), each.uses) for each in graph.connections]
         self.arrays = arrays + [(each.name, each.array, (each.axes,)) for each in graph.per_unit]
         self.nested = self._find_nested()
         self.root: dict[Key, Key] = {}
+
+    def _masked(self, name: str, array: Array) -> Array:
+        """Give the values of a weight where no mask is 0."""
+        mask = self.masks.get(name)
+        if mask is None or not (array[~mask] != 0).any():
+            return array
+        return np.where(mask, array, np.zeros((), array.dtype))
 
     def _find_nested(self) -> frozenset[str]:
         """Give the spaces that no array names without heads or copies beside it."""
@@ -284,7 +299,9 @@ class _Reading:
             )
             for name, array, (sides, over), roles in read
         )
-        return System(nodes, views, tuple(self._links(nodes, views, number)))
+        links = tuple(self._links(nodes, views, number))
+        masking = frozenset(each.name for each in self.graph.connections if each.multiplies is not None)
+        return System(nodes, views, links, self.masks, masking)
 
     def _node(self, merged: list[Key], number: dict[Key, int], units: dict[str, int]) -> Node:
         spaces = tuple(dict.fromkeys(space for space, _ in merged))
@@ -311,6 +328,22 @@ class _Reading:
                     f"the units of {space!r} lie in {' and in '.join(map(repr, names))}, and no weight says which goes "
                     f"with which: add a mask, ('out', {names[0]!r}), ('in', {names[-1]!r}), with a single 1 in each row"
                 )
+
+
+def _masks(graph: LayerGraph) -> dict[str, npt.NDArray[np.bool_]]:
+    """Give, for each weight that masks multiply, where none of them is 0."""
+    weights = {weight.name: weight for weight in graph.connections}
+    found: dict[str, npt.NDArray[np.bool_]] = {}
+    for each in graph.connections:
+        if each.multiplies is not None:
+            weight = weights[each.multiplies]
+            places = [weight.axes.index(axis) for axis in each.axes]
+            wide = [size if axis in places else 1 for axis, size in enumerate(weight.array.shape)]
+            open_ = (each.array != 0).transpose(np.argsort(places)).reshape(wide)
+            found[weight.name] = np.logical_and(
+                found.get(weight.name, True), np.broadcast_to(open_, weight.array.shape)
+            )
+    return found
 
 
 def _go_together(one: tuple[str, ...], other: tuple[str, ...], masks: set[frozenset[str]]) -> bool:

@@ -16,7 +16,7 @@ from symbreak.graph import LayerGraph, PerUnit, Space, Weight
 from symbreak.reports import visible
 
 from ._collapse import Mode, collapse, rounded, widened
-from ._facts import Facts, is_mask
+from ._facts import Facts
 from ._fold import Fold, fold_all
 
 Array = npt.NDArray[Any]
@@ -186,7 +186,7 @@ def _merged(facts: Facts, view: View, folds: list[Fold], scaled: bool) -> Array:
     numbers = {side.node for side in view.sides} | {number for _, number in view.over}
     numbers |= {parent for number in numbers for parent in facts.system.nodes[number].parents}
     if not any(folds[number].changes for number in numbers):
-        return view.array
+        return facts.arrays[view.name]
     array = widened(view.array)
     for side in view.sides:
         fold = folds[side.node]
@@ -209,7 +209,7 @@ def _mode(facts: Facts, view: View, side: Side) -> Mode | None:
         return "sum"
     if side.written:
         return "first"
-    return "any" if is_mask(view.array) else "sum"
+    return "any" if facts.is_mask(view) else "sum"
 
 
 def _heads(facts: Facts, view: View) -> list[tuple[int, int, Mode]]:
@@ -221,7 +221,7 @@ def _heads(facts: Facts, view: View) -> list[tuple[int, int, Mode]]:
             found[axis] = parent, written or side.written  # heads that write each keep what they read apart
     modes: list[tuple[int, int, Mode]] = []
     for axis, (parent, written) in found.items():
-        modes.append((axis, parent, "first" if written else "any" if is_mask(view.array) else "sum"))
+        modes.append((axis, parent, "first" if written else "any" if facts.is_mask(view) else "sum"))
     return modes
 
 
@@ -234,7 +234,7 @@ def _rebuilt(facts: Facts, folds: list[Fold], arrays: dict[str, Array]) -> Layer
             per_unit += _multiplicities(facts, number, fold)
     return LayerGraph(
         [Space(space.name, counts.get(space.name, space.units), space.activation) for space in graph.spaces],
-        [Weight(each.name, arrays[each.name], each.axes, each.also) for each in graph.connections],
+        [Weight(each.name, arrays[each.name], each.axes, each.also, each.multiplies) for each in graph.connections],
         per_unit,
         inputs=graph.inputs,
         outputs=graph.outputs,

@@ -22,7 +22,10 @@ def with_arrays(graph: LayerGraph, arrays: Mapping[str, Array]) -> LayerGraph:
     """Give a graph like this one, in which some arrays are others of the same shape."""
     return LayerGraph(
         graph.spaces,
-        [Weight(each.name, arrays.get(each.name, each.array), each.axes, each.also) for each in graph.connections],
+        [
+            Weight(each.name, arrays.get(each.name, each.array), each.axes, each.also, each.multiplies)
+            for each in graph.connections
+        ],
         [
             PerUnit(each.name, arrays.get(each.name, each.array), each.axes, each.kind, each.norm)
             for each in graph.per_unit
