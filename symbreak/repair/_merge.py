@@ -195,9 +195,9 @@ def _merged(facts: Facts, view: View, folds: list[Fold], scaled: bool) -> Array:
             array = collapse(array, side.axes[-1], side.axes[:-1], fold.index, fold.count, mode)
         if facts.is_query(view, side.node) and scaled and fold.changes:
             array = array * np.sqrt(fold.count / fold.index.shape[-1])
-    for axis, number, mode in _heads(facts, view):
+    for axes, number, mode in reversed(_heads(facts, view)):  # those that lie in others first
         if folds[number].changes:
-            array = collapse(array, axis, (), folds[number].index, folds[number].count, mode)
+            array = collapse(array, axes[-1], axes[:-1], folds[number].index, folds[number].count, mode)
     return rounded(array, view.array.dtype)
 
 
@@ -212,16 +212,17 @@ def _mode(facts: Facts, view: View, side: Side) -> Mode | None:
     return "any" if facts.is_mask(view) else "sum"
 
 
-def _heads(facts: Facts, view: View) -> list[tuple[int, int, Mode]]:
+def _heads(facts: Facts, view: View) -> list[tuple[tuple[int, ...], int, Mode]]:
     """Give the axes of heads that the nodes of an array are nested in, and what it has of heads that become one."""
-    found: dict[int, tuple[int, bool]] = {}
+    found: dict[tuple[int, ...], tuple[int, bool]] = {}
     for side in view.sides:
-        for axis, parent in zip(side.axes[:-1], facts.system.nodes[side.node].parents, strict=True):
-            _, written = found.get(axis, (parent, False))
-            found[axis] = parent, written or side.written  # heads that write each keep what they read apart
-    modes: list[tuple[int, int, Mode]] = []
-    for axis, (parent, written) in found.items():
-        modes.append((axis, parent, "first" if written else "any" if facts.is_mask(view) else "sum"))
+        for place, parent in enumerate(facts.system.nodes[side.node].parents):
+            axes = tuple(side.axes[axis] for axis in facts.system.axes_of_parent(side.node, place))
+            _, written = found.get(axes, (parent, False))
+            found[axes] = parent, written or side.written  # heads that write each keep what they read apart
+    modes: list[tuple[tuple[int, ...], int, Mode]] = []
+    for axes, (parent, written) in found.items():
+        modes.append((axes, parent, "first" if written else "any" if facts.is_mask(view) else "sum"))
     return modes
 
 
