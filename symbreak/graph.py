@@ -5,9 +5,11 @@ the diagnosis and the repairs take one. It says how arrays are wired, which is w
 network is run.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple, final
 
@@ -337,18 +339,31 @@ class LayerGraph:
 
     def space(self, name: str) -> Space:
         """Return the space of that name, or raise a ValueError with the nearest names."""
-        _check_known(name, [space.name for space in self.spaces], "space")
-        return next(space for space in self.spaces if space.name == name)
+        if not isinstance(name, str) or name not in self._spaces:
+            _check_known(name, self._spaces, "space")
+        return self._spaces[name]
+
+    @cached_property
+    def _spaces(self) -> dict[str, Space]:
+        return {space.name: space for space in self.spaces}
+
+    @cached_property
+    def _ends(self) -> dict[tuple[str, str], list[str]]:
+        """The names of the weights with an axis of some role over some space, in order."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for weight in self.connections:
+            for role in ("out", "in"):
+                for space in weight.spaces(role):
+                    found.setdefault((role, space), []).append(weight.name)
+        return found
 
     def writers(self, space: str) -> tuple[str, ...]:
         """Names of the weights that write to a space, in order."""
-        name = self.space(space).name
-        return tuple(weight.name for weight in self.connections if name in weight.spaces("out"))
+        return tuple(self._ends.get(("out", self.space(space).name), ()))
 
     def readers(self, space: str) -> tuple[str, ...]:
         """Names of the weights that read from a space, in order."""
-        name = self.space(space).name
-        return tuple(weight.name for weight in self.connections if name in weight.spaces("in"))
+        return tuple(self._ends.get(("in", self.space(space).name), ()))
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{space.name}: {space.units}" for space in self.spaces)
@@ -495,7 +510,7 @@ def _check_name(name: object, what: str) -> None:
 
 
 def _check_unique(names: list[str], what: str) -> None:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise ValueError(f"two {what} are called {twice[0]!r}; names must be unique")
 
 

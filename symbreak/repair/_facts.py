@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from symbreak.diagnosis._nodes import OVER, Side, System, View
 from symbreak.diagnosis._partition import Indices, Refiner
-from symbreak.graph import Axis, LayerGraph
+from symbreak.graph import Axis, LayerGraph, Weight
 from symbreak.reports import visible
 
 Array = npt.NDArray[Any]
@@ -45,9 +45,12 @@ class Facts:
     kinds: dict[str, str] = field(init=False)
     pairs: dict[int, Pair | None] = field(init=False)
     arrays: dict[str, Array] = field(init=False)
+    connections: dict[str, Weight] = field(init=False)
+    _found: dict[tuple[str, ...], frozenset[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.arrays = self.graph.arrays
+        self.connections = {each.name: each for each in self.graph.connections}
         self.kinds = {each.name: WEIGHT for each in self.graph.connections}
         self.kinds |= {each.name: each.kind for each in self.graph.per_unit}
         self.pairs = self._find_pairs()
@@ -155,11 +158,17 @@ class Facts:
 
     def copies(self, number: int) -> bool:
         """Whether the units of a node are stacked copies, such as experts or members, rather than heads."""
-        return any(axis.role == "stack" and axis.space in self.names(number) for axis in self._axes())
+        return not self._over("stack").isdisjoint(self.names(number))
 
     def is_parent(self, number: int) -> bool:
         """Whether other nodes lie in the units of this one, or arrays have one of its units along an axis as a head."""
-        return any(axis.role in OVER and axis.space in self.names(number) for axis in self._axes())
+        return not self._over(*OVER).isdisjoint(self.names(number))
+
+    def _over(self, *roles: str) -> frozenset[str]:
+        """Give the spaces that an axis of some role runs over."""
+        if roles not in self._found:
+            self._found[roles] = frozenset(axis.space for axis in self._axes() if axis.role in roles and axis.space)
+        return self._found[roles]
 
     def _axes(self) -> Iterator[Axis]:
         for weight in self.graph.connections:

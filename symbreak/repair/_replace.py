@@ -49,7 +49,7 @@ def from_rows(rows: Array, side: Side, like: Array) -> Array:
 
 def fan_in(view: View, facts: Facts) -> int:
     """Count the weights that a unit reads with in one gate: inputs, kernel positions, and heads that are summed."""
-    each = next((one for one in facts.graph.connections if one.name == view.name), None)
+    each = facts.connections.get(view.name)
     if each is None:
         return 1
     written = {axis for side in view.sides if side.written and not side.read for axis in side.axes}
