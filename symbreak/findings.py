@@ -264,11 +264,14 @@ _TABLE = (
         "Where all weights into a unit and all weights out of it are zero, each of them has a gradient in proportion "
         "to the other, and neither ever moves. The same holds for a unit behind a ReLU whose incoming weights are zero "
         "and whose bias is not positive, for a unit that is squared and has no weights and no bias, and for queries "
-        "and keys that are both zero. A unit in a space with a layer norm is not judged: the norm moves it.",
+        "and keys that are both zero. A batch or RMS norm leaves such a unit where it is; a layer norm moves it, "
+        "unless its whole space is so. Whatever the norm, a unit whose scale, shift and outgoing weights are zero "
+        "gives zero for good.",
         (
             "both factors of a low-rank pair, such as LoRA's A and B, were filled with zeros",
             "a new unit was added with zeros on both sides",
             "a layer and the one that reads it were both filled with zeros",
+            "the scale of a norm and the weights that read it were both filled with zeros",
         ),
         "draw one of the two sides from a random initializer; the other one may stay zero",
     ),

@@ -5,9 +5,11 @@ the diagnosis and the repairs take one. It says how arrays are wired, which is w
 network is run.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple, final
 
@@ -24,6 +26,9 @@ ROLES = {
     "gate": "gate slices of one unit, such as the four of an LSTM",
 }
 SPACELESS = ("receptive", "gate")  # their indices are positions, each compared apart, and not units
+
+NORMS = ("layer", "rms", "batch", "group")
+OF_NORMS = ("scale", "shift", "mean", "variance")  # the kinds of their parameters
 
 KINDS = ("bias", "scale", "shift", "mean", "variance", "slope", "constant", "multiplicity")
 
@@ -90,6 +95,9 @@ class Weight:
     also
         Further uses of the same array, each a tuple of axes: an embedding that is also the output layer, or one layer
         that is applied several times.
+    multiplies
+        For a mask of zeros and ones, which training leaves as it is: the name of the weight that it multiplies, whose
+        first use must have all of its axes. What the weight holds where the mask is 0 does not count.
 
     Examples
     --------
@@ -109,6 +117,7 @@ class Weight:
     array: Array
     axes: tuple[Axis, ...]
     also: tuple[tuple[Axis, ...], ...] = ()
+    multiplies: str | None = None
 
     def __init__(
         self,
@@ -116,9 +125,16 @@ class Weight:
         array: Array,
         axes: Sequence[tuple[str, str | None]],
         also: Sequence[Sequence[tuple[str, str | None]]] = (),
+        multiplies: str | None = None,
     ) -> None:
         _check_name(name, "a weight")
-        _set(self, name=name, array=_read_only(array, name), axes=_axes(axes, name))
+        _set(self, name=name, array=_read_only(array, name), axes=_axes(axes, name), multiplies=multiplies)
+        if multiplies is not None:
+            _check_name(multiplies, f"what the mask {name!r} multiplies")
+            if not ((self.array == 0) | (self.array == 1)).all():
+                raise ValueError(
+                    f"{name!r} multiplies {multiplies!r}, so it is a mask, but it holds other values than 0 and 1"
+                )
         _set(self, also=tuple(_axes(use, name) for use in also))
         for use in self.uses:
             _check_axis_count(self.array, use, name)
@@ -139,8 +155,9 @@ class Weight:
         return tuple(dict.fromkeys(axis.space for use in self.uses for axis in use if axis.role == role and axis.space))
 
     def __repr__(self) -> str:
-        also = "".join(f"; also {_describe(use)}" for use in self.also)
-        return f"Weight({self.name!r}, {self.array.shape} {self.array.dtype}: {_describe(self.axes)}{also})"
+        more = "".join(f"; also {_describe(use)}" for use in self.also)
+        more += f"; multiplies {self.multiplies!r}" if self.multiplies else ""
+        return f"Weight({self.name!r}, {self.array.shape} {self.array.dtype}: {_describe(self.axes)}{more})"
 
 
 @final
@@ -160,17 +177,34 @@ class PerUnit:
     kind
         One of ``bias``, ``scale``, ``shift``, ``mean``, ``variance``, ``slope``, ``constant``, and ``multiplicity``: as
         how many units a norm over the space counts each one.
+    norm
+        For a scale, shift, mean or variance, the norm that it is of, if that is known: ``layer``, ``rms``, ``batch`` or
+        ``group``. A layer norm whose mean is over the units of several spaces is left unnamed.
     """
 
     name: str
     array: Array
     axes: tuple[Axis, ...]
     kind: str = "bias"
+    norm: str | None = None
 
-    def __init__(self, name: str, array: Array, axes: Sequence[tuple[str, str | None]], kind: str = "bias") -> None:
+    def __init__(
+        self,
+        name: str,
+        array: Array,
+        axes: Sequence[tuple[str, str | None]],
+        kind: str = "bias",
+        norm: str | None = None,
+    ) -> None:
         _check_name(name, "a per-unit parameter")
         _check_known(kind, KINDS, f"kind of per-unit parameter (for {name!r})")
-        _set(self, name=name, array=_read_only(array, name), axes=_axes(axes, name), kind=kind)
+        if norm is not None:
+            _check_known(norm, NORMS, f"norm (for {name!r})")
+            if kind not in OF_NORMS:
+                raise ValueError(
+                    f"per-unit parameter {name!r} has kind {kind!r}, which no norm has, but names the norm {norm!r}"
+                )
+        _set(self, name=name, array=_read_only(array, name), axes=_axes(axes, name), kind=kind, norm=norm)
         _check_axis_count(self.array, self.axes, name)
         roles = [axis.role for axis in self.axes]
         if roles.count("out") != 1 or "in" in roles:
@@ -185,7 +219,8 @@ class PerUnit:
         return next(axis.space for axis in self.axes if axis.role == "out" and axis.space)
 
     def __repr__(self) -> str:
-        return f"PerUnit({self.name!r}, {self.array.shape} {self.array.dtype}: {self.kind}, {_describe(self.axes)})"
+        kind = f"{self.kind} of a {self.norm} norm" if self.norm else self.kind
+        return f"PerUnit({self.name!r}, {self.array.shape} {self.array.dtype}: {kind}, {_describe(self.axes)})"
 
 
 @final
@@ -267,6 +302,7 @@ class LayerGraph:
                 self._check_sizes(weight.name, weight.array, use)
         for each in self.per_unit:
             self._check_sizes(each.name, each.array, each.axes)
+        self._check_masks()
 
     def _check_sizes(self, name: str, array: Array, axes: tuple[Axis, ...]) -> None:
         for number, (size, axis) in enumerate(zip(array.shape, axes, strict=True)):
@@ -274,6 +310,21 @@ class LayerGraph:
                 raise ValueError(
                     f"sizes don't meet: axis {number} ({axis.role!r}) of {name!r}, shape {array.shape}, has size {size}"
                     f", but space {axis.space!r} has {units} units"
+                )
+
+    def _check_masks(self) -> None:
+        weights = {weight.name: weight for weight in self.connections}
+        for mask in self.connections:
+            if mask.multiplies is None:
+                continue
+            _check_known(mask.multiplies, weights, f"weight (that {mask.name!r} multiplies)")
+            weight = weights[mask.multiplies]
+            if weight.multiplies is not None:
+                raise ValueError(f"{mask.name!r} multiplies {weight.name!r}, which is a mask itself")
+            if mask.also or len(set(mask.axes)) < len(mask.axes) or not set(mask.axes) <= set(weight.axes):
+                raise ValueError(
+                    f"{mask.name!r}, {_describe(mask.axes)}, multiplies {weight.name!r}, {_describe(weight.axes)}: "
+                    f"a mask needs axes of the weight, each once"
                 )
 
     @property
@@ -288,18 +339,31 @@ class LayerGraph:
 
     def space(self, name: str) -> Space:
         """Return the space of that name, or raise a ValueError with the nearest names."""
-        _check_known(name, [space.name for space in self.spaces], "space")
-        return next(space for space in self.spaces if space.name == name)
+        if not isinstance(name, str) or name not in self._spaces:
+            _check_known(name, self._spaces, "space")
+        return self._spaces[name]
+
+    @cached_property
+    def _spaces(self) -> dict[str, Space]:
+        return {space.name: space for space in self.spaces}
+
+    @cached_property
+    def _ends(self) -> dict[tuple[str, str], list[str]]:
+        """The names of the weights with an axis of some role over some space, in order."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for weight in self.connections:
+            for role in ("out", "in"):
+                for space in weight.spaces(role):
+                    found.setdefault((role, space), []).append(weight.name)
+        return found
 
     def writers(self, space: str) -> tuple[str, ...]:
         """Names of the weights that write to a space, in order."""
-        name = self.space(space).name
-        return tuple(weight.name for weight in self.connections if name in weight.spaces("out"))
+        return tuple(self._ends.get(("out", self.space(space).name), ()))
 
     def readers(self, space: str) -> tuple[str, ...]:
         """Names of the weights that read from a space, in order."""
-        name = self.space(space).name
-        return tuple(weight.name for weight in self.connections if name in weight.spaces("in"))
+        return tuple(self._ends.get(("in", self.space(space).name), ()))
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{space.name}: {space.units}" for space in self.spaces)
@@ -446,7 +510,7 @@ def _check_name(name: object, what: str) -> None:
 
 
 def _check_unique(names: list[str], what: str) -> None:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise ValueError(f"two {what} are called {twice[0]!r}; names must be unique")
 
 

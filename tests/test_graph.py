@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+import time
 
 import ml_dtypes
 import numpy as np
@@ -283,3 +284,14 @@ def test_what_makes_no_sense_is_refused_and_named(case):
     error, message, make = BAD[case]
     with pytest.raises(error, match=message):
         make()
+
+
+def test_time_is_in_proportion_to_the_number_of_spaces():
+    layers = [(np.ones((2, 2)), np.ones(2))] * 10_000
+    begin = time.process_time()
+    graph = chain(layers)
+    lines = str(graph).splitlines()
+    found = [graph.writers(space.name) for space in graph.spaces[1:-1]]
+    assert time.process_time() - begin < 8  # 0.5 s; the graph alone took 15 s when each name was looked for among all
+    assert found == [(f"layers.{number}.weight",) for number in range(9999)]
+    assert len(lines) == 10_003

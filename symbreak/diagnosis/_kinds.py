@@ -61,15 +61,19 @@ def _of_node(refiner: Refiner, number: int, parents: list[Indices], classes: Ind
             several.setdefault(view.name, (view, []))[1].append(side)
         else:
             label = joined(label, refiner.equal(view, side))
-    for view, axis in system.views_over(number):
-        label = joined(label, refiner.equal(view, Side(number, (axis,), written=False, read=False)))
+    for view, axes in system.views_over(number):
+        label = joined(label, refiner.equal(view, Side(number, axes, written=False, read=False)))
     label = first_seen(label)
     for view, sides in several.values():
         label = _both_axes(view, sides, label, node.shape)
     # Heads that can be swapped as wholes bring along the units within.
     first = places.copy()
     for place, equal in enumerate(parents):
-        first[place] = _firsts(equal)[places[place]]
+        above = system.axes_of_parent(number, place)
+        shape = tuple(node.shape[axis] for axis in above)
+        flat = _firsts(equal)[np.ravel_multi_index(tuple(places[axis] for axis in above), shape)]
+        for axis, index in zip(above, np.unravel_index(flat, shape), strict=True):
+            first[axis] = index
     return first_seen(label[np.ravel_multi_index(tuple(first), node.shape)])
 
 
@@ -243,10 +247,12 @@ class Orbits:
     def _fixes(self, found: list[Indices]) -> bool:
         """Whether permuting all nodes at once leaves every entry of every array, and all units in their heads."""
         system = self.small.system
-        for node, images in zip(system.nodes, found, strict=True):
+        for number, (node, images) in enumerate(zip(system.nodes, found, strict=True)):
             for place, parent in enumerate(node.parents):
-                wide = [-1 if axis == place else 1 for axis in range(len(node.shape))]
-                above = np.unravel_index(images.reshape(node.shape), node.shape)[place]
+                axes = system.axes_of_parent(number, place)
+                wide = [size if axis in axes else 1 for axis, size in enumerate(node.shape)]
+                index = np.unravel_index(images.reshape(node.shape), node.shape)
+                above = np.ravel_multi_index([index[axis] for axis in axes], [node.shape[axis] for axis in axes])
                 if not (above == found[parent].reshape(wide)).all():
                     return False
         for more, fewer, of in system.links:
@@ -263,16 +269,11 @@ def _moved(view: View, system: System, found: list[Indices]) -> tuple[Array, ...
     index: list[Array] = [
         np.arange(n).reshape([-1 if k == axis else 1 for k in range(len(shape))]) for axis, n in enumerate(shape)
     ]
-    for axis, parent in view.over:
-        index[axis] = found[parent].reshape(index[axis].shape)
-    for side in view.sides:
-        node = system.nodes[side.node]
-        images = np.unravel_index(found[side.node].reshape(node.shape), node.shape)
-        wide = [1] * len(shape)
-        for axis in side.axes:
-            wide[axis] = shape[axis]
-        own = images[-1].transpose(np.argsort(side.axes)).reshape(wide)
-        index[side.axes[-1]] = own
+    for axes, number in (*view.over, *((side.axes, side.node) for side in view.sides)):
+        node = system.nodes[number]
+        images = np.unravel_index(found[number].reshape(node.shape), node.shape)
+        wide = [size if axis in axes else 1 for axis, size in enumerate(shape)]
+        index[axes[-1]] = images[-1].transpose(np.argsort(axes)).reshape(wide)
     return tuple(np.broadcast_arrays(*index))
 
 

@@ -11,8 +11,9 @@ from symbreak.findings import Finding
 from symbreak.graph import LayerGraph
 from symbreak.reports import Report, TiedClass, fold_units, visible
 
+from ._blocked import Blocked
 from ._kinds import EQUITABLE, kinds
-from ._nodes import Node, Side, System, View
+from ._nodes import Node, System
 from ._partition import Indices, Refiner
 from ._sums import check_numbers
 from ._weights import judge_array
@@ -22,16 +23,6 @@ Array = npt.NDArray[Any]
 CLASSES = 8  # classes in a message before it is cut short
 RUNS = 12  # units of a nested space in a message
 LISTED = 3  # arrays in a message
-
-# Activations f with f(0) = 0. Behind them a unit that reads nothing gives nothing.
-ZERO_AT_ZERO = frozenset(
-    {
-        "identity", "relu", "leaky_relu", "tanh", "gelu", "silu", "erf", "sin", "square", "elu", "selu", "softsign",
-        "lstm",  # without weights and biases its cells stay at 0
-    }
-)  # fmt: skip
-FLAT_BELOW_ZERO = frozenset({"relu"})  # and their slope is 0 up to 0, by the usual convention
-FLAT_AT_ZERO = frozenset({"square"})  # 0 with slope 0
 
 WHY = {
     "exchange": "any two can be swapped without a change of any array",
@@ -109,13 +100,11 @@ class _Certificate:
         self.system = refiner.system
         self.labels = labels
         self.defect = defect
-        self.functions = {space.name: space.functions for space in graph.spaces}
-        self.kinds_of = {each.name: each.kind for each in graph.per_unit}
         names = Counter(name for node in self.system.nodes for name in node.spaces)
         self.twice = {name for name, count in names.items() if count > 1}
         self.linked = {number for link in self.system.links for number in (link.more, link.fewer)}
-        self.incoming, self.outgoing = self._zeros()
-        self.stuck = [self._blocked(number) for number in range(len(labels))]
+        self.dead = Blocked(graph, refiner)
+        self.stuck = self.dead.units
 
     def partition(self) -> dict[str, Indices]:
         """Give the class of each unit by the name of its space; for each kind of heads where it lies in two."""
@@ -160,7 +149,7 @@ class _Certificate:
             by_node.setdefault(number, []).append(each)
         for number, every in by_node.items():
             node = self.system.nodes[number]
-            found = [each for each in every if not self.stuck[number][list(each.units)].all()]
+            found = [each for each in every if not (self.stuck[number] | self.dead.cut[number])[list(each.units)].all()]
             if not found:
                 continue
             width = int(self.labels[number].max()) + 1
@@ -183,13 +172,13 @@ class _Certificate:
         forward._ties = self.refiner._ties
         for number, label in enumerate(forward.refine().labels):
             node = self.system.nodes[number]
-            if node.apart or not self._is_written(number):
+            if node.apart or not self.dead.is_written(number):
                 continue
             groups = []
             for each in np.flatnonzero(np.bincount(label) > 1).tolist():
                 units = np.flatnonzero(label == each)
                 # Units that read nothing are a start from zero, as of one factor of a low-rank pair.
-                meant = (self.stuck[number] | self.incoming[number])[units].all()
+                meant = (self.stuck[number] | self.dead.incoming[number])[units].all()
                 if len(np.unique(self.labels[number][units])) > 1 and not meant:
                     groups.append(tuple(units.tolist()))
             if groups:
@@ -200,80 +189,24 @@ class _Certificate:
     def blocked(self) -> Iterator[Finding]:
         """SB203: units whose gradient is exactly zero at every step."""
         for number, stuck in enumerate(self.stuck):
-            units = np.flatnonzero(stuck)
+            units = np.flatnonzero(stuck & ~self.dead.cut[number])
             if len(units):
                 node = self.system.nodes[number]
                 every = len(units) == node.size
                 which = f"all {node.size} units" if every else f"{len(units)} of {node.size} units"
-                text = f"{which} can never learn: {self._reason(number)}: {self._units(node, units.tolist())}"
+                text = f"{which} can never learn: {self.dead.reason(number)}: {self._units(node, units.tolist())}"
                 yield Finding.of("SB203", self._place(number), text, (tuple(units.tolist()),))
-
-    def _reason(self, number: int) -> str:
-        if not self.system.is_read(number):
-            return "both factors of a product are zero, and each one's gradient is a multiple of the other"
-        if (self.incoming[number] & self.outgoing[number])[self.stuck[number]].all():
-            return "all that they read and all that is read from them has weight zero, and each needs the other to move"
-        return "they read with weights zero, and their activation is flat where they are"
 
     def unread(self) -> Iterator[Finding]:
         """SB107: units that nothing reads, where other units of their space are read."""
         for number, node in enumerate(self.system.nodes):
-            unread = self.outgoing[number] & ~self.stuck[number]
-            if node.apart or not self._is_written(number) or not self.system.is_read(number):
+            unread = self.dead.outgoing[number] & ~self.stuck[number] & ~self.dead.cut[number]
+            if node.apart or not self.dead.is_written(number) or not self.system.is_read(number):
                 continue
             units = np.flatnonzero(unread).tolist()
             if units and len(units) < node.size:
                 text = f"nothing reads {len(units)} of {node.size} units: {self._units(node, units)}"
                 yield Finding.of("SB107", self._place(number), text, (tuple(units),))
-
-    def _is_written(self, number: int) -> bool:
-        return any(side.written and len(view.sides) > 1 for view, side in self.system.views_of(number)) or any(
-            number == link.more and self._is_written(link.fewer) for link in self.system.links
-        )
-
-    def _zeros(self) -> tuple[list[npt.NDArray[np.bool_]], list[npt.NDArray[np.bool_]]]:
-        """Say of each unit whether all that it reads with, and all that is read from it with, is zero."""
-        incoming, outgoing = [], []
-        for number, node in enumerate(self.system.nodes):
-            zero_in, zero_out = np.ones(node.size, np.bool_), np.ones(node.size, np.bool_)
-            for view, side in self.system.views_of(number):
-                if len(view.sides) > 1:
-                    zero = self.refiner.zero(view, side)
-                    zero_in &= zero | (not side.written)
-                    zero_out &= zero | (not side.read)
-            incoming.append(zero_in)
-            outgoing.append(zero_out)
-        for more, fewer, of in self.system.links:
-            shape = self.system.nodes[more].shape
-            few = self.system.nodes[fewer].shape
-            incoming[more] &= incoming[fewer].reshape(few)[of].reshape(-1)
-            read = outgoing[more].reshape(shape)
-            for group in range(few[0]):
-                outgoing[fewer].reshape(few)[group] &= read[of == group].all(axis=0)
-        return incoming, outgoing
-
-    def _blocked(self, number: int) -> npt.NDArray[np.bool_]:
-        """Say which units have a gradient that is exactly zero now, and so at every step."""
-        node = self.system.nodes[number]
-        if node.apart or not self._is_written(number):
-            return np.zeros(node.size, np.bool_)
-        through = {function for name in node.spaces for function in self.functions[name]}
-        silent, dead = self.incoming[number].copy(), self.incoming[number].copy()
-        kinds_of = self.kinds_of
-        held = {kinds_of[view.name] for view, _ in self.system.views_of(number) if len(view.sides) == 1}
-        if "scale" in held and not held >= {"mean", "variance"}:
-            # A layer norm takes the mean of all units from it, and where it stands in the space is not known.
-            return np.zeros(node.size, np.bool_)
-        for view, side in self.system.views_of(number):
-            if len(view.sides) == 1 and kinds_of[view.name] in ("bias", "shift", "mean", "constant"):
-                silent &= self.refiner.zero(view, side)
-                dead &= _at_most_zero(view, side) if kinds_of[view.name] == "bias" else False
-        silent &= through <= ZERO_AT_ZERO
-        if not self.system.is_read(number):  # queries and keys, whose gradients are multiples of each other
-            return silent & bool(node.parents)
-        flat = len(through) == 1 and through <= FLAT_BELOW_ZERO
-        dead = dead & flat | silent & (len(through) == 1 and through <= FLAT_AT_ZERO)
-        return (silent & self.outgoing[number]) | dead
 
     def _place(self, number: int) -> str:
         return f"space {self.name(number)}"
@@ -293,9 +226,3 @@ def _folded(classes: Iterable[str]) -> str:
     """List classes; a long list is cut short and counted."""
     every = list(classes)
     return "; ".join(every[:CLASSES]) + (f"; ... ({len(every)} classes in all)" if len(every) > CLASSES else "")
-
-
-def _at_most_zero(view: View, side: Side) -> npt.NDArray[np.bool_]:
-    """Say which units have a slice that is nowhere above zero."""
-    array = np.moveaxis(view.array, side.axes, range(len(side.axes)))
-    return np.asarray((array <= 0).all(axis=tuple(range(len(side.axes), array.ndim)))).reshape(-1)

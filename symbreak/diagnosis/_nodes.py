@@ -1,12 +1,17 @@
 """A graph as the partition sees it: sets of units that have one labelling, and the arrays between them.
 
 A space is a node. Two things make it more. Where every array that names a space has heads or stacked copies beside it,
-its units are those of each head: the space is *nested*, and a unit is (head, index). And where one array is used for
-several spaces, as an embedding that is the output layer too, the spaces along one of its axes are one node.
+its units are those of each head: the space is *nested*, and a unit is (head, index). So are heads within copies, where
+every array that names them has the copies too: then a head is (copy, head), and a unit (copy, head, index). And where
+one array is used for several spaces, as an embedding that is the output layer too, the spaces along one of its axes are
+one node.
+
+A weight that a mask multiplies is seen as the product. The mask is an array of its own too: where the sums of both are
+equal, those of the gradients are, which the mask multiplies likewise.
 """
 
-from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from math import prod
@@ -35,7 +40,7 @@ class Node:
     shape
         (units,), or (parents, ..., units) where it is nested.
     parents
-        The nodes that it is nested in, one for each axis of `shape` but the last.
+        The nodes that it is nested in, one for each axis of `shape` but the last; each may lie in those before it.
     apart
         Whether its units are told apart by the world outside, or by noise of their own: then none are tied.
     """
@@ -70,22 +75,22 @@ class View:
     name
         The array's name.
     array
-        Its values, as they are stored.
+        Its values, as they are stored, but for those that a mask multiplies by 0.
     sides
         Its nodes: one for a bias, two for a weight; a node twice where a weight reads and writes the same.
     over
-        (axis, node) of heads or copies that a nested side stands in.
+        (axes, node) of heads or copies that a nested side stands in; the axes of their own parents come first.
     """
 
     name: str
     array: Array
     sides: tuple[Side, ...]
-    over: tuple[tuple[int, int], ...]
+    over: tuple[tuple[tuple[int, ...], int], ...]
 
     @property
     def positions(self) -> tuple[int, ...]:
         """The axes that run over no node."""
-        taken = {axis for side in self.sides for axis in side.axes} | {axis for axis, _ in self.over}
+        taken = {axis for side in self.sides for axis in side.axes} | {axis for axes, _ in self.over for axis in axes}
         return tuple(axis for axis in range(self.array.ndim) if axis not in taken)
 
 
@@ -105,6 +110,10 @@ class System:
     nodes: tuple[Node, ...]
     views: tuple[View, ...]
     links: tuple[Link, ...]
+    masks: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    """Of each weight that masks multiply, where none of them is 0; of the weight's shape."""
+    masking: Set[str] = frozenset()
+    """The masks themselves."""
 
     @classmethod
     def of(cls, graph: LayerGraph, noise: Iterable[str] = ()) -> "System":
@@ -136,13 +145,18 @@ class System:
         """Give every array that has this node along some of its axes, once for each time."""
         return self._tables.views[node]
 
-    def views_over(self, node: int) -> Sequence[tuple[View, int]]:
-        """Give every array that has nodes nested in this one, and the axis that runs over it."""
+    def views_over(self, node: int) -> Sequence[tuple[View, tuple[int, ...]]]:
+        """Give every array that has nodes nested in this one, and the axes that run over it."""
         return self._tables.over[node]
 
     def children_of(self, node: int) -> Sequence[tuple[int, int]]:
         """Give the nodes that are nested in this one, and which of their axes runs over it."""
         return self._tables.children[node]
+
+    def axes_of_parent(self, node: int, place: int) -> tuple[int, ...]:
+        """Give the axes of a node's shape that run over one of its parents, those of the parent's own parents first."""
+        span = len(self.nodes[self.nodes[node].parents[place]].shape)
+        return tuple(range(place + 1 - span, place + 1))
 
     def beside(self, node: int) -> Set[int]:
         """Give the nodes whose classes those of this one depend on."""
@@ -168,11 +182,11 @@ class _Tables:
         self.numbers = {view.name: number for number, view in enumerate(system.views)}
         self.views: list[list[tuple[View, Side]]] = [[] for _ in every]
         self.children: list[list[tuple[int, int]]] = [[] for _ in every]
-        self.over: list[list[tuple[View, int]]] = [[] for _ in every]
+        self.over: list[list[tuple[View, tuple[int, ...]]]] = [[] for _ in every]
         self.beside: list[set[int]] = [set() for _ in every]
         for view in system.views:
-            for axis, parent in view.over:
-                self.over[parent].append((view, axis))
+            for axes, parent in view.over:
+                self.over[parent].append((view, axes))
             for side in view.sides:
                 self.views[side.node].append((view, side))
                 self.beside[side.node] |= {other.node for other in view.sides if other.axes != side.axes}
@@ -192,22 +206,33 @@ class _Reading:
     def __init__(self, graph: LayerGraph, noise: frozenset[str]) -> None:
         self.graph = graph
         self.noise = noise
-        arrays = [(each.name, each.array, each.uses) for each in graph.connections]
+        self.masks = _masks(graph)
+        arrays = [(each.name, self._masked(each.name, each.array), each.uses) for each in graph.connections]
         self.arrays = arrays + [(each.name, each.array, (each.axes,)) for each in graph.per_unit]
+        self.within: dict[str, tuple[str, ...]] = {}  # spaces of heads that lie in copies, and those of the copies
         self.nested = self._find_nested()
         self.root: dict[Key, Key] = {}
+
+    def _masked(self, name: str, array: Array) -> Array:
+        """Give the values of a weight where no mask is 0."""
+        mask = self.masks.get(name)
+        if mask is None or not (array[~mask] != 0).any():
+            return array
+        return np.where(mask, array, np.zeros((), array.dtype))
 
     def _find_nested(self) -> frozenset[str]:
         """Give the spaces that no array names without heads or copies beside it."""
         alone = {*self.graph.inputs, *self.graph.outputs}
         beside: dict[str, set[tuple[str, ...]]] = {}  # each space, and what it lies beside
+        above: dict[str, set[tuple[str, ...]]] = {}  # each space of heads or copies, and those that it lies in
         together: list[set[str]] = []  # the spaces of each use with heads or copies
         masks = set[frozenset[str]]()
         for _, _, uses in self.arrays:
             for use in uses:
                 names = {axis.space for axis in use if axis.role not in OVER and axis.space}
-                over = tuple(axis.space for axis in use if axis.role in OVER and axis.space)
-                alone.update(over)
+                over = tuple(use[number].space or "" for number in _over(use))
+                for place, name in enumerate(over):
+                    above.setdefault(name, set()).add(over[:place])
                 if over:
                     together.append(names)
                     for name in names:
@@ -215,6 +240,11 @@ class _Reading:
                 else:
                     alone.update(names)
                     masks.add(frozenset(names))
+        for name, several in above.items():
+            (first, *others) = several | beside.get(name, set())
+            if first and not others and name not in alone:
+                self.within[name] = first
+        alone.update(above.keys() - self.within.keys())
         nested = frozenset(beside) - alone
         # One that heads write to and heads of another kind read from, as between two layers of attention, lies in none,
         # if it is not what these arrays have heads for.
@@ -226,9 +256,11 @@ class _Reading:
             name for name in nested if name in sure or not all(names & sure for names in together if name in names)
         )
 
-    def _sides(self, use: tuple[Axis, ...]) -> tuple[list[tuple[Key, tuple[int, ...], str]], list[tuple[int, Key]]]:
+    def _sides(
+        self, use: tuple[Axis, ...]
+    ) -> tuple[list[tuple[Key, tuple[int, ...], str]], list[tuple[tuple[int, ...], Key]]]:
         """Give the nodes of one use, each with its axes and its role, and the heads that these are nested in."""
-        over = [number for number, axis in enumerate(use) if axis.role in OVER]
+        over = _over(use)
         parents = tuple(use[number].space or "" for number in over)
         sides: list[tuple[Key, tuple[int, ...], str]] = []
         for number, axis in enumerate(use):
@@ -236,10 +268,19 @@ class _Reading:
                 inner = axis.space in self.nested
                 key = (axis.space, parents if inner else ())
                 sides.append((key, (*over, number) if inner else (number,), axis.role))
-        keys: list[tuple[int, Key]] = [(number, (use[number].space or "", ())) for number in over]
+        keys: list[tuple[tuple[int, ...], Key]] = []
+        for place, name in enumerate(parents):
+            inner = name in self.within
+            keys.append((tuple(over[: place + 1]) if inner else (over[place],), self._parent(name)))
         if any(len(axes) > 1 for _, axes, _ in sides):
             return sides, keys
-        return sides + [(key, (number,), "head") for number, key in keys], []
+        covered = {axis for axes, _ in keys for axis in axes[:-1]}
+        sides += [(key, axes, "head") for axes, key in keys if axes[-1] not in covered]
+        return sides, [(axes, key) for axes, key in keys if axes[-1] in covered]
+
+    def _parent(self, name: str) -> Key:
+        """Give the node of a space of heads or copies."""
+        return name, self.within.get(name, ())
 
     def _find(self, key: Key) -> Key:
         while self.root.setdefault(key, key) != key:
@@ -262,7 +303,7 @@ class _Reading:
             roles = [{sides[place][2] for sides, _ in several} for place in range(len(first[0]))]
             read.append((name, array, first, roles))
         for space in self.graph.spaces:
-            if space.name not in self.nested:
+            if space.name not in self.nested and space.name not in self.within:
                 self._find((space.name, ()))
         keys = [key for key in self.root if self._find(key) == key]
         places = {key: place for place, key in enumerate(keys)}
@@ -280,15 +321,17 @@ class _Reading:
                     Side(number[key], axes, "out" in role, "in" in role)
                     for (key, axes, _), role in zip(sides, roles, strict=True)
                 ),
-                tuple((axis, number[key]) for axis, key in over),
+                tuple((axes, number[key]) for axes, key in over),
             )
             for name, array, (sides, over), roles in read
         )
-        return System(nodes, views, tuple(self._links(nodes, views, number)))
+        links = tuple(self._links(nodes, views, number))
+        masking = frozenset(each.name for each in self.graph.connections if each.multiplies is not None)
+        return System(nodes, views, links, self.masks, masking)
 
     def _node(self, merged: list[Key], number: dict[Key, int], units: dict[str, int]) -> Node:
         spaces = tuple(dict.fromkeys(space for space, _ in merged))
-        parents = {tuple(number[parent, ()] for parent in above) for _, above in merged}
+        parents = {tuple(number[self._parent(parent)] for parent in above) for _, above in merged}
         shapes = {tuple(units[name] for name in (*above, space)) for space, above in merged}
         if len(parents) > 1 or len(shapes) > 1:
             listed = ", ".join(repr(space) for space in spaces)
@@ -311,6 +354,27 @@ class _Reading:
                     f"the units of {space!r} lie in {' and in '.join(map(repr, names))}, and no weight says which goes "
                     f"with which: add a mask, ('out', {names[0]!r}), ('in', {names[-1]!r}), with a single 1 in each row"
                 )
+
+
+def _masks(graph: LayerGraph) -> dict[str, npt.NDArray[np.bool_]]:
+    """Give, for each weight that masks multiply, where none of them is 0."""
+    weights = {weight.name: weight for weight in graph.connections}
+    found: dict[str, npt.NDArray[np.bool_]] = {}
+    for each in graph.connections:
+        if each.multiplies is not None:
+            weight = weights[each.multiplies]
+            places = [weight.axes.index(axis) for axis in each.axes]
+            wide = [size if axis in places else 1 for axis, size in enumerate(weight.array.shape)]
+            open_ = (each.array != 0).transpose(np.argsort(places)).reshape(wide)
+            found[weight.name] = np.logical_and(
+                found.get(weight.name, True), np.broadcast_to(open_, weight.array.shape)
+            )
+    return found
+
+
+def _over(use: tuple[Axis, ...]) -> list[int]:
+    """Give the axes of copies, then those of heads."""
+    return sorted((number for number, axis in enumerate(use) if axis.role in OVER), key=lambda n: use[n].role == "head")
 
 
 def _go_together(one: tuple[str, ...], other: tuple[str, ...], masks: set[frozenset[str]]) -> bool:

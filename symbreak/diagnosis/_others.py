@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._bits import bits_of
+from ._names import parts, words
 
 Array = npt.NDArray[Any]
 
@@ -22,6 +23,8 @@ MOMENTS = frozenset(
 )
 # Adagrad, ASGD, Rprop and LBFGS also use words that a weight may bear: they count only below PyTorch's own "state".
 BELOW_STATE = frozenset({"sum", "ax", "prev", "eta", "mu", "variance", "d", "t", "al", "ro"})
+
+MASKS = frozenset({"mask", "masks"})
 
 # Below these lies nothing else: the state of Optax in a TrainState of Flax's, and that of Flax's own older optimizers.
 STATES = frozenset({"opt_state", "param_states"})
@@ -56,6 +59,23 @@ def is_optimizer_state(name: str) -> bool:
 def is_index(array: Array) -> bool:
     """Whether the elements are 64-bit integers: ids, positions, counters. Quantized weights have 32 bits or fewer."""
     return array.dtype.kind in "iu" and array.dtype.itemsize == 8
+
+
+def is_named_mask(name: str, array: Array) -> bool:
+    """Whether an array is called a mask and holds zeros and ones alone: which weights are pruned, who attends to whom.
+
+    Examples
+    --------
+    >>> is_named_mask("fc1.weight_mask", np.ones((2, 3))), is_named_mask("fc1.weight", np.ones((2, 3)))
+    (True, False)
+    >>> is_named_mask("decoder.mask", np.full((2, 3), 0.5))
+    False
+    """
+    if words(parts(name)[-1]).isdisjoint(MASKS):
+        return False
+    edges = [0, *range(min(FEW, array.size), array.size, SLAB), array.size]
+    flats = (array.flat[low:high] for low, high in itertools.pairwise(edges))
+    return all(bool(((flat == 0) | (flat == 1)).all()) for flat in flats)
 
 
 def is_additive_mask(array: Array) -> bool:

@@ -112,12 +112,13 @@ class Refiner:
         node = self.system.nodes[number]
         label = labels[number]
         for place, parent in enumerate(node.parents):
-            shape = [1] * len(node.shape)
-            shape[place] = node.shape[place]
+            axes = self.system.axes_of_parent(number, place)
+            shape = [size if axis in axes else 1 for axis, size in enumerate(node.shape)]
             label = joined(label, np.broadcast_to(labels[parent].reshape(shape), node.shape).reshape(-1))
         for child, place in self.system.children_of(number):
             inner = self.system.nodes[child]
-            rows = np.moveaxis(labels[child].reshape(inner.shape), place, 0).reshape(node.size, -1)
+            axes = self.system.axes_of_parent(child, place)
+            rows = np.moveaxis(labels[child].reshape(inner.shape), axes, range(len(axes))).reshape(node.size, -1)
             label = joined(label, _rows(np.sort(rows, axis=1)))
         for more, fewer, of in self.system.links:
             if number == more:

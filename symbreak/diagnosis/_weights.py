@@ -15,7 +15,7 @@ from ._arranged import judge_arranged, judge_stack, stack_axis
 from ._bits import bits_of
 from ._likeness import judge_near
 from ._names import is_vector
-from ._others import SLAB, is_additive_mask, is_index, is_optimizer_state
+from ._others import SLAB, is_additive_mask, is_index, is_named_mask, is_optimizer_state
 from ._purpose import is_padding, is_table, starts_at_zero
 from ._ties import Ties, find_ties, search
 from ._units import copies, name_unit_axes, unit_axes
@@ -112,8 +112,8 @@ def judge_array(
     Parameters
     ----------
     array
-        Of any shape. Vectors, masks of booleans, 64-bit integers and optimizer state are only looked at for values that
-        are not finite. Of a mask of 0 and -inf nothing is said.
+        Of any shape. Vectors, masks (of booleans, or called so and of zeros and ones), 64-bit integers and optimizer
+        state are only looked at for values that are not finite. Of a mask of 0 and -inf nothing is said.
     where
         What to call it in the findings; the axis is added to it.
     workers
@@ -146,7 +146,7 @@ def judge_array(
     name = where if name is None else name
     axes = unit_axes(array.shape)
     other = array.dtype == np.bool_ or is_index(array) or is_optimizer_state(name) or is_vector(name) or is_table(name)
-    if other or not axes or array.size == 0:
+    if other or not axes or array.size == 0 or is_named_mask(name, array):
         return _judge_values(array, where)
     found: dict[int, Ties] = {}
     for axis in axes:

@@ -82,7 +82,7 @@ class LayerNorm(AbstractLayer):
 
     def wire(self, wiring: Wiring, name: str, *sources: Wire) -> Wire:
         """Pass its source on, with a scale and a shift for each unit."""
-        return _wire(self, wiring, sources[0])
+        return _wire(self, wiring, sources[0], "layer")
 
     def __repr__(self) -> str:
         return f"LayerNorm({self.units}{'' if 'shift' in self.parameters else ', no shift'})"
@@ -142,7 +142,7 @@ class RMSNorm(AbstractLayer):
 
     def wire(self, wiring: Wiring, name: str, *sources: Wire) -> Wire:
         """Pass its source on, with a scale for each unit."""
-        return _wire(self, wiring, sources[0])
+        return _wire(self, wiring, sources[0], "rms")
 
     def __repr__(self) -> str:
         return f"RMSNorm({self.units})"
@@ -241,7 +241,7 @@ class BatchNorm(AbstractLayer):
 
     def wire(self, wiring: Wiring, name: str, *sources: Wire) -> Wire:
         """Pass its source on, with a scale, a shift, a mean and a variance for each unit."""
-        return _wire(self, wiring, sources[0])
+        return _wire(self, wiring, sources[0], "batch")
 
     def __repr__(self) -> str:
         return f"BatchNorm({self.units})"
@@ -263,7 +263,8 @@ def _mean_over_units(values: Array, run: Run) -> Array:
     return np.asarray(totals(values, run) / values.shape[-1])
 
 
-def _wire(layer: AbstractLayer, wiring: Wiring, wire: Wire) -> Wire:
+def _wire(layer: AbstractLayer, wiring: Wiring, wire: Wire, norm: str) -> Wire:
+    known = None if norm == "layer" and len(wire.spaces) > 1 else norm  # its mean is over several spaces
     for kind, array in {**layer.parameters, **layer.buffers}.items():  # they are called as their kinds are
-        wiring.per_unit(kind, array, wire, kind)
+        wiring.per_unit(kind, array, wire, kind, norm=known)
     return wire

@@ -56,7 +56,7 @@ class Wiring:
         self._seen: dict[tuple[str, str], None] = {}  # spaces, and the activations through which they are read
         self._same: dict[str, str] = {}  # a space that was merged into another: its name there
         self._weights: list[_Array] = []
-        self._per_unit: list[tuple[_Array, str]] = []
+        self._per_unit: list[tuple[_Array, str, str | None]] = []
         self._cuts: dict[str, list[tuple[str, tuple[int, ...]]]] = {}  # of each array: names and shapes of its pieces
 
     def space(self, name: str, units: int, activation: str = "identity") -> Wire:
@@ -158,12 +158,13 @@ class Wiring:
         wire: Wire,
         kind: str = "bias",
         roles: Sequence[str | tuple[str, str | None]] = ("out",),
+        norm: str | None = None,
     ) -> None:
         """Add a parameter with values of each unit of a wire; `roles` as in `weight`, and so is what raises."""
         axes = [Axis(*((role, None) if isinstance(role, str) else role)) for role in roles]
         name = f"{self.owner}.{part}"
         for piece in self._cut_as_before(name, self._cut(_Array(name, np.array(array), axes), "out", wire)):
-            self._per_unit.append((piece, kind))
+            self._per_unit.append((piece, kind, norm))
 
     def _cut_as_before(self, name: str, pieces: list[_Array]) -> list[_Array]:
         """Return the pieces of an array, or raise if it is used again and has others: they would overlap unseen."""
@@ -201,16 +202,16 @@ class Wiring:
             else:
                 weights[name] = Weight(name, array, found)
         per_unit: dict[str, PerUnit] = {}
-        for (name, array, axes), kind in self._per_unit:
+        for (name, array, axes), kind, norm in self._per_unit:
             found = [Axis(role, names.get(space or "")) for role, space in axes]
-            each = PerUnit(name, array, found, kind)
+            each = PerUnit(name, array, found, kind, norm)
             first = per_unit.setdefault(name, each).space
             if first != each.space:
                 if not any(_alike(weight, first, each.space) for weight in weights.values()):
                     raise NotImplementedError(
                         f"no graph can be made of {name!r}, which the units of {first!r} and of {each.space!r} share"
                     )
-                per_unit[f"{name}@{each.space}"] = PerUnit(f"{name}@{each.space}", array, found, kind)
+                per_unit[f"{name}@{each.space}"] = PerUnit(f"{name}@{each.space}", array, found, kind, norm)
         return LayerGraph(
             spaces.values(),
             weights.values(),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from symbreak.diagnosis._nodes import OVER, Side, System, View
 from symbreak.diagnosis._partition import Indices, Refiner
-from symbreak.graph import Axis, LayerGraph
+from symbreak.graph import Axis, LayerGraph, Weight
 from symbreak.reports import visible
 
 Array = npt.NDArray[Any]
@@ -44,8 +44,13 @@ class Facts:
     system: System
     kinds: dict[str, str] = field(init=False)
     pairs: dict[int, Pair | None] = field(init=False)
+    arrays: dict[str, Array] = field(init=False)
+    connections: dict[str, Weight] = field(init=False)
+    _found: dict[tuple[str, ...], frozenset[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.arrays = self.graph.arrays
+        self.connections = {each.name: each for each in self.graph.connections}
         self.kinds = {each.name: WEIGHT for each in self.graph.connections}
         self.kinds |= {each.name: each.kind for each in self.graph.per_unit}
         self.pairs = self._find_pairs()
@@ -153,11 +158,17 @@ class Facts:
 
     def copies(self, number: int) -> bool:
         """Whether the units of a node are stacked copies, such as experts or members, rather than heads."""
-        return any(axis.role == "stack" and axis.space in self.names(number) for axis in self._axes())
+        return not self._over("stack").isdisjoint(self.names(number))
 
     def is_parent(self, number: int) -> bool:
         """Whether other nodes lie in the units of this one, or arrays have one of its units along an axis as a head."""
-        return any(axis.role in OVER and axis.space in self.names(number) for axis in self._axes())
+        return not self._over(*OVER).isdisjoint(self.names(number))
+
+    def _over(self, *roles: str) -> frozenset[str]:
+        """Give the spaces that an axis of some role runs over."""
+        if roles not in self._found:
+            self._found[roles] = frozenset(axis.space for axis in self._axes() if axis.role in roles and axis.space)
+        return self._found[roles]
 
     def _axes(self) -> Iterator[Axis]:
         for weight in self.graph.connections:
@@ -168,7 +179,7 @@ class Facts:
 
     def free(self, view: View) -> bool:
         """Whether an array is a weight that training changes, of a type with fractions, and no mask."""
-        if self.kinds[view.name] != WEIGHT or is_mask(view.array) or self._is_assignment(view):
+        if self.kinds[view.name] != WEIGHT or self.is_mask(view) or self._is_assignment(view):
             return False
         if view.array.dtype == object:
             return all(isinstance(value, Fraction) for value in view.array.flat)
@@ -181,8 +192,19 @@ class Facts:
         over = tuple(side.node for side in view.sides)
         return over in ends or over[::-1] in ends
 
+    def is_mask(self, view: View) -> bool:
+        """Whether an array only says what is connected: by what it holds, or because the graph says so."""
+        return view.name in self.system.masking or is_mask(view.array)
+
+    def stored(self, view: View, array: Array) -> Array:
+        """Give an array of a weight's shape the values that the weight holds where a mask is 0, which do not count."""
+        mask, before = self.system.masks.get(view.name), self.arrays[view.name]
+        return array if mask is None or before.shape != array.shape else np.where(mask, array, before)
+
     def support(self, view: View) -> Array | None:
         """Give where a weight may be other than zero, if a mask says so: a grouped or depthwise convolution."""
+        if view.name in self.system.masks:
+            return self.system.masks[view.name]
         plain = [side for side in view.sides if len(side.axes) == 1]
         if len(plain) != 2 or len(view.sides) != 2:
             return None

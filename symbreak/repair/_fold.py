@@ -73,9 +73,9 @@ def fold_all(facts: Facts, labels: Sequence[Indices], chosen: Collection[int], w
             return Fold(theirs.index[link.of], theirs.count)
         place = np.zeros(node.shape[:-1], np.intp)
         for axis, parent in enumerate(node.parents):
-            wide = [1] * len(node.parents)
-            wide[axis] = node.shape[axis]
             fold = of(parent)
+            axes = facts.system.axes_of_parent(number, axis)
+            wide = [size if each in axes else 1 for each, size in enumerate(node.shape[:-1])]
             place = place * fold.count + fold.index.reshape(wide)
         return _nested(labels[number].reshape(node.shape), place, number in chosen, number, why)
 

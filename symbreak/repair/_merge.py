@@ -16,7 +16,7 @@ from symbreak.graph import LayerGraph, PerUnit, Space, Weight
 from symbreak.reports import visible
 
 from ._collapse import Mode, collapse, rounded, widened
-from ._facts import Facts, is_mask
+from ._facts import Facts
 from ._fold import Fold, fold_all
 
 Array = npt.NDArray[Any]
@@ -186,7 +186,7 @@ def _merged(facts: Facts, view: View, folds: list[Fold], scaled: bool) -> Array:
     numbers = {side.node for side in view.sides} | {number for _, number in view.over}
     numbers |= {parent for number in numbers for parent in facts.system.nodes[number].parents}
     if not any(folds[number].changes for number in numbers):
-        return view.array
+        return facts.arrays[view.name]
     array = widened(view.array)
     for side in view.sides:
         fold = folds[side.node]
@@ -195,9 +195,9 @@ def _merged(facts: Facts, view: View, folds: list[Fold], scaled: bool) -> Array:
             array = collapse(array, side.axes[-1], side.axes[:-1], fold.index, fold.count, mode)
         if facts.is_query(view, side.node) and scaled and fold.changes:
             array = array * np.sqrt(fold.count / fold.index.shape[-1])
-    for axis, number, mode in _heads(facts, view):
+    for axes, number, mode in reversed(_heads(facts, view)):  # those that lie in others first
         if folds[number].changes:
-            array = collapse(array, axis, (), folds[number].index, folds[number].count, mode)
+            array = collapse(array, axes[-1], axes[:-1], folds[number].index, folds[number].count, mode)
     return rounded(array, view.array.dtype)
 
 
@@ -209,32 +209,33 @@ def _mode(facts: Facts, view: View, side: Side) -> Mode | None:
         return "sum"
     if side.written:
         return "first"
-    return "any" if is_mask(view.array) else "sum"
+    return "any" if facts.is_mask(view) else "sum"
 
 
-def _heads(facts: Facts, view: View) -> list[tuple[int, int, Mode]]:
+def _heads(facts: Facts, view: View) -> list[tuple[tuple[int, ...], int, Mode]]:
     """Give the axes of heads that the nodes of an array are nested in, and what it has of heads that become one."""
-    found: dict[int, tuple[int, bool]] = {}
+    found: dict[tuple[int, ...], tuple[int, bool]] = {}
     for side in view.sides:
-        for axis, parent in zip(side.axes[:-1], facts.system.nodes[side.node].parents, strict=True):
-            _, written = found.get(axis, (parent, False))
-            found[axis] = parent, written or side.written  # heads that write each keep what they read apart
-    modes: list[tuple[int, int, Mode]] = []
-    for axis, (parent, written) in found.items():
-        modes.append((axis, parent, "first" if written else "any" if is_mask(view.array) else "sum"))
+        for place, parent in enumerate(facts.system.nodes[side.node].parents):
+            axes = tuple(side.axes[axis] for axis in facts.system.axes_of_parent(side.node, place))
+            _, written = found.get(axes, (parent, False))
+            found[axes] = parent, written or side.written  # heads that write each keep what they read apart
+    modes: list[tuple[tuple[int, ...], int, Mode]] = []
+    for axes, (parent, written) in found.items():
+        modes.append((axes, parent, "first" if written else "any" if facts.is_mask(view) else "sum"))
     return modes
 
 
 def _rebuilt(facts: Facts, folds: list[Fold], arrays: dict[str, Array]) -> LayerGraph:
     graph = facts.graph
     counts = {name: folds[number].count for number in range(len(folds)) for name in facts.names(number)}
-    per_unit = [PerUnit(each.name, arrays[each.name], each.axes, each.kind) for each in graph.per_unit]
+    per_unit = [PerUnit(each.name, arrays[each.name], each.axes, each.kind, each.norm) for each in graph.per_unit]
     for number, fold in enumerate(folds):
         if facts.norm_over(number) is not None and len(np.unique(fold.sizes)) > 1:
             per_unit += _multiplicities(facts, number, fold)
     return LayerGraph(
         [Space(space.name, counts.get(space.name, space.units), space.activation) for space in graph.spaces],
-        [Weight(each.name, arrays[each.name], each.axes, each.also) for each in graph.connections],
+        [Weight(each.name, arrays[each.name], each.axes, each.also, each.multiplies) for each in graph.connections],
         per_unit,
         inputs=graph.inputs,
         outputs=graph.outputs,

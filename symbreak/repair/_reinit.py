@@ -141,6 +141,7 @@ def _network(graph: LayerGraph, key: Key) -> LayerGraph:
                 if support is not None:
                     rows[~as_rows(support, side)] = 0
                 changed[view.name] = from_rows(rows, side, before)
+    changed = {view.name: facts.stored(view, changed[view.name]) for view in facts.system.views if view.name in changed}
     return check_discrete(with_arrays(graph, changed), DRAW, why, facts)
 
 

@@ -22,8 +22,14 @@ def with_arrays(graph: LayerGraph, arrays: Mapping[str, Array]) -> LayerGraph:
     """Give a graph like this one, in which some arrays are others of the same shape."""
     return LayerGraph(
         graph.spaces,
-        [Weight(each.name, arrays.get(each.name, each.array), each.axes, each.also) for each in graph.connections],
-        [PerUnit(each.name, arrays.get(each.name, each.array), each.axes, each.kind) for each in graph.per_unit],
+        [
+            Weight(each.name, arrays.get(each.name, each.array), each.axes, each.also, each.multiplies)
+            for each in graph.connections
+        ],
+        [
+            PerUnit(each.name, arrays.get(each.name, each.array), each.axes, each.kind, each.norm)
+            for each in graph.per_unit
+        ],
         inputs=graph.inputs,
         outputs=graph.outputs,
     )
@@ -43,7 +49,7 @@ def from_rows(rows: Array, side: Side, like: Array) -> Array:
 
 def fan_in(view: View, facts: Facts) -> int:
     """Count the weights that a unit reads with in one gate: inputs, kernel positions, and heads that are summed."""
-    each = next((one for one in facts.graph.connections if one.name == view.name), None)
+    each = facts.connections.get(view.name)
     if each is None:
         return 1
     written = {axis for side in view.sides if side.written and not side.read for axis in side.axes}

@@ -83,8 +83,9 @@ def rewrite(
 def _check_parts(before: LayerGraph, after: LayerGraph, work: "_Tensors") -> None:
     """Refuse to shrink the parts of one tensor apart: whoever reads it cuts it where they always lay."""
     found: dict[str, tuple[str, Fraction]] = {}
+    arrays = after.weights
     for each in before.connections:
-        new, out = after.arrays[each.name], [n for n, axis in enumerate(each.axes) if axis.role in ("out", "head")]
+        new, out = arrays[each.name], [n for n, axis in enumerate(each.axes) if axis.role in ("out", "head")]
         share = Fraction(prod(new.shape[n] for n in out), prod(each.array.shape[n] for n in out))
         for place in work.places(each.array):
             name, first = found.setdefault(place.tensor, (each.name, share))

@@ -85,6 +85,7 @@ def untie(graph: LayerGraph, rng: RngLike = None, *, size: float = 0.5) -> Layer
             if tied(labels[side.node]).any() and _shares_out(facts, view, side, why):
                 before = changed.get(view.name, view.array)
                 changed[view.name] = _shared_out(facts, view, side, before, labels[side.node], key[view.name], size)
+    changed = {view.name: facts.stored(view, changed[view.name]) for view in facts.system.views if view.name in changed}
     return check_discrete(with_arrays(graph, changed), UNTIE, why, facts)
 
 
