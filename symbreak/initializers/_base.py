@@ -5,6 +5,7 @@ The law: ``region(shape, index, rng)`` is ``self(shape, rng)[index]``, bit for b
 
 import abc
 import inspect
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, fields, is_dataclass
@@ -281,6 +282,63 @@ class AbstractInitializer(abc.ABC):
         out = np.empty(result, kind)
         self._fill(out, sizes, window, key, found, workers)
         return np.ascontiguousarray(out[flips]) if result else out
+
+    def pieces(
+        self,
+        shape: Any,
+        rng: RngLike = None,
+        *,
+        dtype: DTypeLike = "float32",
+        axes: AxesLike = None,
+        workers: int | None = None,
+        size: int = 1 << 22,
+    ) -> Iterator[Array]:
+        """Make a weight piece by piece: joined, the pieces are ``self(shape, rng).ravel()``, bit for bit.
+
+        Parameters
+        ----------
+        shape
+            Of the whole weight.
+        rng, dtype, axes, workers
+            As for calling the initializer.
+        size
+            Elements of a piece; the last one may be smaller.
+
+        Yields
+        ------
+        numpy.ndarray
+            Flat, in C order. Each is written over when the next is asked for. Where the class is not elementwise, the
+            whole is made and cut.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for calling the initializer, or for a size below 1.
+
+        Examples
+        --------
+        >>> import symbreak as sb
+        >>> [len(piece) for piece in sb.HeNormal().pieces((100, 30), rng=0, size=1024)]
+        [1024, 1024, 952]
+        """
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+            raise ValueError(f"size is a positive number of elements; got {size!r}")
+        sizes = as_shape(shape)
+        key, found, kind = as_key(rng), _as_axes(axes, sizes), as_float_dtype(dtype)
+        return self._pieces(sizes, key, found, kind, workers, int(size))
+
+    def _pieces(
+        self, shape: tuple[int, ...], key: Key, axes: Axes | None, dtype: np.dtype[Any], workers: int | None, size: int
+    ) -> Iterator[Array]:
+        total = math.prod(shape)
+        if not self.elementwise:
+            flat = self._whole(shape, key, axes, dtype).reshape(-1)
+            yield from (flat[begin : begin + size] for begin in range(0, total, size))
+            return
+        buffer = np.empty(min(size, total), dtype)
+        for begin in range(0, total, size):
+            part = buffer[: min(size, total - begin)]
+            yield self._fill(part, shape, Window(total, np.array([begin]), len(part)), key, axes, workers)
 
     def to_config(self) -> dict[str, Any]:
         """Give a dict of plain values, for JSON, from which :func:`symbreak.from_config` makes an equal instance."""
