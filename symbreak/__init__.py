@@ -17,6 +17,7 @@ if _typing.TYPE_CHECKING:
     from .graph import chain as chain
     from .initializers import AbstractInitializer as AbstractInitializer
     from .initializers import AbstractVarianceScaling as AbstractVarianceScaling
+    from .initializers import Blocks as Blocks
     from .initializers import Constant as Constant
     from .initializers import GlorotNormal as GlorotNormal
     from .initializers import GlorotTruncatedNormal as GlorotTruncatedNormal
@@ -27,10 +28,14 @@ if _typing.TYPE_CHECKING:
     from .initializers import LecunNormal as LecunNormal
     from .initializers import LecunTruncatedNormal as LecunTruncatedNormal
     from .initializers import LecunUniform as LecunUniform
+    from .initializers import Masked as Masked
     from .initializers import Moments as Moments
     from .initializers import Normal as Normal
     from .initializers import Ones as Ones
     from .initializers import Orthogonal as Orthogonal
+    from .initializers import Perturbed as Perturbed
+    from .initializers import SameAs as SameAs
+    from .initializers import Scaled as Scaled
     from .initializers import TruncatedNormal as TruncatedNormal
     from .initializers import Uniform as Uniform
     from .initializers import VarianceScaling as VarianceScaling
@@ -61,6 +66,7 @@ _LATER = {
     "fans": "axes",
     "AbstractInitializer": "initializers",
     "AbstractVarianceScaling": "initializers",
+    "Blocks": "initializers",
     "Constant": "initializers",
     "GlorotNormal": "initializers",
     "GlorotTruncatedNormal": "initializers",
@@ -71,10 +77,14 @@ _LATER = {
     "LecunNormal": "initializers",
     "LecunTruncatedNormal": "initializers",
     "LecunUniform": "initializers",
+    "Masked": "initializers",
     "Moments": "initializers",
     "Normal": "initializers",
     "Ones": "initializers",
     "Orthogonal": "initializers",
+    "Perturbed": "initializers",
+    "SameAs": "initializers",
+    "Scaled": "initializers",
     "TruncatedNormal": "initializers",
     "Uniform": "initializers",
     "VarianceScaling": "initializers",

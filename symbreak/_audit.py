@@ -1,15 +1,16 @@
 """The audit: parameters compared with the plan that they should come from."""
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 from ._visible import visible
-from .axes import Axes
+from .axes import Axes, Fans
 from .diagnosis import find_ties
 from .dtypes import EXTENSION_FLOATS
 from .initializers import AbstractVarianceScaling, Moments
@@ -24,10 +25,67 @@ COMPUTED = 2.0**-19  # relative: a value computed in float32, through BLAS for s
 MANTISSA_BITS = {"float64": 52, "float32": 23, "float16": 10, "bfloat16": 7}
 
 
+KINDS = (
+    "unused", "untouched", "missing", "unexpected", "not_finite", "off", "tied", "chance", "apart", "equal",
+)  # fmt: skip
+
+
+@final
+@dataclass(frozen=True)
+class Judged:
+    """One parameter of a plan beside what was found.
+
+    Attributes
+    ----------
+    rule, initializer, role
+        The pattern that hit it, what makes it, and its role where the plan was told.
+    shape, dtype, fans
+        Of the array; None without fans.
+    expected
+        What the initializer states of each entry, None where it states nothing.
+    mean, std, low, high
+        Of the values; None where they are not finite or there are none.
+    finite
+        How many values are finite.
+    ties
+        The policy of the initializer.
+    equal_units
+        How many units equal another, by the diagnostic; None for a vector, or where values are not finite.
+    same_as
+        The parameter that the plan ties it to.
+    """
+
+    rule: str
+    initializer: str
+    role: str | None
+    shape: tuple[int, ...]
+    dtype: str
+    fans: Fans | None
+    expected: Moments | None
+    mean: float | None
+    std: float | None
+    low: float | None
+    high: float | None
+    finite: int
+    ties: str
+    equal_units: int | None
+    same_as: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything as plain values, for JSON: a bound that is infinite is null."""
+        found = asdict(self) | {"shape": list(self.shape), "fans": self.fans and self.fans._asdict()}
+        if self.expected is not None:
+            stated = asdict(self.expected)
+            bounds = {name: stated[name] if math.isfinite(stated[name]) else None for name in ("low", "high")}
+            spectrum = stated["singular_values"]
+            found["expected"] = stated | bounds | {"singular_values": spectrum and list(spectrum)}
+        return found
+
+
 @final
 @dataclass(frozen=True)
 class Audit:
-    """What is wrong with a set of parameters, by the plan: names to sentences.
+    """What is wrong with a set of parameters, by the plan: names to sentences; and each parameter in numbers.
 
     Attributes
     ----------
@@ -47,6 +105,12 @@ class Audit:
         Weights with equal units although the initializer breaks ties.
     chance
         Weights so narrow, in a dtype so coarse, that units can be equal by chance.
+    apart
+        Parameters that differ from the one that the plan makes them the same as.
+    equal
+        Parameters that are equal to another although the plan draws them apart.
+    parameters
+        What was found of each parameter: :class:`~symbreak._audit.Judged` by name.
     """
 
     unused: dict[str, str]
@@ -57,21 +121,34 @@ class Audit:
     off: dict[str, str]
     tied: dict[str, str]
     chance: dict[str, str]
+    apart: dict[str, str]
+    equal: dict[str, str]
+    parameters: dict[str, Judged] = field(repr=False)
 
     @property
     def ok(self) -> bool:
         """True if nothing is wrong."""
-        return not any(getattr(self, field.name) for field in fields(self))
+        return not any(getattr(self, kind) for kind in KINDS)
+
+    @property
+    def shared(self) -> dict[str, str]:
+        """Parameters that the plan makes the same as another, and which."""
+        return {name: each.same_as for name, each in self.parameters.items() if each.same_as is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything as plain values, for JSON."""
-        return {"ok": self.ok, **{field.name: dict(getattr(self, field.name)) for field in fields(self)}}
+        return {
+            "ok": self.ok,
+            **{kind: dict(getattr(self, kind)) for kind in KINDS},
+            "shared": self.shared,
+            "parameters": {name: each.to_dict() for name, each in self.parameters.items()},
+        }
 
     def __str__(self) -> str:
         lines = [
-            f"{field.name.replace('_', ' ')}: {visible(name)}: {sentence}"
-            for field in fields(self)
-            for name, sentence in getattr(self, field.name).items()
+            f"{kind.replace('_', ' ')}: {visible(name)}: {sentence}"
+            for kind in KINDS
+            for name, sentence in getattr(self, kind).items()
         ]
         return "\n".join([*lines, "as planned" if self.ok else f"{len(lines)} not as planned"])
 
@@ -80,11 +157,13 @@ def audit(plan: Plan, params: Any) -> Audit:
     """Compare `params` with `plan`; see :meth:`symbreak.Plan.audit`."""
     if not isinstance(params, Mapping) and not hasattr(params, "tensors"):
         raise TypeError(f"the audit takes arrays by name, a dict or an open checkpoint; got {type(params).__name__}")
-    found: dict[str, dict[str, str]] = {field.name: {} for field in fields(Audit)}
+    found: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
     found["unused"] = dict.fromkeys(plan.unused, "this rule hits no parameter")
     found["untouched"] = dict.fromkeys(plan.untouched, "no rule hits this parameter")
-    known = {row.name for row in plan.rows} | set(plan.untouched)
+    known = {row.name for row in plan.rows} | set(plan.untouched) | set(plan.kept)
     found["unexpected"] = {name: "not in the plan" for name in params if name not in known}
+    judged: dict[str, Judged] = {}
+    seen: dict[tuple[Any, ...], Row] = {}
     for row in plan.rows:
         if row.name not in params:
             found["missing"][row.name] = "in the plan, but not among the parameters"
@@ -96,42 +175,92 @@ def audit(plan: Plan, params: Any) -> Audit:
         if not _is_real(array.dtype):
             found["unexpected"][row.name] = f"has dtype {array.dtype}, which holds no real numbers"
             continue
-        for kind, sentence in _judge(row, array):
+        judged[row.name], wrongs = _judge(row, array)
+        wrongs += _apart(row, array, params) if row.source is not None else _equal(row, array, seen)
+        for kind, sentence in wrongs:
             found[kind][row.name] = sentence
-    return Audit(**found)
+    for name in plan.kept:
+        if name not in params:
+            found["missing"][name] = "in the plan, but not among the parameters"
+    return Audit(**found, parameters=judged)
+
+
+def _apart(row: Row, array: Array, params: Any) -> list[tuple[str, str]]:
+    """Compare a parameter with the one that it should be the same as."""
+    if row.source not in params:
+        return []
+    other = np.asarray(params[row.source])
+    other = other.T if row.transposed else other
+    if other.shape == array.shape and np.array_equal(array, other, equal_nan=_is_real(other.dtype)):
+        return []
+    return [("apart", f"differs from {visible(row.source)}, which the plan makes it the same as")]
+
+
+def _equal(row: Row, array: Array, seen: dict[tuple[Any, ...], Row]) -> list[tuple[str, str]]:
+    """Find an earlier parameter that has the same values, although chance would not make them so."""
+    if row.initializer.ties != "breaks" or array.ndim < 2 or not array.size:
+        return []
+    digest = hashlib.blake2b(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, digest_size=16).digest()
+    first = seen.setdefault((array.shape, array.dtype.name, digest), row)
+    if first is row or first.source is not None or not _is_drawn(row) or _one(row, array) ** array.size > RARE:
+        return []
+    return [("equal", f"equals {visible(first.name)}, although the plan draws each from a key of its own")]
+
+
+def _is_drawn(row: Row) -> bool:
+    """Say whether two keys give two weights; a fixed scheme such as an identity is equal everywhere."""
+    one, two = (row.initializer(row.shape, seed, axes=row.axes) for seed in (0, 1))
+    return not np.array_equal(one, two)
 
 
 def _is_real(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "biuf" or dtype.name in EXTENSION_FLOATS
 
 
-def _judge(row: Row, array: Array) -> list[tuple[str, str]]:
+def _judge(row: Row, array: Array) -> tuple[Judged, list[tuple[str, str]]]:
+    """Give the numbers of a parameter, and what is wrong with it."""
+    policy = row.initializer.ties
+    judged = Judged(
+        row.pattern, repr(row.initializer), row.role, row.shape, array.dtype.name, row.fans, row.expected,
+        None, None, None, None, array.size, policy, None, row.source,
+    )  # fmt: skip
     if array.size == 0:
-        return []
+        return judged, []
     values = array.astype(np.float64)
     wrong = int(np.count_nonzero(~np.isfinite(values)))
     if wrong:
-        return [("not_finite", f"{wrong} of {array.size} values are not finite")]
+        return replace(judged, finite=array.size - wrong), [
+            ("not_finite", f"{wrong} of {array.size} values are not finite")
+        ]
     found = []
     with np.errstate(all="ignore"):  # a moment that overflows is off
         wrongs = [_compare(part, expected, array.dtype) for part, expected in _parts(row, values)]
     if any(wrongs):
         found.append(("off", next(sentence for sentence in wrongs if sentence)))
-    if row.rule.initializer.ties == "breaks" and array.ndim >= 2:
+    with np.errstate(all="ignore"):
+        mean, std = _known(values.mean()), _known(values.std())
+    judged = replace(judged, mean=mean, std=std, low=float(values.min()), high=float(values.max()))
+    if array.ndim < 2:
+        return judged, found
+    ties = _count_ties(units_first(array, row.axes))
+    if policy == "breaks":
         chance = _chance(row, array)
-        ties = _count_ties(units_first(array, row.rule.axes))
         if chance > RARE:
             found.append(
                 ("chance", f"in {array.dtype} about {chance:.2g} pairs of units are equal by chance; {_count(ties)}")
             )
         elif ties:
-            found.append(("tied", f"{_count(ties)}, although {row.rule.initializer!r} breaks ties"))
-    return found
+            found.append(("tied", f"{_count(ties)}, although {row.initializer!r} breaks ties"))
+    return replace(judged, equal_units=ties), found
+
+
+def _known(moment: float) -> float | None:
+    return float(moment) if math.isfinite(moment) else None
 
 
 def _parts(row: Row, values: Array) -> Iterator[tuple[Array, Moments]]:
     """Give what has one distribution, with its moments: the parts that axes split a weight into are scaled apart."""
-    axes, initializer = row.rule.axes, row.rule.initializer
+    axes, initializer = row.axes, row.initializer
     if row.expected is None:
         return
     if values.ndim < 2 or not isinstance(axes, Axes) or not isinstance(initializer, AbstractVarianceScaling):
@@ -161,19 +290,32 @@ def _compare(values: Array, expected: Moments, dtype: np.dtype[Any]) -> str | No
     # The error of a variance goes with the fourth moment: 3 for a normal, less where both ends are cut alike, and up
     # to the 9 of an exponential where one is, as in the tail of a normal.
     uneven = 1.0 if expected.mean - expected.low == expected.high - expected.mean else 2.0
-    if not abs(std / expected.std - 1) <= SIGMAS * uneven / math.sqrt(2 * values.size) + step:
+    spread = math.sqrt((expected.kurtosis - 1) / 4 / values.size)
+    if not abs(std / expected.std - 1) <= SIGMAS * uneven * spread + step:
         return f"standard deviation {std:.6g} where {expected.std:.6g} is expected"
     return None
 
 
 def _chance(row: Row, array: Array) -> float:
-    maps, units, incoming = units_first(array, row.rule.axes).shape
+    """Give the number of pairs of units that are expected to be equal by chance."""
+    maps, units, incoming = units_first(array, row.axes).shape
+    one = _one(row, array)
+    if row.expected is None or row.expected.kurtosis <= 3:
+        return float(maps * units * (units - 1) / 2 * one**incoming)
+    # Some entries may be fixed: those drawn alone tell units apart. A unit without any is what it is meant to be.
+    first, second = (row.initializer(row.shape, seed, axes=row.axes) for seed in (0, 1))
+    drawn = np.count_nonzero(units_first(first != second, row.axes), axis=2)
+    return float(np.sum(one ** drawn[drawn > 0]) * (units - 1) / 2)
+
+
+def _one(row: Row, array: Array) -> float:
+    """Give the chance that two entries are equal."""
     step = 2.0 ** -MANTISSA_BITS.get(array.dtype.name, 2)
     one = max(0.2 * step, 2.0**-24 if array.dtype != np.float64 else 0.0)
     if row.expected and row.expected.std > 0:  # around a mean, and near zero, floats are equally spaced
         spacing = max(step * abs(row.expected.mean), _smallest(array.dtype))
         one = min(1.0, max(one, 0.29 * spacing / row.expected.std))  # 1 / sqrt(12) uniforms, 1 / sqrt(4 pi) normals
-    return float(maps * units * (units - 1) / 2 * one**incoming)
+    return one
 
 
 def _smallest(dtype: np.dtype[Any]) -> float:

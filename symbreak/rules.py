@@ -2,19 +2,19 @@
 
 import fnmatch
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
 
 from ._table import table
-from ._visible import visible
+from ._visible import quoted, visible
 from .axes import DEFAULTS, Axes, AxesLike, Fans, as_shape, fans
-from .dtypes import DTypeLike, as_float_dtype
+from .dtypes import EXTENSION_FLOATS, NUMPY_FLOATS, DTypeLike, as_float_dtype
 from .errors import RuleError
-from .initializers import AbstractInitializer, Moments, get
+from .initializers import AbstractInitializer, Moments, SameAs, get
 from .streams import RngLike, as_key
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 RuleLike: TypeAlias = "Rule | AbstractInitializer | str | type[AbstractInitializer] | Mapping[str, Any]"
 Shapes: TypeAlias = "Mapping[str, Sequence[int] | int | Array]"
+
+ROLE = "@"  # a pattern that begins with it is a role, not a glob
+BLOCK = 1 << 22  # values that `pieces` gives at a time; a multiple of the stream's block, which is not drawn twice
 
 
 @final
@@ -38,6 +41,8 @@ class Rule:
         The layout of the weights that the rule hits; None for PyTorch's order.
     dtype
         Their dtype; None for what ``initialize`` is told.
+    why
+        The reason, for the table that a plan prints.
 
     Examples
     --------
@@ -49,11 +54,15 @@ class Rule:
     initializer: AbstractInitializer
     axes: AxesLike = None
     dtype: DTypeLike | None = None
+    why: str | None = field(default=None, repr=False)
 
-    def __init__(self, initializer: Any, axes: AxesLike = None, dtype: DTypeLike | None = None) -> None:
+    def __init__(
+        self, initializer: Any, axes: AxesLike = None, dtype: DTypeLike | None = None, why: str | None = None
+    ) -> None:
         object.__setattr__(self, "initializer", get(initializer))
         object.__setattr__(self, "axes", axes if axes is None or isinstance(axes, Axes) else Axes(axes).layout)
         object.__setattr__(self, "dtype", dtype)
+        object.__setattr__(self, "why", why)
         if dtype is not None:
             as_float_dtype(dtype)
 
@@ -61,14 +70,50 @@ class Rule:
 @final
 @dataclass(frozen=True)
 class Row:
-    """One parameter of a plan: the rule that hits it, its fans and the moments to expect."""
+    """One parameter of a plan: the rule that hits it, its fans and the moments to expect.
+
+    Attributes
+    ----------
+    name, shape
+        Of the parameter.
+    pattern, rule
+        What hits it.
+    fans
+        None for a parameter without them, such as a bias.
+    expected
+        None where the initializer states none.
+    role
+        What the parameter is for, where the plan was told.
+    dtype
+        That of the array that was given, None for a shape.
+    source
+        The parameter that it is the same as, found through any number of :class:`~symbreak.SameAs`.
+    """
 
     name: str
     shape: tuple[int, ...]
     pattern: str
     rule: Rule
-    fans: Fans | None  # None for a parameter without them, such as a bias
-    expected: Moments | None  # None where the initializer states none
+    fans: Fans | None
+    expected: Moments | None
+    role: str | None = None
+    dtype: np.dtype[Any] | None = None
+    source: str | None = None
+    origin: "Row | None" = field(default=None, repr=False)  # the row of `source`, unless that is kept
+    transposed: bool = field(default=False, repr=False)  # to the source
+
+    @property
+    def initializer(self) -> AbstractInitializer:
+        """What makes the values: for a parameter that is the same as another, the other's."""
+        return (self.origin or self).rule.initializer
+
+    @property
+    def axes(self) -> AxesLike:
+        """The layout: the rule's, or as that of the parameter that it is the same as; None for the usual one."""
+        if self.rule.axes is not None or self.origin is None:
+            return _fitting(self.rule.axes, self.shape)
+        axes = self.origin.axes
+        return _reversed(axes, self.origin.shape) if self.transposed else axes
 
 
 @final
@@ -84,14 +129,19 @@ class Plan:
         Patterns that hit no parameter.
     untouched
         Parameters that no rule hits.
+    kept
+        Arrays that stay as they are: those of a type that no initializer makes, such as counters, and with
+        ``only_missing`` all that are finite.
     """
 
     rows: tuple[Row, ...]
     unused: tuple[str, ...]
     untouched: tuple[str, ...]
+    kept: Mapping[str, Array] = field(default_factory=dict, repr=False, compare=False)
+    names: tuple[str, ...] = field(default=(), repr=False)  # of all parameters, in the order of the shapes
 
     def initialize(
-        self, rng: RngLike = None, *, dtype: DTypeLike = "float32", workers: int | None = None
+        self, rng: RngLike = None, *, dtype: DTypeLike | None = None, workers: int | None = None
     ) -> dict[str, Array]:
         """Make every parameter, each from the key of its name.
 
@@ -100,38 +150,95 @@ class Plan:
         rng
             As for an initializer; parameter `name` is drawn from ``Key(rng)[name]``.
         dtype
-            Of the parameters whose rule names none.
+            Of the parameters whose rule names none; by default that of the array that was given in place of a shape,
+            or float32.
         workers
             Threads; they change the time, never the bits.
 
         Returns
         -------
         dict of str to numpy.ndarray
-            In the order of the shapes.
+            In the order of the shapes. A parameter that is the same as another is the other's array, or its transpose;
+            an array that is kept is given back itself.
 
         Raises
         ------
         RuleError
             If a rule hits nothing or a parameter is hit by no rule.
         """
+        self._check()
+        key = as_key(rng)
+        made: dict[str, Array] = dict(self.kept)
+        for row in self.rows:
+            if row.source is None:
+                kind = self._dtype(row, dtype)
+                made[row.name] = row.initializer(row.shape, key[row.name], dtype=kind, axes=row.axes, workers=workers)
+        for row in self.rows:
+            if row.source is not None:
+                made[row.name] = made[row.source].T if row.transposed else made[row.source]
+        return {name: made[name] for name in self.names}
+
+    def pieces(
+        self, rng: RngLike = None, *, dtype: DTypeLike | None = None, workers: int | None = None
+    ) -> Iterator["Pieces"]:
+        """Make every parameter piece by piece, to write a model that is larger than memory.
+
+        Parameters
+        ----------
+        rng, dtype, workers
+            As for :meth:`initialize`.
+
+        Yields
+        ------
+        symbreak.rules.Pieces
+            One a parameter, in the order of the shapes. Joined, its pieces are what :meth:`initialize` gives, bit for
+            bit; those of a parameter that is not elementwise are cut from the whole, which is made when they are asked
+            for.
+
+        Raises
+        ------
+        RuleError
+            As for :meth:`initialize`.
+
+        Examples
+        --------
+        >>> import symbreak as sb
+        >>> plan = sb.plan({"w": (64, 32)}, {"w": "he_normal"})
+        >>> [(each.name, each.shape, sum(len(piece) for piece in each.draw())) for each in plan.pieces(rng=0)]
+        [('w', (64, 32), 2048)]
+        """
+        self._check()
+        return self._pieces(as_key(rng), dtype, workers)
+
+    def _pieces(self, key: Any, dtype: DTypeLike | None, workers: int | None) -> Iterator["Pieces"]:
+        rows = {row.name: row for row in self.rows}
+        for name in self.names:
+            row = rows.get(name)
+            kept = self.kept.get(name if row is None or row.source is None else row.source)
+            if kept is not None:
+                array = kept.T if row is not None and row.transposed else kept
+                yield Pieces(name, array.shape, array.dtype, _Flat(array))
+            elif row is not None:
+                made = row.origin or row
+                kind = as_float_dtype(self._dtype(made, dtype))
+                yield Pieces(name, row.shape, kind, _Drawn(made, row.transposed, key[made.name], kind, workers))
+
+    def _check(self) -> None:
         if self.untouched:
-            names = ", ".join(map(repr, self.untouched[:5])) + (" ..." if len(self.untouched) > 5 else "")
+            names = ", ".join(map(quoted, self.untouched[:5])) + (" ..." if len(self.untouched) > 5 else "")
             raise RuleError(
-                f"no rule hits {names} ({len(self.untouched)} of {len(self.rows) + len(self.untouched)} parameters); "
+                f"no rule hits {names} ({len(self.untouched)} of {len(self.names)} parameters); "
                 f"add a rule for each, or '*' as the last one"
             )
         if self.unused:
-            patterns = ", ".join(map(repr, self.unused))
+            patterns = ", ".join(map(quoted, self.unused))
             raise RuleError(
                 f"the rule {patterns} hits no parameter; correct or remove it (rules are globs, first match wins)"
             )
-        key = as_key(rng)
-        return {
-            row.name: row.rule.initializer(
-                row.shape, key[row.name], dtype=row.rule.dtype or dtype, axes=_axes_of(row), workers=workers
-            )
-            for row in self.rows
-        }
+
+    @staticmethod
+    def _dtype(row: Row, dtype: DTypeLike | None) -> DTypeLike:
+        return next((kind for kind in (row.rule.dtype, dtype, row.dtype) if kind is not None), "float32")
 
     def audit(self, params: Mapping[str, Array]) -> "Audit":
         """Compare parameters with what the plan promises.
@@ -144,13 +251,26 @@ class Plan:
         Returns
         -------
         Audit
-            Unused rules, parameters untouched, missing or not in the plan, values not finite, moments off, units tied.
+            Unused rules, parameters untouched, missing or not in the plan, values not finite, moments off, units tied,
+            parameters that are the same and should not be, or the other way round; and for each its rule, fans, moments
+            expected and realised.
         """
         from ._audit import audit
 
         return audit(self, params)
 
     def __str__(self) -> str:
+        explained = any(row.rule.why for row in self.rows)
+        lines = [self._explained() if explained else self._counted()]
+        count = sum(math.prod(row.shape) for row in self.rows)
+        lines.append(f"{len(self.rows)} parameters, {count:,} values")
+        if self.kept:
+            lines.append(f"{len(self.kept)} kept as they are")
+        lines += [f"no rule hits: {visible(name)}" for name in self.untouched]
+        lines += [f"hits nothing: {visible(pattern)}" for pattern in self.unused]
+        return "\n".join(lines)
+
+    def _counted(self) -> str:
         rows = [
             (
                 visible(row.name),
@@ -158,30 +278,101 @@ class Plan:
                 visible(row.pattern),
                 _describe(row.rule),
                 *((str(row.fans.fan_in), str(row.fans.fan_out)) if row.fans else ("-", "-")),
-                "-" if row.expected is None else f"{row.expected.std:.4g}",
+                _std(row),
             )
             for row in self.rows
         ]
-        lines = [
-            table(("parameter", "shape", "rule", "initializer", "fan in", "fan out", "std"), rows, right=(4, 5, 6))
+        return table(("parameter", "shape", "rule", "initializer", "fan in", "fan out", "std"), rows, right=(4, 5, 6))
+
+    def _explained(self) -> str:
+        rows = [
+            (visible(row.name), visible(row.role or "-"), _describe(row.rule), _std(row), visible(row.rule.why or "-"))
+            for row in self.rows
         ]
-        count = sum(math.prod(row.shape) for row in self.rows)
-        lines.append(f"{len(self.rows)} parameters, {count:,} values")
-        lines += [f"no rule hits: {visible(name)}" for name in self.untouched]
-        lines += [f"hits nothing: {visible(pattern)}" for pattern in self.unused]
-        return "\n".join(lines)
+        return table(("parameter", "role", "initializer", "std", "why"), rows, right=(3,))
 
 
-def plan(shapes: Shapes, rules: Mapping[str, RuleLike]) -> Plan:
+@final
+@dataclass(frozen=True)
+class Pieces:
+    """One parameter that is made when it is asked for.
+
+    Attributes
+    ----------
+    name, shape, dtype
+        Of the parameter.
+    draw
+        Call it for an iterator of flat arrays, in C order. Each is valid until the next is asked for.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    draw: Callable[[], Iterator[Array]] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Flat:
+    """The values of an array, a block at a time."""
+
+    array: Array
+
+    def __call__(self) -> Iterator[Array]:
+        rows = max(1, BLOCK * max(len(self.array), 1) // max(self.array.size, 1)) if self.array.ndim else 1
+        if self.array.ndim == 0:
+            yield self.array.reshape(1)
+            return
+        for begin in range(0, len(self.array), rows):
+            yield np.ascontiguousarray(self.array[begin : begin + rows]).reshape(-1)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The values of a parameter that is drawn."""
+
+    row: Row
+    transposed: bool
+    key: Any
+    dtype: np.dtype[Any]
+    workers: int | None
+
+    def __call__(self) -> Iterator[Array]:
+        init, row = self.row.initializer, self.row
+        options: dict[str, Any] = {"dtype": self.dtype, "axes": row.axes, "workers": self.workers}
+        if not self.transposed:
+            yield from init.pieces(row.shape, self.key, size=BLOCK, **options)
+        elif not init.elementwise or math.prod(row.shape) <= BLOCK:
+            yield from _Flat(init(row.shape, self.key, **options).T)()
+        else:  # rows of the transpose are slices of the last axis
+            step = max(1, BLOCK * row.shape[-1] // math.prod(row.shape))
+            for begin in range(0, row.shape[-1], step):
+                part = init.region(row.shape, np.s_[..., begin : begin + step], self.key, **options)
+                yield np.ascontiguousarray(part.T).reshape(-1)
+
+
+def plan(
+    shapes: Shapes,
+    rules: Mapping[str, RuleLike],
+    *,
+    roles: Mapping[str, str] | None = None,
+    only_missing: bool = False,
+) -> Plan:
     """Find the rule of each parameter.
 
     Parameters
     ----------
     shapes
-        Parameter names to shapes, or to arrays whose shapes are taken.
+        Parameter names to shapes, or to arrays, whose shapes and floating dtypes are taken. Arrays of other types, such
+        as counters, are kept as they are.
     rules
-        Globs (``*``, ``?``, ``[abc]``; ``*`` crosses dots) to what :func:`get` takes, or to a :class:`Rule` with
-        axes and dtype. The first that matches a name wins.
+        Globs (``*``, ``?``, ``[abc]``; ``*`` crosses dots), or ``@`` and a role, to what :func:`get` takes, or to a
+        :class:`Rule` with axes and dtype. The first that matches a parameter wins. :class:`SameAs` ties a parameter to
+        another.
+    roles
+        Globs to roles, words of your own such as ``"embedding"``. The first that matches a name wins.
+    only_missing
+        Keep every array that is given and holds finite values only. What is given as a shape, or holds a value that is
+        not finite, is initialised, as a whole.
 
     Returns
     -------
@@ -191,9 +382,10 @@ def plan(shapes: Shapes, rules: Mapping[str, RuleLike]) -> Plan:
     Raises
     ------
     RuleError
-        If an initializer can't make a parameter's shape; parameter and rule are named.
+        If an initializer can't make a parameter's shape, or parameters that shall be the same can't be; parameter and
+        rule are named.
     TypeError, ValueError
-        For a shape or a rule that makes no sense.
+        For a shape, a rule or a role that makes no sense.
 
     Examples
     --------
@@ -212,17 +404,27 @@ def plan(shapes: Shapes, rules: Mapping[str, RuleLike]) -> Plan:
     if not isinstance(rules, Mapping):
         raise TypeError(f"`rules` maps globs to initializers; got {type(rules).__name__}")
     read = {pattern: _read_rule(pattern, rule) for pattern, rule in rules.items()}
-    rows, used, untouched = [], set(), []
+    role_of = _read_roles(roles)
+    find = _Patterns(read)
+    rows: dict[str, Row] = {}
+    used, untouched, kept = set(), [], {}
     for name, shape in shapes.items():
         if not isinstance(name, str):
             raise TypeError(f"a parameter's name is a string; got {name!r}")
-        pattern = next((glob for glob in read if glob == name or fnmatch.fnmatchcase(name, glob)), None)
-        if pattern is None:
+        given = role_of.first(name)
+        role = None if given is None or roles is None else roles[given]
+        pattern = find.first(name, role)
+        if pattern is not None:
+            used.add(pattern)
+        if _stays(shape, only_missing):
+            kept[name] = np.asarray(shape)
+        elif pattern is None:
             untouched.append(name)
-            continue
-        used.add(pattern)
-        rows.append(_row(name, shape, pattern, read[pattern]))
-    return Plan(tuple(rows), tuple(glob for glob in read if glob not in used), tuple(untouched))
+        else:
+            rows[name] = _row(name, shape, pattern, read[pattern], role)
+    tied = {name: _same(row, rows, kept, untouched) for name, row in rows.items()}
+    unused = tuple(glob for glob in read if glob not in used)
+    return Plan(tuple(tied.values()), unused, tuple(untouched), kept, tuple(shapes))
 
 
 def initialize(
@@ -230,14 +432,16 @@ def initialize(
     rules: Mapping[str, RuleLike],
     rng: RngLike = None,
     *,
-    dtype: DTypeLike = "float32",
+    dtype: DTypeLike | None = None,
     workers: int | None = None,
+    roles: Mapping[str, str] | None = None,
+    only_missing: bool = False,
 ) -> dict[str, Array]:
     """Make every parameter of a model, each from the key of its name: ``plan(shapes, rules).initialize(rng)``.
 
     Parameters
     ----------
-    shapes, rules
+    shapes, rules, roles, only_missing
         As for :func:`plan`.
     rng, dtype, workers
         As for :meth:`Plan.initialize`.
@@ -259,7 +463,7 @@ def initialize(
     >>> params["w"].shape
     (64, 32)
     """
-    return plan(shapes, rules).initialize(rng, dtype=dtype, workers=workers)
+    return plan(shapes, rules, roles=roles, only_missing=only_missing).initialize(rng, dtype=dtype, workers=workers)
 
 
 def _read_rule(pattern: Any, rule: Any) -> Rule:
@@ -268,17 +472,109 @@ def _read_rule(pattern: Any, rule: Any) -> Rule:
     return rule if isinstance(rule, Rule) else Rule(rule)
 
 
-def _row(name: str, shape: Any, pattern: str, rule: Rule) -> Row:
+def _read_roles(roles: Mapping[str, str] | None) -> "_Patterns":
+    if roles is None:
+        return _Patterns(())
+    if not isinstance(roles, Mapping):
+        raise TypeError(f"`roles` maps globs to roles; got {type(roles).__name__}")
+    for pattern, role in roles.items():
+        if not isinstance(pattern, str) or not isinstance(role, str):
+            raise TypeError(f"`roles` maps globs to roles, both strings; got {pattern!r}: {role!r}")
+    return _Patterns(roles)
+
+
+class _Patterns:
+    """Globs in order, of which the first that matches wins; those that are plain names are looked up."""
+
+    def __init__(self, patterns: "Mapping[str, Any] | Sequence[str]") -> None:
+        self._order = {pattern: place for place, pattern in enumerate(patterns)}
+        self._globs = [each for each in self._order if any(mark in each for mark in "*?[")]
+
+    def first(self, name: str, role: str | None = None) -> str | None:
+        """Give the first pattern that matches a name or its role."""
+        found = [each for each in (name, f"{ROLE}{role}" if role else None) if each is not None and each in self._order]
+        glob = next((each for each in self._globs if fnmatch.fnmatchcase(name, each)), None)
+        return min([*found, *([] if glob is None else [glob])], key=self._order.__getitem__, default=None)
+
+
+def _stays(given: Any, only_missing: bool) -> bool:
+    """Say whether what was given is an array to keep."""
+    if not isinstance(given, np.ndarray):
+        return False
+    if given.dtype.name not in NUMPY_FLOATS + EXTENSION_FLOATS:
+        return True
+    return only_missing and _finite(given)
+
+
+def _finite(array: Array) -> bool:
+    if array.size <= BLOCK or array.ndim == 0:
+        return bool(np.isfinite(array).all())
+    return all(_finite(part) for part in array)
+
+
+def _row(name: str, shape: Any, pattern: str, rule: Rule, role: str | None) -> Row:
     sizes = _read_shape(name, shape)
     axes = _fitting(rule.axes, sizes)
+    tied = isinstance(rule.initializer, SameAs)
     try:
         found = fans(sizes, axes) if axes is not None or len(sizes) in DEFAULTS else None
-        expected = _expected(rule.initializer, sizes, axes)
+        expected = None if tied else _expected(rule.initializer, sizes, axes)
     except ValueError as error:
         raise RuleError(
             f"the rule {pattern!r} gives {rule.initializer!r} to {name!r}, which it can't make: {error}"
         ) from None
-    return Row(name, sizes, pattern, rule, found, expected)
+    return Row(name, sizes, pattern, rule, found, expected, role, _dtype_of(shape))
+
+
+def _dtype_of(shape: Any) -> np.dtype[Any] | None:
+    """Give the floating dtype of an array, or of what stands for one."""
+    dtype = getattr(shape, "dtype", None)
+    return None if dtype is None or not hasattr(shape, "shape") else as_float_dtype(dtype)
+
+
+def _same(row: Row, rows: Mapping[str, Row], kept: Mapping[str, Array], untouched: Sequence[str]) -> Row:
+    """Look up the parameter that a row is the same as, through any number of others."""
+    path, transposed, at = [row.name], False, row
+    while isinstance(at.rule.initializer, SameAs):
+        same = at.rule.initializer
+        given, name = at.shape, same.parameter
+        transposed ^= same.transpose
+        where = f"the rule {at.pattern!r} makes {at.name!r} the same as {quoted(name)}"
+        if name in path:
+            raise RuleError(f"{where}, which is in a circle: {' -> '.join(map(visible, [*path, name]))}")
+        if name not in rows and name not in kept:
+            reason = "which no rule hits" if name in untouched else f"which is no parameter{_near(name, rows)}"
+            raise RuleError(f"{where}, {reason}")
+        shape = rows[name].shape if name in rows else kept[name].shape
+        if (shape[::-1] if same.transpose else shape) != given:
+            hint = f"SameAs({name!r}, transpose={not same.transpose})"
+            meets = (shape if same.transpose else shape[::-1]) == given
+            other = f"; {hint} would" if meets else ""
+            turned = " transposed" if same.transpose else ""
+            raise RuleError(f"{where}, but shape {given} is not met by {shape}{turned}{other}")
+        _check_dtype(at, where, rows.get(name), kept.get(name))
+        path.append(name)
+        if name not in rows:
+            return replace(row, source=name, transposed=transposed)
+        at = rows[name]
+    if at is row:
+        return row
+    return replace(row, source=at.name, origin=at, transposed=transposed, expected=at.expected)
+
+
+def _check_dtype(row: Row, where: str, other: Row | None, kept: Array | None) -> None:
+    own = row.rule.dtype or row.dtype
+    theirs = kept.dtype if kept is not None else other and (other.rule.dtype or other.dtype)
+    if own is not None and (theirs is None or np.dtype(as_float_dtype(own)) != as_float_dtype(theirs)):
+        have = "has no dtype of its own" if theirs is None else f"is {as_float_dtype(theirs).name}"
+        raise RuleError(f"{where}, which {have}, so it can't be {as_float_dtype(own).name}; give both one dtype")
+
+
+def _near(name: str, rows: Mapping[str, Row]) -> str:
+    import difflib  # for errors only
+
+    near = difflib.get_close_matches(name, rows, n=1)
+    return f"; did you mean {quoted(near[0])}?" if near else ""
 
 
 def _read_shape(name: str, shape: Any) -> tuple[int, ...]:
@@ -305,8 +601,16 @@ def _describe(rule: Rule) -> str:
     return " ".join([repr(rule.initializer), *filter(None, (axes, dtype))])
 
 
-def _axes_of(row: Row) -> AxesLike:
-    return _fitting(row.rule.axes, row.shape)
+def _std(row: Row) -> str:
+    return "-" if row.expected is None else f"{row.expected.std:.4g}"
+
+
+def _reversed(axes: AxesLike, shape: tuple[int, ...]) -> AxesLike:
+    """Give the layout of a transpose."""
+    if axes is None and len(shape) not in DEFAULTS:
+        return None
+    found = Axes.of(axes, shape)
+    return replace(found, layout=found.layout[::-1], grouped=found._grouped_axis)
 
 
 def _fitting(axes: AxesLike, shape: tuple[int, ...]) -> AxesLike:

@@ -2,11 +2,12 @@
 
 import json
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 import symbreak as sb
-from symbreak._audit import RARE
+from symbreak._audit import KINDS, RARE
 from symbreak.checkpoints import open_checkpoint, save_safetensors
 from symbreak.errors import RuleError
 
@@ -196,7 +197,7 @@ def reshape(params):
 )
 def test_the_audit_names_what_is_wrong_and_nothing_else(change, kind, name, sentence):
     audit = spoil(change)
-    found = {field: names for field, names in audit.to_dict().items() if field != "ok" and names}
+    found = {field: getattr(audit, field) for field in KINDS if getattr(audit, field)}
     assert list(found) == [kind]
     assert list(found[kind]) == [name]
     assert sentence in found[kind][name]
@@ -321,7 +322,7 @@ def test_moments_that_overflow_or_vanish_are_off_and_nothing_else(size, sentence
     with np.errstate(all="raise"):
         audit = sb.plan({"w": (30, 20)}, {"*": "normal"}).audit({"w": values})
     assert sentence in audit.off["w"]
-    assert list(audit.to_dict()["off"]) == ["w"]
+    assert list(audit.off) == ["w"]
 
 
 def test_names_that_act_on_a_terminal_are_shown_as_escapes():
@@ -329,3 +330,223 @@ def test_names_that_act_on_a_terminal_are_shown_as_escapes():
     shown = str(plan) + str(plan.audit({"a\x1b[31m": np.ones((2, 2))}))
     assert "a\\x1b[31m" in shown
     assert shown.replace("\n", "").isprintable()
+
+
+ROLES = {"enc.*.weight": "hidden", "*.bias": "bias", "*": "norm"}
+
+
+def test_a_rule_may_name_a_role():
+    plan = sb.plan(SHAPES, {"enc.1.*": "ones", "@hidden": "he_normal", "@bias": "zeros", "@norm": "ones"}, roles=ROLES)
+    assert {row.name: (row.role, row.pattern) for row in plan.rows} == {
+        "enc.0.weight": ("hidden", "@hidden"),
+        "enc.0.bias": ("bias", "@bias"),
+        "enc.1.weight": ("hidden", "enc.1.*"),
+        "enc.1.bias": ("bias", "enc.1.*"),
+        "norm.scale": ("norm", "@norm"),
+    }
+    assert sb.plan(SHAPES, {"@hiden": "ones", "*": "zeros"}, roles=ROLES).unused == ("@hiden",)
+    assert sb.plan({"@bias": (3,)}, {"@bias": "zeros"}).rows[0].pattern == "@bias"  # a name is always a name
+
+
+@pytest.mark.parametrize(
+    ("roles", "message"),
+    [
+        (["norm"], "`roles` maps globs to roles; got list"),
+        ({"*": 3}, r"`roles` maps globs to roles, both strings; got '\*': 3"),
+        ({3: "norm"}, "`roles` maps globs to roles, both strings; got 3: 'norm'"),
+    ],
+)
+def test_roles_that_make_no_sense_are_refused(roles, message):
+    with pytest.raises(TypeError, match=message):
+        sb.plan(SHAPES, RULES, roles=roles)
+
+
+def test_a_plain_name_after_a_glob_does_not_win():
+    rules = {"enc.[0-9].weight": "ones", "enc.0.weight": "zeros", "*": "zeros", "norm.scale": "ones"}
+    plan = sb.plan(SHAPES, rules)
+    assert [row.pattern for row in plan.rows] == ["enc.[0-9].weight", "*", "enc.[0-9].weight", "*", "*"]
+    assert plan.unused == ("enc.0.weight", "norm.scale")
+
+
+def test_arrays_keep_their_dtype_unless_told():
+    given = {
+        "a": np.zeros((3, 3), np.float16),
+        "b": np.zeros((3, 3), ml_dtypes.bfloat16),
+        "c": (3, 3),
+        "d": np.zeros(3),
+    }
+    rules = {"d": sb.Rule("ones", dtype="float32"), "*": "normal"}
+    made = sb.initialize(given, rules, rng=0)
+    assert [made[name].dtype.name for name in given] == ["float16", "bfloat16", "float32", "float32"]
+    made = sb.initialize(given, rules, rng=0, dtype="float64")
+    assert [made[name].dtype.name for name in given] == ["float64", "float64", "float64", "float32"]
+
+
+def test_an_array_that_no_initializer_makes_is_kept():
+    steps = np.array([7])
+    plan = sb.plan({"w": (3, 3), "steps": steps}, {"w": "normal"})
+    assert plan.initialize(0)["steps"] is steps
+    assert str(plan).splitlines()[-1] == "1 kept as they are"
+    assert plan.audit(plan.initialize(0)).ok
+    assert set(plan.audit({"w": np.zeros((3, 3))}).missing) == {"steps"}
+
+
+def test_only_what_is_missing_or_not_finite_is_made():
+    fine, broken = np.full((3, 4), 0.5, np.float32), np.full((3, 4), 0.5, np.float16)
+    broken[1, 2] = np.nan
+    given = {"fine": fine, "broken": broken, "lost": (3, 4), "other": np.ones(2)}
+    rules = {"other": "zeros", "*": "he_normal"}
+    plan = sb.plan(given, rules, only_missing=True)
+    made = plan.initialize(5)
+    assert list(made) == list(given)
+    assert made["fine"] is fine
+    assert (made["other"] == 1).all()
+    assert [row.name for row in plan.rows] == ["broken", "lost"]
+    everything = sb.initialize(given, rules, 5)
+    assert made["broken"].dtype == np.float16
+    for name in ("broken", "lost"):
+        assert np.array_equal(made[name], everything[name])  # as if all were made
+    assert plan.unused == ()  # what keeps an array is not wrong
+    assert np.array_equal(sb.initialize(given, rules, 5, only_missing=True)["lost"], made["lost"])
+
+
+def test_what_is_kept_needs_no_rule():
+    assert sb.initialize({"a": np.ones(3), "b": (3,)}, {"b": "zeros"}, only_missing=True)["a"].all()
+    with pytest.raises(RuleError, match="no rule hits 'a'"):
+        sb.initialize({"a": np.full(3, np.inf), "b": (3,)}, {"b": "zeros"}, only_missing=True)
+
+
+@pytest.mark.parametrize("dtype", [None, "float64", "bfloat16"])
+def test_pieces_joined_are_what_a_plan_makes(dtype, monkeypatch):
+    monkeypatch.setattr("symbreak.rules.BLOCK", 1 << 10)
+    shapes = {
+        "w": (70, 40),
+        "q": (40, 40),
+        "s": (),
+        "e": (0, 3),
+        "n": np.arange(3000).reshape(2, 1500),
+        "h": np.zeros(5, "f2"),
+    }
+    rules = {"q": "orthogonal", "s": "ones", "*": "uniform"}
+    plan = sb.plan(shapes, rules)
+    made = plan.initialize(2, dtype=dtype)
+    found = list(plan.pieces(2, dtype=dtype))
+    assert [each.name for each in found] == list(shapes)
+    for each in found:
+        parts = [np.array(part) for part in each.draw()]
+        whole = np.concatenate([np.empty(0, each.dtype), *parts])
+        assert (each.shape, each.dtype) == (made[each.name].shape, made[each.name].dtype)
+        assert whole.tobytes() == made[each.name].tobytes()
+        assert all(part.ndim == 1 and len(part) <= 1500 for part in parts)
+        again = [np.array(part) for part in each.draw()]
+        assert np.concatenate([np.empty(0, each.dtype), *again]).tobytes() == whole.tobytes()
+
+
+def test_pieces_without_a_seed_are_drawn_once():
+    plan = sb.plan({"w": (70, 40)}, {"*": "uniform"})
+    (each,) = plan.pieces()
+    first, second = (np.concatenate([np.array(part) for part in each.draw()]) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_pieces_refuse_before_they_are_asked_for():
+    with pytest.raises(RuleError, match="no rule hits 'b'"):
+        sb.plan({"b": (3,)}, {}).pieces(0)
+    for size in (0, -1, 1.5, True):
+        with pytest.raises(ValueError, match=f"size is a positive number of elements; got {size}"):
+            next(sb.Normal().pieces((3, 3), 0, size=size))
+
+
+def test_a_reason_makes_a_table_of_reasons():
+    rules = {"*.weight": sb.Rule("he_normal", why="relu follows"), "*": "zeros"}
+    plan = sb.plan({"a.weight": (4, 2), "a.bias": (4,)}, rules, roles={"*.weight": "hidden"})
+    assert str(plan).splitlines() == [
+        "parameter  role    initializer  std  why",
+        "a.weight   hidden  HeNormal()     1  relu follows",
+        "a.bias     -       Zeros()        0  -",
+        "2 parameters, 12 values",
+    ]
+
+
+def test_the_audit_gives_each_parameter_in_numbers():
+    params = healthy()
+    params["enc.0.weight"][3] = params["enc.0.weight"][5]
+    params["enc.1.bias"][0] = np.nan
+    audit = PLAN.audit(params)
+    found = json.loads(json.dumps(audit.to_dict(), allow_nan=False))
+    w = found["parameters"]["enc.0.weight"]
+    values = params["enc.0.weight"].astype(np.float64)
+    assert w["mean"] == pytest.approx(values.mean())
+    assert w["std"] == pytest.approx(values.std())
+    assert (w["low"], w["high"]) == (values.min(), values.max())
+    assert w["expected"] == {
+        "mean": 0.0, "std": 0.25, "low": None, "high": None, "singular_values": None, "kurtosis": 3.0,
+    }  # fmt: skip
+    del w["mean"], w["std"], w["low"], w["high"], w["expected"]
+    assert w == {
+        "rule": "*.weight",
+        "initializer": "HeNormal()",
+        "role": None,
+        "shape": [64, 32],
+        "dtype": "float32",
+        "fans": {"fan_in": 32, "fan_out": 64},
+        "finite": 2048,
+        "ties": "breaks",
+        "equal_units": 1,
+        "same_as": None,
+    }
+    bias = found["parameters"]["enc.1.bias"]
+    assert (bias["finite"], bias["mean"], bias["equal_units"], bias["ties"]) == (47, None, None, "zeroes")
+    assert found["parameters"]["norm.scale"]["mean"] == 1
+    assert found["not_finite"] == {"enc.1.bias": "1 of 48 values are not finite"}
+
+
+def test_two_parameters_of_one_stream_are_told():
+    shapes = {"a": (8, 8), "b": (8, 8), "c": (8, 8), "i": (3,)}
+    plan = sb.plan(shapes, {"i": "ones", "*": "he_normal"})
+    params = plan.initialize(0)
+    params["c"] = params["a"].copy()
+    audit = plan.audit(params)
+    assert audit.equal == {"c": "equals a, although the plan draws each from a key of its own"}
+    assert not audit.ok
+    same = {name: sb.HeNormal()((8, 8), rng=0) for name in "abc"} | {"i": np.ones(3)}  # one plain seed
+    assert list(plan.audit(same).equal) == ["b", "c"]
+    narrow = sb.plan({"a": (1, 1), "b": (1, 1)}, {"*": "he_normal"})
+    assert not narrow.audit({name: np.ones((1, 1), ml_dtypes.bfloat16) for name in "ab"}).equal  # by chance
+
+
+class Eye(sb.AbstractInitializer):
+    """Draws nothing, and ties nothing."""
+
+    elementwise = False
+
+    def sample(self, shape, stream, axes):
+        return np.eye(*shape, dtype=np.float32)
+
+
+def test_a_scheme_without_random_numbers_may_be_equal_everywhere():
+    plan = sb.plan({"a": (8, 8), "b": (8, 8)}, {"*": Eye()})
+    assert plan.audit(plan.initialize(0)).ok
+
+
+@pytest.mark.parametrize("init", [sb.Masked("normal", "lower"), sb.Masked("uniform", "blocks:4"),
+                                  sb.Blocks(("normal", "zeros"), (16, -1), "i")], ids=repr)  # fmt: skip
+def test_weights_with_fixed_entries_pass_over_many_seeds(init):
+    plan = sb.plan({"w": (48, 32)}, {"w": init})
+    for seed in range(60):
+        audit = plan.audit(plan.initialize(seed))
+        assert not audit.off, (seed, str(audit))
+        assert not audit.tied
+    params = plan.initialize(0)
+    params["w"] = params["w"] * np.float32(1.4)
+    assert plan.audit(params).off
+
+
+def test_a_dead_pair_is_tied_though_few_entries_are_drawn():
+    plan = sb.plan({"w": (48, 32)}, {"w": sb.Masked("normal", "lower")})
+    params = plan.initialize(0)
+    params["w"][[20, 30]] = 0
+    assert plan.audit(params).chance or plan.audit(params).tied
+    params = plan.initialize(0, dtype="float64")
+    params["w"][[20, 30]] = 0
+    assert plan.audit(params).tied

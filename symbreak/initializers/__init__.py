@@ -2,6 +2,7 @@
 
 from ._base import AbstractInitializer as AbstractInitializer
 from ._base import Moments as Moments
+from ._blocks import Blocks as Blocks
 from ._constant import Constant as Constant
 from ._constant import Ones as Ones
 from ._constant import Zeros as Zeros
@@ -9,11 +10,15 @@ from ._distributions import Normal as Normal
 from ._distributions import TruncatedNormal as TruncatedNormal
 from ._distributions import Uniform as Uniform
 from ._gains import gain as gain
+from ._masked import Masked as Masked
 from ._orthogonal import Orthogonal as Orthogonal
+from ._perturbed import Perturbed as Perturbed
 from ._registry import from_config as from_config
 from ._registry import get as get
 from ._registry import names as names
 from ._registry import register as register
+from ._same_as import SameAs as SameAs
+from ._scaled import Scaled as Scaled
 from ._variance_scaling import AbstractVarianceScaling as AbstractVarianceScaling
 from ._variance_scaling import GlorotNormal as GlorotNormal
 from ._variance_scaling import GlorotTruncatedNormal as GlorotTruncatedNormal

@@ -40,6 +40,9 @@ class Moments:
         Bounds that no entry passes, up to one rounding.
     singular_values
         Smallest and largest singular value of each (units, incoming) matrix where the class fixes them, else None.
+    kurtosis
+        Fourth central moment over the square of the second, at most: it says how far the standard deviation of one
+        weight may be from `std`. 3 for a normal; more where only some entries are not zero.
     """
 
     mean: float
@@ -47,6 +50,7 @@ class Moments:
     low: float
     high: float
     singular_values: tuple[float, float] | None = None
+    kurtosis: float = 3.0
 
 
 @dataclass_transform(frozen_default=True)
@@ -66,6 +70,10 @@ class AbstractInitializer(abc.ABC):
         cost in proportion to what is asked for; else the whole weight is made each time.
     portable
         True if the bits are the same on every machine; False for a class that goes through BLAS.
+
+    Notes
+    -----
+    These three are the class's, except for what wraps other initializers: there they are the instance's.
 
     Examples
     --------
@@ -293,11 +301,68 @@ class AbstractInitializer(abc.ABC):
         self._fill(out, sizes, window, key, found, workers)
         return np.ascontiguousarray(out[flips]) if result else out
 
+    def pieces(
+        self,
+        shape: Any,
+        rng: RngLike = None,
+        *,
+        dtype: DTypeLike = "float32",
+        axes: AxesLike = None,
+        workers: int | None = None,
+        size: int = 1 << 22,
+    ) -> Iterator[Array]:
+        """Make a weight piece by piece: joined, the pieces are ``self(shape, rng).ravel()``, bit for bit.
+
+        Parameters
+        ----------
+        shape
+            Of the whole weight.
+        rng, dtype, axes, workers
+            As for calling the initializer.
+        size
+            Elements of a piece; the last one may be smaller.
+
+        Yields
+        ------
+        numpy.ndarray
+            Flat, in C order. Each is written over when the next is asked for. Where the class is not elementwise, the
+            whole is made and cut.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for calling the initializer, or for a size below 1.
+
+        Examples
+        --------
+        >>> import symbreak as sb
+        >>> [len(piece) for piece in sb.HeNormal().pieces((100, 30), rng=0, size=1024)]
+        [1024, 1024, 952]
+        """
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+            raise ValueError(f"size is a positive number of elements; got {size!r}")
+        sizes = as_shape(shape)
+        key, found, kind = as_key(rng), _as_axes(axes, sizes), as_float_dtype(dtype)
+        return self._pieces(sizes, key, found, kind, workers, int(size))
+
+    def _pieces(
+        self, shape: tuple[int, ...], key: Key, axes: Axes | None, dtype: np.dtype[Any], workers: int | None, size: int
+    ) -> Iterator[Array]:
+        total = math.prod(shape)
+        if not self.elementwise:
+            flat = self._whole(shape, key, axes, dtype).reshape(-1)
+            yield from (flat[begin : begin + size] for begin in range(0, total, size))
+            return
+        buffer = np.empty(min(size, total), dtype)
+        for begin in range(0, total, size):
+            part = buffer[: min(size, total - begin)]
+            yield self._fill(part, shape, Window(total, np.array([begin]), len(part)), key, axes, workers)
+
     def to_config(self) -> dict[str, Any]:
         """Give a dict of plain values, for JSON, from which :func:`symbreak.from_config` makes an equal instance."""
         if "name" not in vars(type(self)):  # the name of a class it inherits from makes another class
             raise TypeError(f"{type(self).__name__} is not registered; decorate it with @symbreak.register('a_name')")
-        values = {field.name: getattr(self, field.name) for field in self._fields() if field.init}
+        values = {field.name: _plain(getattr(self, field.name)) for field in self._fields() if field.init}
         return {"name": self.name, **values}
 
     def __repr__(self) -> str:
@@ -388,6 +453,13 @@ class AbstractInitializer(abc.ABC):
                 f"or float64 of shape {wanted} was due for a weight of shape {shape}; draw `shape` whole from the "
                 f"stream and compute entry by entry{hint}"
             )
+
+
+def _plain(value: Any) -> Any:
+    """Give the configuration of an initializer, or of each in a tuple; anything else as it is."""
+    if isinstance(value, AbstractInitializer):
+        return value.to_config()
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
 
 
 def _round(values: Array, computed: np.dtype[Any], out: Array) -> None:

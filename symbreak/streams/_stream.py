@@ -80,6 +80,11 @@ class Stream:
         """The positions that draws give; None for all."""
         return self._window
 
+    @property
+    def out(self) -> Array | None:
+        """The flat array that the first draw may use, until it does."""
+        return self._out
+
     def __getitem__(self, name: str) -> "Stream":
         return Stream(self._key[name], dtype=self.dtype, window=self._window)
 
@@ -152,7 +157,7 @@ class Stream:
 
     def full(self, shape: Shape, value: float) -> Array:
         """Give a constant array of `shape`; through a window, flat."""
-        out = self._empty(_as_shape(shape))
+        out = self.empty(shape)
         out[...] = value
         return out
 
@@ -220,7 +225,7 @@ class Stream:
 
     def _draw(self, name: Literal["uniform", "normal", "truncated", "sign"], shape: Shape, transform: Any) -> Array:
         sizes = _as_shape(shape)
-        out = self._empty(sizes)
+        out = self.empty(sizes)
         if out.size:
             p = self._precision
             flat = out.reshape(-1)
@@ -236,7 +241,9 @@ class Stream:
                         draw(generator, p, piece, transform, flat[begin:end])
         return out
 
-    def _empty(self, shape: tuple[int, ...]) -> Array:
+    def empty(self, shape: Shape) -> Array:
+        """Give an array to write, of `shape`; through a window, flat."""
+        shape = _as_shape(shape)
         if self._window is None:
             if self._out is not None and self._out.size == math.prod(shape):
                 out, self._out = self._out, None

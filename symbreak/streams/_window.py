@@ -17,6 +17,7 @@ from ._transforms import BLOCK, Array, Precision
 
 # Elements at a time: threads seldom wait for the interpreter when NumPy's calls are long; two of them take 14 MB.
 PIECE = 7 << 16
+FEW = 16  # blocks: below it one call of a transform is faster than three
 GAP = 8  # blocks: drawing 2,048 words takes as long as the jump over them
 
 Transform = Callable[[Array, Array], None]
@@ -197,15 +198,23 @@ def draw(generator: "np.random.PCG64DXSM", p: Precision, window: Window, transfo
 
 def _draw_run(items: Callable[[int, int], Array], p: Precision, start: int, transform: Transform, out: Array) -> None:
     first, skipped = divmod(start, BLOCK)
-    whole = 0 if skipped else len(out) // BLOCK
+    done = 0
+    if skipped and len(out) >= FEW * BLOCK:  # the rest of a block, and then whole ones in place
+        done = BLOCK - skipped
+        values = np.empty((1, BLOCK), p.real)
+        transform(items(first, 1), values)
+        out[:done] = values[0, skipped:]
+        first, skipped = first + 1, 0
+    whole = 0 if skipped else (len(out) - done) // BLOCK
     if whole:
-        transform(items(first, whole), out[: whole * BLOCK].reshape(whole, BLOCK))
-    rest = len(out) - whole * BLOCK
+        transform(items(first, whole), out[done : done + whole * BLOCK].reshape(whole, BLOCK))
+        done += whole * BLOCK
+    rest = len(out) - done
     if rest:
         blocks = -(-(skipped + rest) // BLOCK)
         values = np.empty((blocks, BLOCK), p.real)
         transform(items(first + whole, blocks), values)
-        out[whole * BLOCK :] = values.ravel()[skipped : skipped + rest]
+        out[done:] = values.ravel()[skipped : skipped + rest]
 
 
 def _draw_runs(

@@ -1,0 +1,91 @@
+"""Another initializer's weights with a little noise, so that no two units are equal."""
+
+import math
+from dataclasses import field
+from typing import Any, final
+
+from ..axes import Axes, AxesLike, as_shape
+from ..streams import Stream, Window
+from ._base import AbstractInitializer, Array, Moments
+from ._registry import register
+from ._validate import check_finite
+from ._wrapping import draw, wrap
+
+LEAST = 2.0**-18  # of the size of a weight: 32 steps of float32, so that noise survives the addition
+
+
+@register("perturbed")
+@final
+class Perturbed(AbstractInitializer):
+    """The weights of another initializer, plus normal noise in proportion to their size: it breaks every tie.
+
+    The noise has the standard deviation ``noise * sqrt(mean**2 + std**2)``, with the moments that the other states for
+    the shape. A weight that is all zero has no size to go by, and is refused.
+
+    Parameters
+    ----------
+    init
+        What :func:`symbreak.get` takes; one that states its moments.
+    noise
+        From 2**-18 to 1. Coarse dtypes need more to keep units apart: bfloat16 rounds to 1 part in 256, and the audit
+        says where chance ties them.
+
+    Raises
+    ------
+    ValueError
+        For a noise out of range; when it is called, if the other's weights are all zero.
+    TypeError
+        If `init` is no initializer.
+    NotImplementedError
+        When it is called, if the other does not state its moments.
+
+    References
+    ----------
+    Rumelhart, Hinton, Williams. "Learning representations by back-propagating errors". Nature 323 (1986): small random
+    weights break the symmetry. Chen, Goodfellow, Shlens. "Net2Net". ICLR 2016, section 2.2, adds a small noise to
+    copied units. :arxiv:`1511.05641`
+
+    Examples
+    --------
+    >>> import numpy as np, symbreak as sb
+    >>> init = sb.Perturbed(sb.Constant(0.5), noise=0.02)
+    >>> init.ties, init.expected((4, 3)).std
+    ('breaks', 0.01)
+    >>> len(np.unique(init((4, 3), rng=0), axis=0))
+    4
+    """
+
+    init: AbstractInitializer
+    noise: float = field(default=0.01)
+
+    def __post_init__(self) -> None:
+        wrap(self, "init", ties="breaks")
+        check_finite(self, "noise")
+        if not LEAST <= self.noise <= 1:
+            raise ValueError(f"Perturbed: noise is from {LEAST:.2g} to 1, a share of the weights; got {self.noise!r}")
+
+    def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
+        """Draw the other's weights, and the noise from a stream of its own."""
+        std = self._std(self.init.expected(shape, axes))
+        values = draw(self.init, shape, stream, axes)
+        flat = values.reshape(-1)
+        for window, begin, end in (stream.window or Window.whole(values.size)).pieces(8 * values.itemsize):
+            # A little at a time: memory that is asked for anew costs as much as the noise.
+            noise = Stream(stream.key["noise"], dtype=stream.dtype, window=window).normal(shape, std=std)
+            flat[begin:end] += noise
+        return values
+
+    def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
+        """State the other's mean, and the two variances together."""
+        one = self.init.expected(shape, axes)
+        std = math.hypot(one.std, self._std(one)) if math.prod(as_shape(shape)) else one.std
+        return Moments(one.mean, std, -math.inf, math.inf, kurtosis=max(3.0, one.kurtosis))
+
+    def _std(self, one: Moments) -> float:
+        size = math.hypot(one.mean, one.std)
+        if size == 0:
+            raise ValueError(
+                f"Perturbed: {self.init!r} makes every weight zero, so there is no size that noise could be relative "
+                f"to; use `Normal(std)`"
+            )
+        return self.noise * size
