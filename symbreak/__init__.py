@@ -31,6 +31,7 @@ if _typing.TYPE_CHECKING:
     from .initializers import Normal as Normal
     from .initializers import Ones as Ones
     from .initializers import Orthogonal as Orthogonal
+    from .initializers import Rademacher as Rademacher
     from .initializers import TruncatedNormal as TruncatedNormal
     from .initializers import Uniform as Uniform
     from .initializers import VarianceScaling as VarianceScaling
@@ -75,6 +76,7 @@ _LATER = {
     "Normal": "initializers",
     "Ones": "initializers",
     "Orthogonal": "initializers",
+    "Rademacher": "initializers",
     "TruncatedNormal": "initializers",
     "Uniform": "initializers",
     "VarianceScaling": "initializers",

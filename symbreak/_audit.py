@@ -173,7 +173,7 @@ def _chance(row: Row, array: Array) -> float:
     if row.expected and row.expected.std > 0:  # around a mean, and near zero, floats are equally spaced
         spacing = max(step * abs(row.expected.mean), _smallest(array.dtype))
         one = min(1.0, max(one, 0.29 * spacing / row.expected.std))  # 1 / sqrt(12) uniforms, 1 / sqrt(4 pi) normals
-    return float(maps * units * (units - 1) / 2 * one**incoming)
+    return float(maps * units * (units - 1) / 2 * row.rule.initializer.coincidence(incoming, one))
 
 
 def _smallest(dtype: np.dtype[Any]) -> float:

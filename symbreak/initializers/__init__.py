@@ -6,6 +6,7 @@ from ._constant import Constant as Constant
 from ._constant import Ones as Ones
 from ._constant import Zeros as Zeros
 from ._distributions import Normal as Normal
+from ._distributions import Rademacher as Rademacher
 from ._distributions import TruncatedNormal as TruncatedNormal
 from ._distributions import Uniform as Uniform
 from ._gains import gain as gain

@@ -144,6 +144,24 @@ class AbstractInitializer(abc.ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} does not state its moments; write `expected(shape, axes)`")
 
+    def coincidence(self, incoming: int, one: float) -> float:
+        """State the probability that two units are equal by chance.
+
+        Parameters
+        ----------
+        incoming
+            Weights that each has.
+        one
+            Probability that two values of a continuous distribution are rounded to the same number of the dtype.
+
+        Returns
+        -------
+        float
+            Here ``one ** incoming``: independent values of a continuous distribution. A class whose weights have few
+            values, or are zero in most places, states its own.
+        """
+        return one**incoming
+
     def __call__(
         self,
         shape: Any,
