@@ -18,6 +18,7 @@ if _typing.TYPE_CHECKING:
     from .initializers import AbstractInitializer as AbstractInitializer
     from .initializers import AbstractVarianceScaling as AbstractVarianceScaling
     from .initializers import Constant as Constant
+    from .initializers import Critical as Critical
     from .initializers import GlorotNormal as GlorotNormal
     from .initializers import GlorotTruncatedNormal as GlorotTruncatedNormal
     from .initializers import GlorotUniform as GlorotUniform
@@ -36,6 +37,7 @@ if _typing.TYPE_CHECKING:
     from .initializers import Uniform as Uniform
     from .initializers import VarianceScaling as VarianceScaling
     from .initializers import Zeros as Zeros
+    from .initializers import critical as critical
     from .initializers import from_config as from_config
     from .initializers import gain as gain
     from .initializers import get as get
@@ -63,6 +65,7 @@ _LATER = {
     "AbstractInitializer": "initializers",
     "AbstractVarianceScaling": "initializers",
     "Constant": "initializers",
+    "Critical": "initializers",
     "GlorotNormal": "initializers",
     "GlorotTruncatedNormal": "initializers",
     "GlorotUniform": "initializers",
@@ -81,6 +84,7 @@ _LATER = {
     "Uniform": "initializers",
     "VarianceScaling": "initializers",
     "Zeros": "initializers",
+    "critical": "initializers",
     "from_config": "initializers",
     "gain": "initializers",
     "get": "initializers",

@@ -5,6 +5,8 @@ from ._base import Moments as Moments
 from ._constant import Constant as Constant
 from ._constant import Ones as Ones
 from ._constant import Zeros as Zeros
+from ._critical import Critical as Critical
+from ._critical import critical as critical
 from ._distributions import Normal as Normal
 from ._distributions import Rademacher as Rademacher
 from ._distributions import TruncatedNormal as TruncatedNormal
