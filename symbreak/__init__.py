@@ -15,27 +15,37 @@ if _typing.TYPE_CHECKING:
     from .findings import Finding as Finding
     from .graph import LayerGraph as LayerGraph
     from .graph import chain as chain
+    from .initializers import ICNR as ICNR
     from .initializers import AbstractInitializer as AbstractInitializer
     from .initializers import AbstractVarianceScaling as AbstractVarianceScaling
+    from .initializers import Bilinear as Bilinear
     from .initializers import Constant as Constant
     from .initializers import Critical as Critical
+    from .initializers import DeltaOrthogonal as DeltaOrthogonal
+    from .initializers import Dirac as Dirac
+    from .initializers import Fourier as Fourier
     from .initializers import GlorotNormal as GlorotNormal
     from .initializers import GlorotTruncatedNormal as GlorotTruncatedNormal
     from .initializers import GlorotUniform as GlorotUniform
     from .initializers import HeNormal as HeNormal
     from .initializers import HeTruncatedNormal as HeTruncatedNormal
     from .initializers import HeUniform as HeUniform
+    from .initializers import Identity as Identity
     from .initializers import LecunNormal as LecunNormal
     from .initializers import LecunTruncatedNormal as LecunTruncatedNormal
     from .initializers import LecunUniform as LecunUniform
+    from .initializers import LooksLinear as LooksLinear
     from .initializers import Moments as Moments
     from .initializers import Normal as Normal
     from .initializers import Ones as Ones
     from .initializers import Orthogonal as Orthogonal
+    from .initializers import PaddedIdentity as PaddedIdentity
     from .initializers import Rademacher as Rademacher
+    from .initializers import Sparse as Sparse
     from .initializers import TruncatedNormal as TruncatedNormal
     from .initializers import Uniform as Uniform
     from .initializers import VarianceScaling as VarianceScaling
+    from .initializers import ZerO as ZerO
     from .initializers import Zeros as Zeros
     from .initializers import critical as critical
     from .initializers import from_config as from_config
@@ -64,25 +74,35 @@ _LATER = {
     "fans": "axes",
     "AbstractInitializer": "initializers",
     "AbstractVarianceScaling": "initializers",
+    "Bilinear": "initializers",
     "Constant": "initializers",
     "Critical": "initializers",
+    "DeltaOrthogonal": "initializers",
+    "Dirac": "initializers",
+    "Fourier": "initializers",
     "GlorotNormal": "initializers",
     "GlorotTruncatedNormal": "initializers",
     "GlorotUniform": "initializers",
     "HeNormal": "initializers",
     "HeTruncatedNormal": "initializers",
     "HeUniform": "initializers",
+    "ICNR": "initializers",
+    "Identity": "initializers",
     "LecunNormal": "initializers",
     "LecunTruncatedNormal": "initializers",
     "LecunUniform": "initializers",
+    "LooksLinear": "initializers",
     "Moments": "initializers",
     "Normal": "initializers",
     "Ones": "initializers",
     "Orthogonal": "initializers",
+    "PaddedIdentity": "initializers",
     "Rademacher": "initializers",
+    "Sparse": "initializers",
     "TruncatedNormal": "initializers",
     "Uniform": "initializers",
     "VarianceScaling": "initializers",
+    "ZerO": "initializers",
     "Zeros": "initializers",
     "critical": "initializers",
     "from_config": "initializers",

@@ -119,7 +119,7 @@ def _judge(row: Row, array: Array) -> list[tuple[str, str]]:
         found.append(("off", next(sentence for sentence in wrongs if sentence)))
     if row.rule.initializer.ties == "breaks" and array.ndim >= 2:
         chance = _chance(row, array)
-        ties = _count_ties(units_first(array, row.rule.axes))
+        ties = _count_ties(units_first(array, row.rule.axes), _slices(row))
         if chance > RARE:
             found.append(
                 ("chance", f"in {array.dtype} about {chance:.2g} pairs of units are equal by chance; {_count(ties)}")
@@ -167,13 +167,13 @@ def _compare(values: Array, expected: Moments, dtype: np.dtype[Any]) -> str | No
 
 
 def _chance(row: Row, array: Array) -> float:
-    maps, units, incoming = units_first(array, row.rule.axes).shape
+    maps, units, _ = units_first(array, row.rule.axes).shape
     step = 2.0 ** -MANTISSA_BITS.get(array.dtype.name, 2)
     one = max(0.2 * step, 2.0**-24 if array.dtype != np.float64 else 0.0)
     if row.expected and row.expected.std > 0:  # around a mean, and near zero, floats are equally spaced
         spacing = max(step * abs(row.expected.mean), _smallest(array.dtype))
         one = min(1.0, max(one, 0.29 * spacing / row.expected.std))  # 1 / sqrt(12) uniforms, 1 / sqrt(4 pi) normals
-    return float(maps * units * (units - 1) / 2 * row.rule.initializer.coincidence(incoming, one))
+    return float(maps * units * (units - 1) / 2 * row.rule.initializer.coincidence(row.shape, row.rule.axes, one))
 
 
 def _smallest(dtype: np.dtype[Any]) -> float:
@@ -189,9 +189,16 @@ def _count(units: int) -> str:
     return "1 unit equals another" if units == 1 else f"{units} units equal others"
 
 
-def _count_ties(maps: Array) -> int:
+def _slices(row: Row) -> tuple[slice, ...]:
+    """Give the parts of the units that the axes split off, each a weight of its own."""
+    axes = row.rule.axes
+    return axes.parts(row.shape) if isinstance(axes, Axes) and axes.splits != 1 else (slice(None),)
+
+
+def _count_ties(maps: Array, parts: tuple[slice, ...]) -> int:
     count = 0
     for units in maps:
-        labels = find_ties(units).labels
-        count += len(labels) - len(np.unique(labels))
+        for part in parts:
+            labels = find_ties(units[part]).labels
+            count += len(labels) - len(np.unique(labels))
     return count

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ._table import table
 from ._visible import visible
 from .axes import DEFAULTS, Axes, AxesLike, Fans, as_shape, fans
-from .dtypes import DTypeLike, as_float_dtype
+from .dtypes import DTypeLike
 from .errors import RuleError
 from .initializers import AbstractInitializer, Moments, get
 from .streams import RngLike, as_key
@@ -55,7 +55,7 @@ class Rule:
         object.__setattr__(self, "axes", axes if axes is None or isinstance(axes, Axes) else Axes(axes).layout)
         object.__setattr__(self, "dtype", dtype)
         if dtype is not None:
-            as_float_dtype(dtype)
+            self.initializer._as_dtype(dtype)
 
 
 @final
@@ -301,7 +301,7 @@ def _expected(initializer: AbstractInitializer, shape: tuple[int, ...], axes: Ax
 def _describe(rule: Rule) -> str:
     """Give the initializer, and what the rule says of layout and dtype."""
     axes = rule.axes.layout if isinstance(rule.axes, Axes) else rule.axes
-    dtype = None if rule.dtype is None else as_float_dtype(rule.dtype).name
+    dtype = None if rule.dtype is None else rule.initializer._as_dtype(rule.dtype).name
     return " ".join([repr(rule.initializer), *filter(None, (axes, dtype))])
 
 

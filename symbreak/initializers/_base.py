@@ -4,7 +4,9 @@ The law: ``region(shape, index, rng)`` is ``self(shape, rng)[index]``, bit for b
 """
 
 import abc
+import contextlib
 import inspect
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, fields, is_dataclass
@@ -13,7 +15,7 @@ from typing import Any, ClassVar, Literal, dataclass_transform, get_origin
 import numpy as np
 import numpy.typing as npt
 
-from ..axes import Axes, AxesLike, as_shape
+from ..axes import DEFAULTS, Axes, AxesLike, as_shape
 from ..dtypes import DTypeLike, as_float_dtype, compute_dtype
 from ..streams import PIECE, Key, RngLike, Stream, Window, as_key, region
 
@@ -34,6 +36,9 @@ class Moments:
         Bounds that no entry passes, up to one rounding.
     singular_values
         Smallest and largest singular value of each (units, incoming) matrix where the class fixes them, else None.
+    kurtosis
+        Fourth central moment over the square of the second, at most: it says how far the standard deviation of one
+        weight may be from `std`. 3 for a normal; more where only some entries are not zero.
     """
 
     mean: float
@@ -41,6 +46,7 @@ class Moments:
     low: float
     high: float
     singular_values: tuple[float, float] | None = None
+    kurtosis: float = 3.0
 
 
 @dataclass_transform(frozen_default=True)
@@ -60,6 +66,10 @@ class AbstractInitializer(abc.ABC):
         cost in proportion to what is asked for; else the whole weight is made each time.
     portable
         True if the bits are the same on every machine; False for a class that goes through BLAS.
+
+    Notes
+    -----
+    These three are the class's, except for what wraps other initializers: there they are the instance's.
 
     Examples
     --------
@@ -123,6 +133,21 @@ class AbstractInitializer(abc.ABC):
             draws have.
         """
 
+    def sample_complex(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
+        """Make a complex weight: a class that takes complex dtypes writes this too, and is not elementwise.
+
+        Parameters
+        ----------
+        shape, stream, axes
+            As for `sample`. The stream gives the real numbers that the complex ones are made of.
+
+        Returns
+        -------
+        numpy.ndarray
+            Complex64 where the stream is of float32, else complex128; of `shape`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} makes no complex weights")
+
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State mean, standard deviation and bounds of the entries of a weight.
 
@@ -144,13 +169,13 @@ class AbstractInitializer(abc.ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} does not state its moments; write `expected(shape, axes)`")
 
-    def coincidence(self, incoming: int, one: float) -> float:
-        """State the probability that two units are equal by chance.
+    def coincidence(self, shape: tuple[int, ...], axes: AxesLike, one: float) -> float:
+        """State the probability that two units of one copy are equal by chance.
 
         Parameters
         ----------
-        incoming
-            Weights that each has.
+        shape, axes
+            Of the weight.
         one
             Probability that two values of a continuous distribution are rounded to the same number of the dtype.
 
@@ -160,7 +185,7 @@ class AbstractInitializer(abc.ABC):
             Here ``one ** incoming``: independent values of a continuous distribution. A class whose weights have few
             values, or are zero in most places, states its own.
         """
-        return one**incoming
+        return one ** incoming_of(shape, axes)
 
     def __call__(
         self,
@@ -181,8 +206,8 @@ class AbstractInitializer(abc.ABC):
             A :class:`Key`, None (fresh entropy), an integer or integers, or NumPy's SeedSequence, BitGenerator or
             Generator. Two calls with the same plain integer share a stream; name parameters with keys.
         dtype
-            float16, float32, float64, bfloat16 or an 8-bit float. Values are computed in float32 (float64 for
-            float64) and rounded once.
+            float16, float32, float64, bfloat16 or an 8-bit float; complex64 or complex128 where the class makes them.
+            Values are computed in float32 (float64 for float64) and rounded once.
         axes
             The layout: ``"oi"``, ``"io"``, ``"oihw"``, ``"hwio"``, ..., or :class:`Axes`.
         workers
@@ -199,7 +224,7 @@ class AbstractInitializer(abc.ABC):
             For a shape, dtype, axes or rng that makes no sense.
         """
         sizes = as_shape(shape)
-        out = np.empty(sizes, as_float_dtype(dtype))
+        out = np.empty(sizes, self._as_dtype(dtype))
         return self._fill(out, sizes, Window.whole(out.size), as_key(rng), _as_axes(axes, sizes), workers)
 
     def fill(self, out: Array, rng: RngLike = None, *, axes: AxesLike = None, workers: int | None = None) -> Array:
@@ -224,7 +249,7 @@ class AbstractInitializer(abc.ABC):
         """
         if not isinstance(out, np.ndarray):
             raise TypeError(f"`out` is a NumPy array; got {type(out).__name__}")
-        as_float_dtype(out.dtype)
+        dtype = self._as_dtype(out.dtype)
         if not out.flags.writeable:
             raise ValueError("`out` is read-only; pass an array that may be written")
         key, found = as_key(rng), _as_axes(axes, out.shape)
@@ -232,9 +257,8 @@ class AbstractInitializer(abc.ABC):
             self._fill(out.view(np.ndarray), out.shape, Window.whole(out.size), key, found, workers)
             return out
         if not self.elementwise:
-            out[...] = self._whole(out.shape, key, found, out.dtype)
+            out[...] = self._whole(out.shape, key, found, dtype)
             return out
-        dtype = as_float_dtype(out.dtype)
         for box, begin, end in _boxes(out.shape):
             part = np.empty(end - begin, dtype)
             window = Window(out.size, np.array([begin]), end - begin)
@@ -284,7 +308,7 @@ class AbstractInitializer(abc.ABC):
         """
         sizes = as_shape(shape)
         key, found = as_key(rng), _as_axes(axes, sizes)
-        kind = as_float_dtype(dtype)
+        kind = self._as_dtype(dtype)
         window, result, flips = region(sizes, index)
         if not self.elementwise:
             return np.array(self._whole(sizes, key, found, kind)[index], order="C")
@@ -296,7 +320,7 @@ class AbstractInitializer(abc.ABC):
         """Give a dict of plain values, for JSON, from which :func:`symbreak.from_config` makes an equal instance."""
         if "name" not in vars(type(self)):  # the name of a class it inherits from makes another class
             raise TypeError(f"{type(self).__name__} is not registered; decorate it with @symbreak.register('a_name')")
-        values = {field.name: getattr(self, field.name) for field in self._fields() if field.init}
+        values = {field.name: _plain(getattr(self, field.name)) for field in self._fields() if field.init}
         return {"name": self.name, **values}
 
     def __repr__(self) -> str:
@@ -312,6 +336,16 @@ class AbstractInitializer(abc.ABC):
     def _fields(cls) -> tuple[Field[Any], ...]:
         return fields(cls) if is_dataclass(cls) else ()
 
+    @classmethod
+    def _as_dtype(cls, dtype: DTypeLike | type[Any]) -> np.dtype[Any]:
+        """Give the dtype of weights that the class makes; complex ones too where it has `sample_complex`."""
+        if cls.sample_complex is not AbstractInitializer.sample_complex:
+            with contextlib.suppress(TypeError, ValueError, SyntaxError):  # the error below says what is allowed
+                found: np.dtype[Any] = np.dtype(dtype)
+                if dtype is not None and found in (np.complex64, np.complex128):
+                    return found.newbyteorder("=")
+        return as_float_dtype(dtype)
+
     def _whole(self, shape: tuple[int, ...], key: Key, axes: Axes | None, dtype: np.dtype[Any]) -> Array:
         out = np.empty(shape, dtype)
         return self._fill(out, shape, Window.whole(out.size), key, axes, None)
@@ -322,6 +356,10 @@ class AbstractInitializer(abc.ABC):
         """Write the values at `window` into the contiguous array `out`."""
         threads = _as_workers(workers, window.size)
         if window.size == 0:
+            return out
+        if out.dtype.kind == "c":
+            real = np.dtype(np.float32 if out.dtype == np.complex64 else np.float64)
+            out[...] = self.sample_complex(shape, Stream(key, dtype=real), axes)
             return out
         computed = compute_dtype(out.dtype)
         flat = out.reshape(-1)
@@ -355,6 +393,20 @@ class AbstractInitializer(abc.ABC):
                 f"or float64 of shape {wanted} was due for a weight of shape {shape}; draw `shape` whole from the "
                 f"stream and compute entry by entry{hint}"
             )
+
+
+def incoming_of(shape: tuple[int, ...], axes: AxesLike) -> int:
+    """Give the weights that a unit has; without an order that is usual, units lie along the first axis."""
+    if axes is None and len(shape) not in DEFAULTS:
+        return math.prod(shape[1:])
+    return Axes.of(axes, shape)._map_shape(shape)[2]
+
+
+def _plain(value: Any) -> Any:
+    """Give the configuration of an initializer, or of each in a tuple; anything else as it is."""
+    if isinstance(value, AbstractInitializer):
+        return value.to_config()
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
 
 
 def _round(values: Array, computed: np.dtype[Any], out: Array) -> None:

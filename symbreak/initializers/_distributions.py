@@ -6,7 +6,7 @@ from typing import Any, final
 
 from ..axes import Axes, AxesLike
 from ..streams import Stream, truncated_moments
-from ._base import AbstractInitializer, Array, Moments
+from ._base import AbstractInitializer, Array, Moments, incoming_of
 from ._registry import register
 from ._validate import LARGEST, SMALLEST, as_float, check_finite, check_reach, check_scale, check_std, is_real
 
@@ -298,6 +298,6 @@ class Rademacher(AbstractInitializer):
         """State mean 0 and the size."""
         return Moments(0.0, self.std, -self.std, self.std)
 
-    def coincidence(self, incoming: int, one: float) -> float:
+    def coincidence(self, shape: tuple[int, ...], axes: AxesLike, one: float) -> float:
         """State that two signs are equal with probability one half."""
-        return 0.5**incoming
+        return float(0.5 ** incoming_of(shape, axes))

@@ -1,17 +1,28 @@
 """What a deterministic class writes at the positions of a stream's window, at a cost in proportion to them."""
 
-from collections.abc import Callable
-from typing import Any
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ..axes import RECEPTIVE, Axes
 from ..streams import Stream, Window
 from ._base import Array
 
 LONG = 256  # elements: from here on runs are cut one by one, below it positions are looked up one by one
 
 Indices = npt.NDArray[np.int64]
+
+
+class Coordinates(NamedTuple):
+    """Where entries of a weight stand in its linear maps; the arrays broadcast together."""
+
+    copy: Any  # the stacked copy and group
+    unit: Any  # of the copy
+    input: Any
+    tap: Any  # of the receptive field
 
 
 def take(every: Array, window: Window | None) -> Array:
@@ -62,20 +73,73 @@ def scatter(stream: Stream, shape: tuple[int, ...], places: Indices, values: Any
     return out
 
 
-def evaluate(stream: Stream, shape: tuple[int, ...], function: Callable[..., Array]) -> Array:
-    """Give ``function(*indices)`` for every position of an array of `shape`, or of a stream's window on it, flat.
+def evaluate(stream: Stream, shape: tuple[int, ...], axes: Axes, function: Callable[[Coordinates], Array]) -> Array:
+    """Give a function of the coordinates at every position of a weight, or of a stream's window on it, flat.
 
-    `function` takes one array of integers an axis, which broadcast together, and gives an array of the stream's dtype
-    of the shape that they broadcast to.
+    `function` gives an array of the stream's dtype, of the shape that the coordinates broadcast to.
     """
     window = stream.window
     if window is None:
-        return np.asarray(function(*np.ogrid[tuple(slice(0, size) for size in shape)]))
+        return np.asarray(function(coordinates(axes, shape, np.ogrid[tuple(slice(0, size) for size in shape)])))
     inner = int(np.prod(shape[1:], dtype=np.int64))
     if len(window.starts) > 1 or inner > max(LONG, window.length):
-        return np.asarray(function(*np.unravel_index(positions(window), shape)))
+        return np.asarray(function(coordinates(axes, shape, np.unravel_index(positions(window), shape))))
     # One long run: whole entries of the first axis, which are cheaper than looking up every position, and a cut.
     begin = int(window.starts[0])
     first, last = begin // inner, -(-(begin + window.length) // inner)
-    rows = function(*np.ogrid[slice(first, last), *(slice(0, size) for size in shape[1:])])
+    grid = np.ogrid[slice(first, last), *(slice(0, size) for size in shape[1:])]
+    rows = np.broadcast_to(function(coordinates(axes, shape, grid)), (last - first, *shape[1:]))
     return rows.reshape(-1)[begin - first * inner :][: window.length]
+
+
+def coordinates(axes: Axes, shape: tuple[int, ...], indices: Sequence[Any]) -> Coordinates:
+    """Turn an index along each axis into coordinates of the linear maps (:meth:`symbreak.Axes.matrices`)."""
+    expanded, order = axes._expanded(shape)
+    split = axes.dims(axes._grouped_axis)[0]
+    size = max(1, expanded[split + 1])
+    each = [*indices[:split], indices[split] // size, indices[split] % size, *indices[split + 1 :]]
+    found = []
+    for dims in _by_rank(axes, order):
+        place: Any = np.int64(0)
+        for dim in dims:
+            place = place * expanded[dim] + each[dim]
+        found.append(place)
+    return Coordinates(*found)
+
+
+def places(axes: Axes, shape: tuple[int, ...], at: Coordinates) -> Indices:
+    """Turn coordinates into positions of the C-ordered weight: the inverse of :func:`coordinates`."""
+    expanded, order = axes._expanded(shape)
+    strides = [math.prod(expanded[dim + 1 :]) for dim in range(len(expanded))]
+    total: Any = np.int64(0)
+    for place, dims in zip(at, _by_rank(axes, order), strict=True):
+        for dim in reversed(dims):
+            total = total + place % expanded[dim] * strides[dim]
+            place = place // expanded[dim]
+    return np.asarray(total).ravel()
+
+
+def _by_rank(axes: Axes, order: list[int]) -> list[list[int]]:
+    """Cut the expanded dimensions into those of copies and groups, units, inputs, and the receptive field."""
+    copies = axes.layout.count("b") + 1
+    units = copies + axes.layout.count("o")
+    inputs = units + axes.layout.count("i")
+    return [order[:copies], order[copies:units], order[units:inputs], order[inputs:]]
+
+
+def field(axes: Axes, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Give the sizes of the receptive field, in the order in which taps count."""
+    return tuple(shape[dim] for dim in axes.dims(RECEPTIVE))
+
+
+def centre(axes: Axes, shape: tuple[int, ...]) -> int:
+    """Give the tap that padding "same" lays over a unit's own position: (size - 1) // 2 along each axis."""
+    tap = 0
+    for size in field(axes, shape):
+        tap = tap * size + (size - 1) // 2
+    return tap
+
+
+def parts(axes: Axes, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Give the units of a copy that are a weight of their own: all, or the parts that the axes split off."""
+    return axes.parts(shape) if axes.splits != 1 else (slice(0, axes._map_shape(shape)[1]),)

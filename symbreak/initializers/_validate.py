@@ -53,6 +53,15 @@ def check_scale(instance: Any, name: str, value: float, smallest: float) -> None
         )
 
 
+def check_gain(instance: Any) -> None:
+    """Make `gain` a plain float; zero is an error."""
+    name = type(instance).__name__
+    check_finite(instance, "gain")
+    if instance.gain == 0:
+        raise ValueError(f"{name}: gain is 0, which makes every weight zero; for that use `Zeros()`")
+    check_scale(instance, "gain", instance.gain, SMALLEST)
+
+
 def as_float(value: Any) -> float:
     """Make a real number a float: infinite where an integer is too large."""
     try:

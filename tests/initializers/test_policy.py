@@ -39,7 +39,7 @@ def test_the_diagnostic_agrees_with_the_policy(row, data, dtype, seed):
     if init.ties == "breaks":
         assert not codes & {"SB101", "SB102", "SB106"}
     elif sb.Axes.of(axes, shape).units(shape) > 1:
-        assert codes & {"SB101", "SB102", "SB106"}
+        assert codes & {"SB101", "SB102", "SB106", "SB202"}
         assert "SB101" in codes or np.ptp(params["w"].astype(np.float64))
 
 
