@@ -341,9 +341,9 @@ class AbstractInitializer(abc.ABC):
         """Give the dtype of weights that the class makes; complex ones too where it has `sample_complex`."""
         if cls.sample_complex is not AbstractInitializer.sample_complex:
             with contextlib.suppress(TypeError, ValueError, SyntaxError):  # the error below says what is allowed
-                found: np.dtype[Any] = np.dtype(dtype)
+                found: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
                 if dtype is not None and found in (np.complex64, np.complex128):
-                    return found.newbyteorder("=")
+                    return found
         return as_float_dtype(dtype)
 
     def _whole(self, shape: tuple[int, ...], key: Key, axes: Axes | None, dtype: np.dtype[Any]) -> Array:
