@@ -15,31 +15,44 @@ if _typing.TYPE_CHECKING:
     from .findings import Finding as Finding
     from .graph import LayerGraph as LayerGraph
     from .graph import chain as chain
+    from .initializers import ICNR as ICNR
     from .initializers import AbstractInitializer as AbstractInitializer
     from .initializers import AbstractVarianceScaling as AbstractVarianceScaling
+    from .initializers import Bilinear as Bilinear
     from .initializers import Blocks as Blocks
     from .initializers import Constant as Constant
+    from .initializers import Critical as Critical
+    from .initializers import DeltaOrthogonal as DeltaOrthogonal
+    from .initializers import Dirac as Dirac
+    from .initializers import Fourier as Fourier
     from .initializers import GlorotNormal as GlorotNormal
     from .initializers import GlorotTruncatedNormal as GlorotTruncatedNormal
     from .initializers import GlorotUniform as GlorotUniform
     from .initializers import HeNormal as HeNormal
     from .initializers import HeTruncatedNormal as HeTruncatedNormal
     from .initializers import HeUniform as HeUniform
+    from .initializers import Identity as Identity
     from .initializers import LecunNormal as LecunNormal
     from .initializers import LecunTruncatedNormal as LecunTruncatedNormal
     from .initializers import LecunUniform as LecunUniform
+    from .initializers import LooksLinear as LooksLinear
     from .initializers import Masked as Masked
     from .initializers import Moments as Moments
     from .initializers import Normal as Normal
     from .initializers import Ones as Ones
     from .initializers import Orthogonal as Orthogonal
+    from .initializers import PaddedIdentity as PaddedIdentity
     from .initializers import Perturbed as Perturbed
+    from .initializers import Rademacher as Rademacher
     from .initializers import SameAs as SameAs
     from .initializers import Scaled as Scaled
+    from .initializers import Sparse as Sparse
     from .initializers import TruncatedNormal as TruncatedNormal
     from .initializers import Uniform as Uniform
     from .initializers import VarianceScaling as VarianceScaling
+    from .initializers import ZerO as ZerO
     from .initializers import Zeros as Zeros
+    from .initializers import critical as critical
     from .initializers import from_config as from_config
     from .initializers import gain as gain
     from .initializers import get as get
@@ -67,17 +80,25 @@ _LATER = {
     "AbstractInitializer": "initializers",
     "AbstractVarianceScaling": "initializers",
     "Blocks": "initializers",
+    "Bilinear": "initializers",
     "Constant": "initializers",
+    "Critical": "initializers",
+    "DeltaOrthogonal": "initializers",
+    "Dirac": "initializers",
+    "Fourier": "initializers",
     "GlorotNormal": "initializers",
     "GlorotTruncatedNormal": "initializers",
     "GlorotUniform": "initializers",
     "HeNormal": "initializers",
     "HeTruncatedNormal": "initializers",
     "HeUniform": "initializers",
+    "ICNR": "initializers",
+    "Identity": "initializers",
     "LecunNormal": "initializers",
     "LecunTruncatedNormal": "initializers",
     "LecunUniform": "initializers",
     "Masked": "initializers",
+    "LooksLinear": "initializers",
     "Moments": "initializers",
     "Normal": "initializers",
     "Ones": "initializers",
@@ -85,10 +106,15 @@ _LATER = {
     "Perturbed": "initializers",
     "SameAs": "initializers",
     "Scaled": "initializers",
+    "PaddedIdentity": "initializers",
+    "Rademacher": "initializers",
+    "Sparse": "initializers",
     "TruncatedNormal": "initializers",
     "Uniform": "initializers",
     "VarianceScaling": "initializers",
+    "ZerO": "initializers",
     "Zeros": "initializers",
+    "critical": "initializers",
     "from_config": "initializers",
     "gain": "initializers",
     "get": "initializers",

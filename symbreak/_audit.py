@@ -242,7 +242,7 @@ def _judge(row: Row, array: Array) -> tuple[Judged, list[tuple[str, str]]]:
     judged = replace(judged, mean=mean, std=std, low=float(values.min()), high=float(values.max()))
     if array.ndim < 2:
         return judged, found
-    ties = _count_ties(units_first(array, row.axes))
+    ties = _count_ties(units_first(array, row.axes), _slices(row))
     if policy == "breaks":
         chance = _chance(row, array)
         if chance > RARE:
@@ -298,14 +298,8 @@ def _compare(values: Array, expected: Moments, dtype: np.dtype[Any]) -> str | No
 
 def _chance(row: Row, array: Array) -> float:
     """Give the number of pairs of units that are expected to be equal by chance."""
-    maps, units, incoming = units_first(array, row.axes).shape
-    one = _one(row, array)
-    if row.expected is None or row.expected.kurtosis <= 3:
-        return float(maps * units * (units - 1) / 2 * one**incoming)
-    # Some entries may be fixed: those drawn alone tell units apart. A unit without any is what it is meant to be.
-    first, second = (row.initializer(row.shape, seed, axes=row.axes) for seed in (0, 1))
-    drawn = np.count_nonzero(units_first(first != second, row.axes), axis=2)
-    return float(np.sum(one ** drawn[drawn > 0]) * (units - 1) / 2)
+    maps, units, _ = units_first(array, row.axes).shape
+    return float(maps * units * (units - 1) / 2) * row.initializer.coincidence(row.shape, row.axes, _one(row, array))
 
 
 def _one(row: Row, array: Array) -> float:
@@ -331,9 +325,16 @@ def _count(units: int) -> str:
     return "1 unit equals another" if units == 1 else f"{units} units equal others"
 
 
-def _count_ties(maps: Array) -> int:
+def _slices(row: Row) -> tuple[slice, ...]:
+    """Give the parts of the units that the axes split off, each a weight of its own."""
+    axes = row.axes
+    return axes.parts(row.shape) if isinstance(axes, Axes) and axes.splits != 1 else (slice(None),)
+
+
+def _count_ties(maps: Array, parts: tuple[slice, ...]) -> int:
     count = 0
     for units in maps:
-        labels = find_ties(units).labels
-        count += len(labels) - len(np.unique(labels))
+        for part in parts:
+            labels = find_ties(units[part]).labels
+            count += len(labels) - len(np.unique(labels))
     return count

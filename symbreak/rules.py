@@ -64,7 +64,7 @@ class Rule:
         object.__setattr__(self, "dtype", dtype)
         object.__setattr__(self, "why", why)
         if dtype is not None:
-            as_float_dtype(dtype)
+            self.initializer._as_dtype(dtype)
 
 
 @final
@@ -597,7 +597,7 @@ def _expected(initializer: AbstractInitializer, shape: tuple[int, ...], axes: Ax
 def _describe(rule: Rule) -> str:
     """Give the initializer, and what the rule says of layout and dtype."""
     axes = rule.axes.layout if isinstance(rule.axes, Axes) else rule.axes
-    dtype = None if rule.dtype is None else as_float_dtype(rule.dtype).name
+    dtype = None if rule.dtype is None else rule.initializer._as_dtype(rule.dtype).name
     return " ".join([repr(rule.initializer), *filter(None, (axes, dtype))])
 
 

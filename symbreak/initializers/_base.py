@@ -4,6 +4,7 @@ The law: ``region(shape, index, rng)`` is ``self(shape, rng)[index]``, bit for b
 """
 
 import abc
+import contextlib
 import inspect
 import math
 import os
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform, g
 import numpy as np
 import numpy.typing as npt
 
-from ..axes import Axes, AxesLike, as_shape
+from ..axes import DEFAULTS, Axes, AxesLike, as_shape
 from ..dtypes import DTypeLike, as_float_dtype, compute_dtype
 from ..streams import PIECE, Key, RngLike, Stream, Window, as_key, region
 
@@ -137,6 +138,21 @@ class AbstractInitializer(abc.ABC):
             draws have.
         """
 
+    def sample_complex(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
+        """Make a complex weight: a class that takes complex dtypes writes this too, and is not elementwise.
+
+        Parameters
+        ----------
+        shape, stream, axes
+            As for `sample`. The stream gives the real numbers that the complex ones are made of.
+
+        Returns
+        -------
+        numpy.ndarray
+            Complex64 where the stream is of float32, else complex128; of `shape`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} makes no complex weights")
+
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State mean, standard deviation and bounds of the entries of a weight.
 
@@ -158,6 +174,24 @@ class AbstractInitializer(abc.ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} does not state its moments; write `expected(shape, axes)`")
 
+    def coincidence(self, shape: tuple[int, ...], axes: AxesLike, one: float) -> float:
+        """State the probability that two units of one copy are equal by chance.
+
+        Parameters
+        ----------
+        shape, axes
+            Of the weight.
+        one
+            Probability that two values of a continuous distribution are rounded to the same number of the dtype.
+
+        Returns
+        -------
+        float
+            Here ``one ** incoming``: independent values of a continuous distribution. A class whose weights have few
+            values, or are zero in most places, states its own.
+        """
+        return one ** incoming_of(shape, axes)
+
     def __call__(
         self,
         shape: Any,
@@ -177,8 +211,8 @@ class AbstractInitializer(abc.ABC):
             A :class:`Key`, None (fresh entropy), an integer or integers, or NumPy's SeedSequence, BitGenerator or
             Generator. Two calls with the same plain integer share a stream; name parameters with keys.
         dtype
-            float16, float32, float64, bfloat16 or an 8-bit float. Values are computed in float32 (float64 for
-            float64) and rounded once.
+            float16, float32, float64, bfloat16 or an 8-bit float; complex64 or complex128 where the class makes them.
+            Values are computed in float32 (float64 for float64) and rounded once.
         axes
             The layout: ``"oi"``, ``"io"``, ``"oihw"``, ``"hwio"``, ..., or :class:`Axes`.
         workers
@@ -195,7 +229,7 @@ class AbstractInitializer(abc.ABC):
             For a shape, dtype, axes or rng that makes no sense.
         """
         sizes = as_shape(shape)
-        out = np.empty(sizes, as_float_dtype(dtype))
+        out = np.empty(sizes, self._as_dtype(dtype))
         return self._fill(out, sizes, Window.whole(out.size), as_key(rng), _as_axes(axes, sizes), workers)
 
     def fill(
@@ -234,7 +268,7 @@ class AbstractInitializer(abc.ABC):
         """
         if not isinstance(out, np.ndarray):
             raise TypeError(f"`out` is a NumPy array; got {type(out).__name__}")
-        as_float_dtype(out.dtype)
+        dtype = self._as_dtype(out.dtype)
         if not out.flags.writeable:
             raise ValueError("`out` is read-only; pass an array that may be written")
         key, found = as_key(rng), _as_axes(axes, out.shape)
@@ -245,7 +279,7 @@ class AbstractInitializer(abc.ABC):
             self._fill(out.view(np.ndarray), out.shape, Window.whole(out.size), key, found, workers)
             return out
         if not self.elementwise:
-            out[...] = self._whole(out.shape, key, found, out.dtype)
+            out[...] = self._whole(out.shape, key, found, dtype)
             return out
         for box in _boxes(out.shape, PIECE):
             self._fill_box(out.shape, key, found, workers, out, box)
@@ -293,7 +327,7 @@ class AbstractInitializer(abc.ABC):
         """
         sizes = as_shape(shape)
         key, found = as_key(rng), _as_axes(axes, sizes)
-        kind = as_float_dtype(dtype)
+        kind = self._as_dtype(dtype)
         window, result, flips = region(sizes, index)
         if not self.elementwise:
             return np.array(self._whole(sizes, key, found, kind)[index], order="C")
@@ -378,6 +412,16 @@ class AbstractInitializer(abc.ABC):
     def _fields(cls) -> tuple[Field[Any], ...]:
         return fields(cls) if is_dataclass(cls) else ()
 
+    @classmethod
+    def _as_dtype(cls, dtype: DTypeLike | type[Any]) -> np.dtype[Any]:
+        """Give the dtype of weights that the class makes; complex ones too where it has `sample_complex`."""
+        if cls.sample_complex is not AbstractInitializer.sample_complex:
+            with contextlib.suppress(TypeError, ValueError, SyntaxError):  # the error below says what is allowed
+                found: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
+                if dtype is not None and found in (np.complex64, np.complex128):
+                    return found
+        return as_float_dtype(dtype)
+
     def _whole(self, shape: tuple[int, ...], key: Key, axes: Axes | None, dtype: np.dtype[Any]) -> Array:
         out = np.empty(shape, dtype)
         return self._fill(out, shape, Window.whole(out.size), key, axes, None)
@@ -388,6 +432,10 @@ class AbstractInitializer(abc.ABC):
         """Write the values at `window` into the contiguous array `out`."""
         threads = _as_workers(workers, window.size)
         if window.size == 0:
+            return out
+        if out.dtype.kind == "c":
+            real = np.dtype(np.float32 if out.dtype == np.complex64 else np.float64)
+            out[...] = self.sample_complex(shape, Stream(key, dtype=real), axes)
             return out
         computed = compute_dtype(out.dtype)
         flat = out.reshape(-1)
@@ -453,6 +501,13 @@ class AbstractInitializer(abc.ABC):
                 f"or float64 of shape {wanted} was due for a weight of shape {shape}; draw `shape` whole from the "
                 f"stream and compute entry by entry{hint}"
             )
+
+
+def incoming_of(shape: tuple[int, ...], axes: AxesLike) -> int:
+    """Give the weights that a unit has; without an order that is usual, units lie along the first axis."""
+    if axes is None and len(shape) not in DEFAULTS:
+        return math.prod(shape[1:])
+    return Axes.of(axes, shape)._map_shape(shape)[2]
 
 
 def _plain(value: Any) -> Any:

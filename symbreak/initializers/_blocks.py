@@ -11,7 +11,7 @@ from ..axes import Axes, AxesLike, as_shape
 from ..streams import Stream, Window
 from ._base import AbstractInitializer, Array, Moments, Ties
 from ._registry import register
-from ._wrapping import mix, promise, wrap
+from ._wrapping import drawn_coincidence, mix, promise, wrap
 
 
 @register("blocks")
@@ -128,6 +128,10 @@ class Blocks(AbstractInitializer):
             taken = rows[runs]
             taken[part.holds(positions)] = values
             rows[runs] = taken
+
+    def coincidence(self, shape: tuple[int, ...], axes: AxesLike, one: float) -> float:
+        """State the probability that two units are equal by chance: entries that are drawn tell them apart."""
+        return drawn_coincidence(self, shape, axes, one)
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the moments of an entry of any part."""

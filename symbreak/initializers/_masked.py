@@ -11,7 +11,7 @@ from ..axes import RECEPTIVE, Axes, AxesLike, as_shape
 from ..streams import Stream
 from ._base import AbstractInitializer, Array, Moments
 from ._registry import register
-from ._wrapping import by_position, draw, mix, shown, wrap
+from ._wrapping import by_position, draw, drawn_coincidence, mix, shown, wrap
 
 NOTHING = Moments(0.0, 0.0, 0.0, 0.0)
 SHOWN = 64  # entries of a mask that `repr` writes out
@@ -116,6 +116,10 @@ class Masked(AbstractInitializer):
         bits = np.negative(np.ascontiguousarray(keep).view(np.int8)).astype(whole)
         np.bitwise_and(values.view(whole), bits, out=values.view(whole))
         return values
+
+    def coincidence(self, shape: tuple[int, ...], axes: AxesLike, one: float) -> float:
+        """State the probability that two units are equal by chance: entries that are drawn tell them apart."""
+        return drawn_coincidence(self, shape, axes, one)
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the moments of an entry anywhere: the other's for the share that is kept, and zeros."""

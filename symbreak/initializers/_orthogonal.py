@@ -22,8 +22,9 @@ import numpy as np
 from ..axes import Axes, AxesLike, as_shape
 from ..streams import PIECE, Stream, Window
 from ._base import AbstractInitializer, Array, Moments
+from ._places import parts
 from ._registry import register
-from ._validate import SMALLEST, check_finite, check_scale
+from ._validate import check_gain
 
 CHUNK = 1 << 18  # elements of a product that is subtracted while it is still in cache
 
@@ -34,7 +35,8 @@ class Orthogonal(AbstractInitializer):
     """Orthogonal rows or columns, whichever are fewer, uniformly distributed (Haar).
 
     The units' incoming weights are the rows of a (units, incoming) matrix, the receptive field among the incoming.
-    Every stacked copy, group, and part that the axes split off is orthogonal on its own.
+    Every stacked copy, group, and part that the axes split off is orthogonal on its own. With ``dtype="complex64"`` or
+    ``"complex128"`` it is unitary, uniformly distributed on the unitary group.
 
     Parameters
     ----------
@@ -70,10 +72,7 @@ class Orthogonal(AbstractInitializer):
     portable = False
 
     def __post_init__(self) -> None:
-        check_finite(self, "gain")
-        if self.gain == 0:
-            raise ValueError("Orthogonal: gain is 0, which makes every weight zero; for that use `Zeros()`")
-        check_scale(self, "gain", self.gain, SMALLEST)
+        check_gain(self)
 
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Multiply random reflections together, one matrix a copy, group and part."""
@@ -81,23 +80,33 @@ class Orthogonal(AbstractInitializer):
         maps = found.matrices(stream.empty(shape))
         if not maps.flags.c_contiguous:
             maps = np.empty(maps.shape, stream.dtype)
-        parts = found.parts(shape) if found.splits != 1 else (slice(None),)
-        for number, each in enumerate(maps):
-            for part, units in enumerate(parts):
-                _fill_haar(each[units], stream[f"{number},{part}"])
-        if self.gain != 1.0:
-            maps *= maps.dtype.type(self.gain)
-        return found.from_matrices(maps, shape)
+        return found.from_matrices(fill_maps(maps, found, shape, stream, self.gain), shape)
+
+    def sample_complex(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
+        """Multiply random complex reflections together, one matrix a copy, group and part."""
+        found = Axes.of(axes, shape)
+        maps = np.empty(found._map_shape(shape), np.result_type(stream.dtype, np.complex64))
+        return found.from_matrices(fill_maps(maps, found, shape, stream, self.gain), shape)
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State mean 0, gain / sqrt(larger side), and the singular values."""
         sizes = as_shape(shape)
         found = Axes.of(axes, sizes)
         _, units, incoming = found._map_shape(sizes)
-        parts = [part.stop - part.start for part in found.parts(sizes)] if found.splits != 1 else [units]
-        variance = sum(part / units / max(part, incoming) for part in parts) if units * incoming else 0.0
+        each = [part.stop - part.start for part in parts(found, sizes)]
+        variance = sum(size / units / max(size, incoming) for size in each) if units * incoming else 0.0
         gain = abs(self.gain)
         return Moments(0.0, gain * math.sqrt(variance), -gain, gain, singular_values=(gain, gain))
+
+
+def fill_maps(maps: Array, axes: Axes, shape: tuple[int, ...], stream: Stream, gain: float) -> Array:
+    """Fill (copies and groups, units, incoming) with Haar-distributed matrices times a gain, one a part of units."""
+    for number, each in enumerate(maps):
+        for part, units in enumerate(parts(axes, shape)):
+            _fill_haar(each[units], stream[f"{number},{part}"])
+    if gain != 1.0:
+        maps *= maps.dtype.type(gain)
+    return maps
 
 
 def _fill_haar(out: Array, stream: Stream) -> None:
@@ -115,29 +124,31 @@ def _accumulate(q: Array, stream: Stream) -> None:
 
     H_j = I - v v' maps a Gaussian vector x, the entries j: of row j of a (k, n) array, to -sign(x_0) |x| e_0; D holds
     the signs that make the diagonal of the triangular factor positive, without which the product is not Haar
-    distributed.
+    distributed. Where `q` is complex, v' is the conjugate too, and signs are phases.
     """
     n, k = q.shape
     width = 32 if k <= 512 else 128 if k <= 3072 else 256
-    gaussians = _gaussians(stream, n, k)
+    gaussians = _complex_gaussians(stream, n, k) if q.dtype.kind == "c" else _gaussians(stream, n, k)
     q[...] = 0
     for j in range((k - 1) // width * width, -1, -width):
         b = min(width, k - j)
         v, signs = _reflectors(gaussians(j, b))  # (b, n - j)
-        inverse = np.triu(v @ v.T, 1)
+        adjoint = v.conj() if q.dtype.kind == "c" else v  # of the columns that v holds as rows
+        inverse = np.triu(adjoint @ v.T, 1)
         np.einsum("ii->i", inverse)[:] = 1
         t = _unit_upper_inverse(inverse)
         head, tail = v[:, :b], v[:, b:]
+        head_adjoint, tail_adjoint = adjoint[:, :b], adjoint[:, b:]
         if j + b < k:
             right = q[j + b :, j + b :]
-            product = t @ (tail @ right)
+            product = t @ (tail_adjoint @ right)
             np.matmul(head.T, product, out=q[j : j + b, j + b :])
             np.negative(q[j : j + b, j + b :], out=q[j : j + b, j + b :])
             rows = max(1, CHUNK // product.shape[1])
             for first in range(0, len(right), rows):
                 right[first : first + rows] -= tail[:, first : first + rows].T @ product
         left = q[j:, j : j + b]
-        np.matmul(v.T, -(t @ head), out=left)
+        np.matmul(v.T, -(t @ head_adjoint), out=left)
         np.einsum("ii->i", left[:b])[:] += 1
         left *= signs
 
@@ -167,12 +178,25 @@ def _gaussians(stream: Stream, n: int, k: int) -> Callable[[int, int], Array]:
     return draw
 
 
+def _complex_gaussians(stream: Stream, n: int, k: int) -> Callable[[int, int], Array]:
+    """Give the same for complex normals: real and imaginary parts have streams of their own."""
+    real, imaginary = _gaussians(stream["real"], n, k), _gaussians(stream["imaginary"], n, k)
+    return lambda j, b: np.asarray(real(j, b) + imaginary(j, b) * np.complex64(1j))
+
+
 def _reflectors(x: Array) -> tuple[Array, Array]:
     """Turn Gaussian rows into reflections of length sqrt(2), zero before the diagonal, and their signs."""
     b = len(x)
     v = np.triu(x)
     diagonal = np.einsum("ii->i", v[:, :b])
-    signs = np.copysign(1, diagonal)
-    diagonal += signs * np.sqrt(np.einsum("ij,ij->i", v, v))
-    v *= np.sqrt(2 / np.einsum("ij,ij->i", v, v))[:, None]
+    signs = diagonal / np.abs(diagonal) if v.dtype.kind == "c" else np.copysign(1, diagonal)
+    diagonal += signs * np.sqrt(_squares(v))
+    v *= np.sqrt(2 / _squares(v))[:, None]
     return v, -signs
+
+
+def _squares(v: Array) -> Array:
+    """Give the squared length of each row."""
+    if v.dtype.kind == "c":
+        return np.asarray(np.einsum("ij,ij->i", v.real, v.real) + np.einsum("ij,ij->i", v.imag, v.imag))
+    return np.asarray(np.einsum("ij,ij->i", v, v))

@@ -62,6 +62,10 @@ class Scaled(AbstractInitializer):
         values *= values.dtype.type(self.factor)
         return values
 
+    def coincidence(self, shape: tuple[int, ...], axes: AxesLike, one: float) -> float:
+        """State the probability that two units are equal by chance: the other's."""
+        return self.init.coincidence(shape, axes, one)
+
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the other's moments, scaled."""
         one, size = self.init.expected(shape, axes), abs(self.factor)

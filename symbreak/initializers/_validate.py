@@ -21,16 +21,18 @@ def check_finite(instance: Any, *names: str) -> None:
 def check_std(instance: Any) -> None:
     """Make `std` a positive plain float."""
     check_finite(instance, "std")
+    has_mean = hasattr(instance, "mean")
     if instance.std == 0:
+        order = ". The order of the parameters is (std, *, mean): torch's normal_(w, 0, 0.02) is `Normal(0.02)`"
         raise ValueError(
             f"{type(instance).__name__}: std is 0, which makes every weight equal; for that use "
-            f"`Constant({getattr(instance, 'mean', 0.0)!r})`. The order of the parameters is (std, *, mean): "
-            f"torch's normal_(w, 0, 0.02) is `Normal(0.02)`"
+            f"`Constant({getattr(instance, 'mean', 0.0)!r})`{order if has_mean else ''}"
         )
     if instance.std < 0:
         raise ValueError(f"{type(instance).__name__}: std is positive; got {instance.std!r}")
     check_scale(instance, "std", instance.std, SMALLEST)
-    check_finite(instance, "mean")
+    if has_mean:
+        check_finite(instance, "mean")
 
 
 def check_reach(instance: Any, sigma: float) -> None:
@@ -49,6 +51,15 @@ def check_scale(instance: Any, name: str, value: float, smallest: float) -> None
             f"{type(instance).__name__}: {name} is at least {smallest:.2g}, where float32 begins to lose it; "
             f"got {value!r}"
         )
+
+
+def check_gain(instance: Any) -> None:
+    """Make `gain` a plain float; zero is an error."""
+    name = type(instance).__name__
+    check_finite(instance, "gain")
+    if instance.gain == 0:
+        raise ValueError(f"{name}: gain is 0, which makes every weight zero; for that use `Zeros()`")
+    check_scale(instance, "gain", instance.gain, SMALLEST)
 
 
 def as_float(value: Any) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..axes import Axes
+from ..axes import DEFAULTS, Axes, AxesLike
 from ..streams import Stream
 from ._base import AbstractInitializer, Array, Moments, Ties
 from ._registry import get
@@ -33,6 +33,19 @@ def promise(instance: Any, parts: Iterable[AbstractInitializer], ties: Ties | No
     object.__setattr__(instance, "ties", parts[0].ties if ties is None else ties)
     object.__setattr__(instance, "elementwise", all(part.elementwise for part in parts))
     object.__setattr__(instance, "portable", all(part.portable for part in parts))
+
+
+def drawn_coincidence(init: AbstractInitializer, shape: tuple[int, ...], axes: AxesLike, one: float) -> float:
+    """State the probability that two units are equal by chance where some entries are fixed.
+
+    Those drawn tell units apart; a unit without any is what it is meant to be.
+    """
+    first, second = (init(shape, seed, axes=axes) for seed in (0, 1))
+    found = (first != second).reshape(1, shape[0], -1)
+    if axes is not None or len(shape) in DEFAULTS:
+        found = Axes.of(axes, shape).matrices(first != second)
+    drawn = np.count_nonzero(found, axis=2)
+    return float(np.sum(one ** drawn[drawn > 0]) / max(1, drawn.size))
 
 
 def mix(parts: Iterable[tuple[float, Moments]]) -> Moments:

@@ -1,9 +1,11 @@
 """Constructors: what they refuse, and what they say."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import symbreak as sb
 
@@ -15,6 +17,26 @@ REFUSED = [
     (lambda: sb.Constant(True), "Constant: value is a finite number"),
     (lambda: sb.Constant(10**400), "Constant: value is a finite number within float32"),
     (lambda: sb.Constant(np.float16("inf")), "Constant: value is a finite number within float32; got np.float16.inf"),
+    (
+        lambda: sb.Constant([[1.0], [2.0, 3.0]]),
+        "Constant: value is .*, or an array of them; got \\[\\[1.0\\], \\[2.0, 3.0",
+    ),
+    (lambda: sb.Constant(["a"]), "Constant: value is .*, or an array of them; got \\['a'\\]"),
+    (lambda: sb.Constant([True]), "Constant: value is .*, or an array of them; got \\[True\\]"),
+    (
+        lambda: sb.Constant([1, NAN, INF]),
+        r"Constant: values are finite within float32; got .*nan.* at index \(1,\) and 1",
+    ),
+    (
+        lambda: sb.Rademacher(0),
+        r"Rademacher: std is 0, which makes every weight equal; for that use `Constant\(0.0\)`$",
+    ),
+    (lambda: sb.Rademacher(-1), "Rademacher: std is positive; got -1.0"),
+    (lambda: sb.TruncatedNormal(corrected=1), "TruncatedNormal: corrected is True or False; got 1"),
+    (
+        lambda: sb.TruncatedNormal(0.6, low=-1, high=1, bounds="absolute", corrected=True),
+        "a std of 0.6 after the cut is more than bounds 2.0 apart leave room for: less than 0.577.*that of a uniform",
+    ),
     (lambda: sb.VarianceScaling(10**400), "VarianceScaling: scale is a positive number; got 1000"),
     (lambda: sb.Constant(1e39), "within float32; got 1e\\+39"),
     (
@@ -91,6 +113,52 @@ def test_infinite_and_absolute_bounds():
     assert half.mean == pytest.approx(1 + 0.5 * math.sqrt(2 / math.pi), rel=1e-12)
     assert half.std == pytest.approx(0.5 * math.sqrt(1 - 2 / math.pi), rel=1e-12)
     assert (half.low, half.high) == (1.0, INF)
+
+
+@pytest.mark.parametrize(
+    ("std", "low", "high"), [(0.02, -0.03, 0.05), (0.5, -1, 1), (0.57, -1, 1), (1.0, 0, INF), (0.1, 1, 5)]
+)
+def test_a_corrected_std_is_what_is_left_between_absolute_bounds(std, low, high):
+    init = sb.TruncatedNormal(std, low=low, high=high, bounds="absolute", corrected=True)
+    stated = init.expected((3, 4))
+    parent = init._parent()
+    oracle = stats.truncnorm(low / parent, high / parent, scale=parent)
+    assert (stated.std, stated.low, stated.high) == (std, low, high)
+    assert oracle.std() == pytest.approx(std, rel=1e-9)
+    assert stated.mean == pytest.approx(oracle.mean(), rel=1e-9, abs=1e-15)
+    assert init((200, 200), rng=0).std() == pytest.approx(std, rel=0.02)
+
+
+def test_a_correction_by_sigma_is_that_of_jax():
+    """variance_scaling of JAX: a normal cut at two sigma, widened by 1 / 0.87962566103423978."""
+    init = sb.TruncatedNormal(0.02, corrected=True)
+    assert init.expected((3, 4)).high == pytest.approx(2 * 0.02 / 0.87962566103423978, rel=1e-15)
+    plain = sb.TruncatedNormal(0.02 / 0.87962566103423978)
+    assert init((30, 40), rng=0).tobytes() == plain((30, 40), rng=0).tobytes()
+
+
+def test_an_array_is_copied_and_kept_from_change():
+    given = np.arange(6.0).reshape(2, 3)
+    init = sb.Constant(given)
+    given[:] = 9
+    assert init((2, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
+    for each in (init, pickle.loads(pickle.dumps(init))):
+        with pytest.raises(ValueError, match="read-only"):
+            each.value[0, 0] = 7
+    assert init != sb.Constant([[0, 1, 2], [3, 4, 6]]) != sb.Constant(0.0) != init
+    assert sb.Constant(np.float32([[0, 1, 2], [3, 4, 5]])) == init
+
+
+def test_an_array_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"Constant: an array of shape \(2,\) can't be broadcast to `shape` \(2, 3\)"):
+        sb.Constant([1, 2])((2, 3))
+    with pytest.raises(ValueError, match="can't be broadcast"):
+        sb.Constant([1, 2]).expected((2, 3))
+
+
+def test_a_large_array_is_not_shown_in_full():
+    assert repr(sb.Constant(np.zeros((40, 50)))) == "Constant(<array of shape (40, 50)>)"
+    assert repr(sb.Constant([[1, 2]])) == "Constant([[1.0, 2.0]])"
 
 
 @pytest.mark.parametrize("fan", [("in", 32), ("out", 64), ("average", 48), ("geometric", math.sqrt(32 * 64))])

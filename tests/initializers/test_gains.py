@@ -9,12 +9,12 @@ from scipy import special
 
 import symbreak as sb
 from symbreak.errors import UnknownName
-from symbreak.initializers._gains import GAINS
+from symbreak.initializers._activations import ACTIVATIONS, ALIASES
+from symbreak.initializers._gains import GAINS, TORCH
 
 SELU = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 FUNCTIONS = {
     "identity": lambda z: z,
-    "linear": lambda z: z,
     "relu": lambda z: np.maximum(z, 0),
     "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
     "tanh": np.tanh,
@@ -23,7 +23,6 @@ FUNCTIONS = {
     "gelu": lambda z: z * special.ndtr(z),
     "gelu_tanh": lambda z: z / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))),
     "silu": lambda z: z * special.expit(z),
-    "swish": lambda z: z * special.expit(z),
     "elu": lambda z: np.where(z > 0, z, np.expm1(z)),
     "selu": lambda z: SELU[0] * np.where(z > 0, z, SELU[1] * np.expm1(z)),
     "mish": lambda z: z * np.tanh(np.logaddexp(0, z)),
@@ -33,6 +32,19 @@ FUNCTIONS = {
     "relu_squared": lambda z: np.maximum(z, 0) ** 2,
     "hard_tanh": lambda z: np.clip(z, -1, 1),
     "square": np.square,
+    "celu": lambda z: np.where(z > 0, z, np.expm1(z)),
+    "quick_gelu": lambda z: z * special.expit(1.702 * z),
+    "squareplus": lambda z: (z + np.sqrt(z**2 + 4)) / 2,
+    "arctan": np.arctan,
+    "softsign": lambda z: z / (1 + abs(z)),
+    "hard_sigmoid": lambda z: np.clip(z + 3, 0, 6) / 6,
+    "hard_swish": lambda z: z * np.clip(z + 3, 0, 6) / 6,
+    "log_sigmoid": special.log_expit,
+    "tanhshrink": lambda z: z - np.tanh(z),
+    "softshrink": lambda z: np.sign(z) * np.maximum(abs(z) - 0.5, 0),
+    "cos": np.cos,
+    "gaussian": lambda z: np.exp(-(z**2)),
+    "exp": np.exp,
 }
 CLOSED = {
     "relu": math.sqrt(2),
@@ -41,6 +53,10 @@ CLOSED = {
     "sin": 1 / math.sqrt((1 - math.exp(-2)) / 2),
     "relu_squared": math.sqrt(2 / 3),
     "square": 1 / math.sqrt(3),
+    "cos": 1 / math.sqrt((1 + math.exp(-2)) / 2),
+    "exp": math.exp(-1),
+    "gaussian": 5**0.25,
+    "squareplus": math.sqrt(2 / 3),
     "selu": 1.0,  # Klambauer et al. 2017: the constants are chosen for it
 }
 
@@ -49,10 +65,60 @@ CLOSED = {
 def test_the_table_is_what_quadrature_gives(name):
     function = FUNCTIONS[name]
     with mpmath.workdps(20):
-        points = [-14, -6, -3, -1, 0, 1, 3, 6, 14]
-        moment = mpmath.quad(lambda z: float(function(np.float64(z))) ** 2 * mpmath.npdf(z), points)
-    assert sb.gain(name) == pytest.approx(float(1 / mpmath.sqrt(moment)), rel=1e-12)
+        points = [-14, -6, -3, -1, -0.5, 0, 0.5, 1, 3, 6, 14]
+        value = lambda z: float(function(np.float64(z)))  # noqa: E731
+        second = mpmath.quad(lambda z: value(z) ** 2 * mpmath.npdf(z), points)
+        first = mpmath.quad(lambda z: value(z) * mpmath.npdf(z), points)
+    assert sb.gain(name) == pytest.approx(float(1 / mpmath.sqrt(second)), rel=1e-12)
+    assert sb.gain(name, normalise=True) == pytest.approx(float(1 / mpmath.sqrt(second - first**2)), rel=1e-12)
     assert sb.gain(function) == pytest.approx(sb.gain(name), rel=1e-9)
+    assert sb.gain(function, normalise=True) == pytest.approx(sb.gain(name, normalise=True), rel=1e-9)
+
+
+def test_every_activation_has_a_gain_and_every_alias_that_of_its_row():
+    assert list(GAINS) == list(ACTIVATIONS)
+    assert set(GAINS) == set(FUNCTIONS)
+    grid = np.linspace(-9, 9, 73)
+    for name, function in ACTIVATIONS.items():
+        assert function(grid) == pytest.approx(FUNCTIONS[name](grid), rel=1e-13, abs=1e-14)
+    for alias, name in ALIASES.items():
+        assert sb.gain(alias) == sb.gain(name)
+
+
+@pytest.mark.parametrize("slope", [0.01, 0.2, -0.5, 1.0])
+def test_the_gain_of_leaky_relu_depends_on_its_slope(slope):
+    function = lambda z: np.where(z > 0, z, slope * z)  # noqa: E731
+    for normalise in (False, True):
+        assert sb.gain("leaky_relu", slope, normalise=normalise) == pytest.approx(
+            sb.gain(function, normalise=normalise), rel=1e-9
+        )
+    assert sb.gain("leaky_relu", 0.01) == sb.gain("leaky_relu")
+
+
+@pytest.mark.parametrize("name", ["elu", "celu"])
+def test_the_gains_of_elu_and_celu_depend_on_alpha(name):
+    assert sb.gain(name, 1.0) == pytest.approx(sb.gain(name), rel=1e-9)
+    alpha, rate = 0.3, 1 / 0.3 if name == "celu" else 1.0
+    # E (exp(r z) - 1)**2 over z < 0, by completing the square.
+    lost = math.exp(2 * rate**2) * special.ndtr(-2 * rate) - 2 * math.exp(rate**2 / 2) * special.ndtr(-rate) + 0.5
+    assert sb.gain(name, alpha) == pytest.approx(1 / math.sqrt(0.5 + alpha**2 * lost), rel=1e-9)
+
+
+def test_normalising_gains_are_those_of_normalizer_free_networks():
+    """Brock et al. 2021 found theirs by simulation, to three digits; ReLU's is sqrt(2 / (1 - 1 / pi))."""
+    published = {"relu": 1.7139, "gelu": 1.7015, "silu": 1.7881, "tanh": 1.5939, "sigmoid": 4.8038, "softsign": 2.3382}
+    for name, value in published.items():
+        assert sb.gain(name, normalise=True) == pytest.approx(value, rel=2e-3)
+    assert sb.gain("relu", normalise=True) == pytest.approx(math.sqrt(2 / (1 - 1 / math.pi)), rel=1e-15)
+
+
+def test_the_convention_of_torch_is_that_of_torch():
+    init = pytest.importorskip("torch.nn.init")
+    for name in TORCH:
+        assert sb.gain(name, convention="torch") == init.calculate_gain("linear" if name == "identity" else name)
+    assert sb.gain("leaky_relu", 0.2, convention="torch") == init.calculate_gain("leaky_relu", 0.2)
+    differ = {name for name in TORCH if sb.gain(name) != pytest.approx(sb.gain(name, convention="torch"), rel=1e-12)}
+    assert differ == {"sigmoid", "tanh", "selu"}
 
 
 @pytest.mark.parametrize("name", CLOSED)
@@ -70,8 +136,8 @@ def test_a_layer_with_the_gain_keeps_its_second_moment():
 @pytest.mark.parametrize(
     ("activation", "error", "message"),
     [
-        ("gelo", UnknownName, "no gain is known for 'gelo'; did you mean 'gelu'"),
-        ("zzzz", UnknownName, "no gain is known for 'zzzz'; known names: elu, erf"),
+        ("gelo", UnknownName, "no activation is known for 'gelo'; did you mean 'gelu'"),
+        ("zzzz", UnknownName, "no activation is known for 'zzzz'; known names: arctan, atan"),
         (3, TypeError, "gain takes a name or a function; got 3"),
         (lambda z: 0 * z, ValueError, r"E f\(z\)\*\*2 of .* is 0.0; a gain needs it positive and finite"),
         (lambda z: z / 0, ValueError, "a gain needs it positive and finite"),
@@ -82,3 +148,38 @@ def test_a_layer_with_the_gain_keeps_its_second_moment():
 def test_what_has_no_gain_is_refused(activation, error, message):
     with pytest.raises(error, match=message):
         sb.gain(activation)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        (("relu", 0.2), {}, TypeError, "'relu' has no parameter; one goes with 'leaky_relu', 'elu', 'celu'"),
+        (
+            (np.tanh, 0.2),
+            {},
+            TypeError,
+            "a parameter goes with .*; write it into the function",
+        ),
+        (("leaky_relu", math.nan), {}, ValueError, "the parameter of 'leaky_relu' is the slope below zero below 1e6"),
+        (("elu", 0.0), {}, ValueError, "the parameter of 'elu' is alpha, a positive number below 1e6; got 0.0"),
+        (("relu",), {"convention": "keras"}, ValueError, "convention is 'theory' or 'torch'; got 'keras'"),
+        (
+            ("gelu",),
+            {"convention": "torch"},
+            UnknownName,
+            "no gain of PyTorch's is known for 'gelu'",
+        ),
+        (
+            (np.tanh,),
+            {"convention": "torch"},
+            TypeError,
+            "convention='torch' is a table of names: 'iden",
+        ),
+        (("tanh", 0.2), {"convention": "torch"}, TypeError, "'tanh' has no parameter; one goes with 'leaky_relu'"),
+        (("relu",), {"convention": "torch", "normalise": True}, ValueError, "convention='torch' has no normalise"),
+        ((lambda z: 0 * z + 1,), {"normalise": True}, ValueError, r"Var f\(z\) of .* a gain needs it positive"),
+    ],
+)
+def test_parameters_and_conventions_that_make_no_sense_are_refused(arguments, options, error, message):
+    with pytest.raises(error, match=message):
+        sb.gain(*arguments, **options)

@@ -110,3 +110,87 @@ def test_half_precision_is_rounded_once_and_gain_is_every_singular_value():
 def test_it_says_that_its_bits_depend_on_the_machine_and_that_it_makes_the_whole():
     assert not sb.Orthogonal.portable
     assert not sb.Orthogonal.elementwise
+
+
+COMPLEX = ("complex64", "complex128")
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("shape", [(30, 30), (20, 33), (33, 20), (1, 7), (140, 130)])
+def test_complex_ones_are_unitary(shape, dtype):
+    made = sb.Orthogonal(gain=2.0)(shape, rng=0, dtype=dtype) / 2
+    assert made.dtype == dtype
+    short = made if shape[0] <= shape[1] else made.T
+    assert np.abs(short @ short.conj().T - np.eye(min(shape))).max() < {"complex64": 3e-6, "complex128": 1e-13}[dtype]
+    stated = sb.Orthogonal(gain=2.0).expected(shape)
+    assert np.sqrt((np.abs(made) ** 2).mean()) * 2 == pytest.approx(stated.std, rel=1e-5)
+
+
+def unitary_moments_pass(matrices):
+    """Diaconis and Shahshahani 1994: E tr = 0, E |tr|**2 = 1, E |tr|**4 = 2, E |tr(Q**2)|**2 = 2 (n >= 4)."""
+    t = np.trace(matrices, axis1=1, axis2=2)
+    square = np.trace(matrices @ matrices, axis1=1, axis2=2)
+    n = len(t)
+    checks = [
+        (t.real.mean(), 0, math.sqrt(0.5)), (t.imag.mean(), 0, math.sqrt(0.5)), ((abs(t) ** 2).mean(), 1, 1),
+        ((abs(t) ** 4).mean(), 2, math.sqrt(20)), ((abs(square) ** 2).mean(), 2, 2),
+    ]  # fmt: skip
+    return all(abs(got - expected) < 6 * spread / math.sqrt(n) for got, expected, spread in checks)
+
+
+def test_complex_ones_are_haar_on_the_unitary_group():
+    """An entry squared is Beta(1, n - 1); the determinant is uniform on the circle, as is each eigen-angle alone."""
+    stack = sb.Orthogonal()((4000, 4, 4), sb.Key(1)["u"], axes="boi", dtype="complex128")
+    assert unitary_moments_pass(stack)
+    bound = math.sqrt(math.log(2e9) / (2 * 4000))
+    assert stats.kstest(abs(stack[:, 1, 2]) ** 2, stats.beta(1, 3).cdf).statistic < bound
+    turn = stats.uniform(-math.pi, 2 * math.pi).cdf
+    assert stats.kstest(np.angle(np.linalg.det(stack)), turn).statistic < bound
+    first = np.linalg.eigvals(stack)[np.arange(4000), np.random.default_rng(0).integers(4, size=4000)]
+    assert stats.kstest(np.angle(first), turn).statistic < bound
+
+
+def test_a_complex_qr_without_the_phases_is_caught():
+    rng = np.random.default_rng(0)
+    gaussians = rng.normal(size=(4000, 4, 4)) + 1j * rng.normal(size=(4000, 4, 4))
+    assert not unitary_moments_pass(np.linalg.qr(gaussians)[0])
+
+
+def test_the_phases_of_real_and_imaginary_parts_come_from_streams_of_their_own():
+    made = sb.Orthogonal()((60, 60), rng=0, dtype="complex128")
+    assert abs(np.corrcoef(made.real.ravel(), made.imag.ravel())[0, 1]) < 6 / 60
+    assert np.abs(made.imag).min() > 0
+
+
+@pytest.mark.parametrize("init", [sb.Orthogonal(), sb.DeltaOrthogonal()])
+def test_complex_weights_are_filled_cut_and_refused_like_others(init):
+    whole = init((4, 6, 3), rng=3, dtype="complex64")
+    assert (init.region((4, 6, 3), np.s_[1:, ::2], rng=3, dtype="complex64") == whole[1:, ::2]).all()
+    for out in (np.zeros((4, 6, 3), "complex64"), np.zeros((3, 6, 4), "complex64").T, np.zeros((4, 6, 3), ">c8")):
+        assert (init.fill(out, rng=3) == whole).all()
+    assert init((0, 3), dtype="complex64").shape == (0, 3)
+    with pytest.raises(TypeError, match="weights can't be made as 'complex512'; choose one of float16"):
+        init((4, 6, 3), dtype="complex512")
+    with pytest.raises(TypeError, match="weights can't be made as dtype"):
+        sb.HeNormal().fill(np.zeros((3, 3), complex))
+    with pytest.raises(NotImplementedError, match="HeNormal makes no complex weights"):
+        sb.HeNormal().sample_complex((3, 3), None, None)
+
+
+def test_a_rule_may_ask_for_complex_weights():
+    plan = sb.plan({"w": (4, 4)}, {"w": sb.Rule(sb.Orthogonal(), dtype="complex64")})
+    assert plan.initialize(0)["w"].dtype == np.complex64
+    with pytest.raises(TypeError, match="weights can't be made as 'complex64'"):
+        sb.Rule(sb.HeNormal(), dtype="complex64")
+
+
+def test_delta_orthogonal_is_unitary_in_the_middle():
+    made = sb.DeltaOrthogonal()((5, 3, 3, 3), rng=0, dtype="complex128")
+    assert np.count_nonzero(made) == 15
+    assert made[:, :, 1, 1].conj().T @ made[:, :, 1, 1] == pytest.approx(np.eye(3), abs=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn"])
+def test_coarse_dtypes_are_the_single_precision_ones_rounded_for_every_copy(dtype):
+    made = sb.Orthogonal()((3, 6, 6), rng=0, axes="boi", dtype=dtype)
+    assert made.tobytes() == sb.Orthogonal()((3, 6, 6), rng=0, axes="boi").astype(made.dtype).tobytes()

@@ -39,8 +39,8 @@ def test_the_diagnostic_agrees_with_the_policy(row, data, dtype, seed):
     if init.ties == "breaks":
         assert not codes & {"SB101", "SB102", "SB106"}
     elif sb.Axes.of(axes, shape).units(shape) > 1:
-        assert codes & {"SB101", "SB102", "SB106"}
-        assert "SB101" in codes or row.drawn != "none"
+        assert codes & {"SB101", "SB102", "SB106", "SB202"}
+        assert "SB101" in codes or np.ptp(params["w"].astype(np.float64))
 
 
 def test_the_audit_warns_where_chance_ties_units():
@@ -51,6 +51,28 @@ def test_the_audit_warns_where_chance_ties_units():
     assert len(np.unique(ties.labels)) < 1024
     assert plan.audit(params).chance
     assert float(plan.audit(params).chance["w"].split("about ")[1].split()[0]) > RARE
+
+
+def test_the_audit_knows_that_signs_and_sparse_units_coincide_more_often():
+    """Sixteen patterns of four signs for forty units; one input of two for each of forty."""
+    plan = sb.plan({"w": (40, 4)}, {"w": sb.Rademacher()})
+    assert float(plan.audit(plan.initialize(0)).chance["w"].split("about ")[1].split()[0]) == pytest.approx(
+        40 * 39 / 2 / 16, rel=0.01
+    )
+    assert sb.Sparse(2).coincidence((9, 5), None, 0.25) == 0.25**2 / 10
+    assert sb.DeltaOrthogonal().coincidence((9, 5, 3, 3), None, 0.25) == 0.25**5
+    assert sb.Normal().coincidence((9, 5, 3), "bio", 0.25) == 0.25**5
+    assert sb.Normal().coincidence((9, 5, 3, 2, 2, 2), None, 0.5) == 0.5**120
+
+
+def test_the_audit_judges_fused_parts_apart():
+    rule = sb.Rule(sb.Identity(), axes=sb.Axes("oi", splits=3))
+    plan = sb.plan({"qkv": (24, 12)}, {"qkv": rule})
+    params = plan.initialize(0)
+    assert (params["qkv"][:8] == params["qkv"][8:16]).all()
+    assert plan.audit(params).ok
+    params["qkv"][1] = params["qkv"][0]
+    assert plan.audit(params).tied
 
 
 ELEMENTWISE = [row.init for row in MADE if row.init.elementwise and row.layouts is DEFAULT]
