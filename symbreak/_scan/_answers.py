@@ -194,4 +194,4 @@ def _named(node: Node) -> str:
 
 def _over(view: View, along: Sequence[int]) -> list[Side]:
     """Give the heads or copies that lie along some axes, where no units do."""
-    return [Side(number, (axis,), False, False) for axis, number in view.over if axis in along]
+    return [Side(number, axes, False, False) for axes, number in view.over if axes[-1] in along]

@@ -13,7 +13,7 @@ from symbreak.reports import Report, TiedClass, fold_units, visible
 
 from ._blocked import Blocked
 from ._kinds import EQUITABLE, kinds
-from ._nodes import Node, System
+from ._nodes import Node, System, View
 from ._partition import Indices, Refiner
 from ._sums import check_numbers
 from ._weights import judge_array
