@@ -3,12 +3,14 @@
 import os
 import signal
 import sys
+import time
 
 import numpy as np
 import pytest
 from hypothesis import given
 
 from symbreak.checkpoints import open_checkpoint
+from tests.fuzz import _target
 from tests.fuzz._edits import edited
 from tests.fuzz._target import Target, in_this_process
 from tests.fuzz.checkpoints import FOUND, guarded, holds_hdf5, seeds
@@ -58,13 +60,26 @@ def test_hdf5_is_the_same_without_its_process(path):
 
 
 def test_an_input_that_ends_the_process_is_kept(tmp_path, monkeypatch, capsys):
-    def crash(path):
+    def crash(path, seconds, number):
         path.write_bytes(b"the last input")
         os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr("tests.fuzz.checkpoints.FOUND", tmp_path / "fuzz")
-    assert guarded(crash) == 1
+    assert guarded(crash, 1, 0) == 1
     (kept,) = (tmp_path / "fuzz").iterdir()
     assert kept.read_bytes() == b"the last input"
     assert "RuntimeError: the process was ended by signal 9" in capsys.readouterr().err
-    assert guarded(lambda path: None) == 0
+    assert guarded(lambda path, seconds, number: None, 1, 0) == 0
+
+
+def test_an_input_that_hangs_within_hdf5_is_tried_with_limits_and_fuzzing_goes_on(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr("tests.fuzz.checkpoints.FOUND", tmp_path / "fuzz")
+    monkeypatch.setattr(_target, "HANG", 0.2)
+
+    def hang(path, seconds, number):
+        if number == 0:
+            _target.watched(lambda data: path.write_bytes(data) and time.sleep(9))(b"no checkpoint")
+
+    assert guarded(hang, 5, 0) == 0
+    assert "an input hangs within HDF5" in capfd.readouterr().err
+    assert not (tmp_path / "fuzz").exists()

@@ -1,19 +1,22 @@
 """One input to the readers: whatever its bytes, it is read or refused, soon, and in little memory."""
 
 import contextlib
+import faulthandler
 import io
 import json
 import os
 import resource
 import signal
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from symbreak.checkpoints import _hdf5_file, find_checkpoints, open_checkpoint
 from symbreak.errors import BadCheckpoint, MissingExtra
 from symbreak.reports import visible
 
+HANG = 5  # seconds in HDF5, which no alarm interrupts, after which `watched` ends the process with exit code 1
 SECONDS = 20  # for one input; the longest that a sound file of this size takes is a hundredth of it
 MEMORY = 2 << 30  # bytes of address space beyond those at the start
 MOST = 1 << 26  # bytes of arrays that are read of one input; what a deflated stream holds is more than its file
@@ -79,6 +82,19 @@ class Here:
     def close(self):
         """Let go of the file."""
         self._served = None
+
+
+def watched(target: "Target") -> "Callable[[bytes], None]":
+    """Make a target that ends the process where an input takes too long within HDF5."""
+
+    def one(data: bytes) -> None:
+        faulthandler.dump_traceback_later(HANG, exit=True, file=sys.stderr)
+        try:
+            target(data)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+    return one
 
 
 @contextlib.contextmanager

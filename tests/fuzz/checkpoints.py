@@ -16,12 +16,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 DATA = Path(__file__).parent.parent / "data"
 FOUND = DATA / "fuzz"
+FOUND_ONE, HUNG, FAILED = 1, 1, 3  # exit codes: ours, that of a watched process that hangs, that of one that failed
 LARGEST = 1 << 16  # bytes of a seed; larger files are slow to mutate, and show nothing that small ones don't
 
 
@@ -45,32 +47,56 @@ def keep(data: bytes, error: BaseException) -> None:
     print(f"{type(error).__name__}: {error}\nkept as {path}", file=sys.stderr)
 
 
-def guarded(fuzz: Callable[[Path], object]) -> int:
-    """Fuzz in a fork, so that an input that ends the process, as a fault in HDF5 would, is kept as well."""
-    memory = Path("/dev/shm")
+def guarded(fuzz: Callable[[Path, float, int], object], seconds: float, number: int) -> int:
+    """Fuzz in a fork, so that an input that ends the process, as a fault in HDF5 would, is kept as well.
+
+    One that hangs within HDF5 is tried in a process with limits, as readers have it, and the fork begins anew.
+    """
+    memory, end = Path("/dev/shm"), time.monotonic() + seconds
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         path = Path(folder) / "input"
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                fuzz(path)
-                code = 0
-            finally:
-                sys.stderr.flush()
-                os._exit(code)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if code < 0:
-            keep(path.read_bytes(), RuntimeError(f"the process was ended by signal {-code}"))
-    return 1 if code else 0
+        while True:
+            code = _forked(lambda number=number: fuzz(path, end - time.monotonic(), number))
+            if code < 0:
+                keep(path.read_bytes(), RuntimeError(f"the process was ended by signal {-code}"))
+                return 1
+            if code != HUNG or time.monotonic() > end:
+                return FOUND_ONE if code not in (0, HUNG) else 0
+            print("an input hangs within HDF5; trying it in a process with limits", file=sys.stderr)
+            code = _forked(partial(_look, path.read_bytes()))
+            if code:
+                keep(path.read_bytes(), RuntimeError("it is neither read nor refused in a process with limits"))
+                return FOUND_ONE
+            number += 1_000_000
+
+
+def _look(data: bytes) -> None:
+    from ._target import Target
+
+    Target()(data)
+
+
+def _forked(work: Callable[[], object]) -> int:
+    """Do some work in a fork; return its exit code, or less than 0 where a signal ended it."""
+    child = os.fork()
+    if child == 0:
+        code = FAILED
+        try:
+            work()
+            code = 0
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def by_hypothesis(files: list[Path], seconds: float, number: int, path: Path, here: bool = False) -> int:
     """Draw mutations until the time is over; return how many inputs were tried."""
     from ._edits import edited
-    from ._target import Target, in_this_process, limits
+    from ._target import Target, in_this_process, limits, watched
 
     target, end, tried = Target(path), time.monotonic() + seconds, 0
+    look = watched(target) if here else target
     contents = [path.read_bytes() for path in files]
     last = b""
 
@@ -85,7 +111,7 @@ def by_hypothesis(files: list[Path], seconds: float, number: int, path: Path, he
             tried += 1
             if time.monotonic() < end:
                 last = data
-                target(data)
+                look(data)
 
         try:
             with limits(), in_this_process() if here else contextlib.nullcontext():
@@ -102,15 +128,15 @@ def by_atheris(files: list[Path], seconds: float, number: int, path: Path, here:
     import atheris
 
     with atheris.instrument_imports(include=["symbreak.checkpoints", "symbreak._visible", "symbreak.errors"]):
-        from ._target import Target, in_this_process, limits
+        from ._target import Target, in_this_process, limits, watched
 
         if here:
             from symbreak.checkpoints import _hdf5_child  # noqa: F401 - so that its lines guide the mutations
-    target = Target(path)
+    look = watched(Target(path)) if here else Target(path)
 
     def one(data: bytes) -> None:
         try:
-            target(data)
+            look(data)
         except BaseException as error:
             keep(data, error)
             raise
@@ -137,7 +163,8 @@ def main() -> None:
         sys.exit(f"no file of tests/data has {arguments.only!r} in its name")
     have = importlib.util.find_spec("atheris") is not None
     by = by_atheris if (arguments.by or ("atheris" if have else "hypothesis")) == "atheris" else by_hypothesis
-    sys.exit(guarded(lambda path: by(files, arguments.seconds, arguments.seed, path, arguments.here)))
+    fuzz = lambda path, seconds, number: by(files, seconds, number, path, arguments.here)  # noqa: E731
+    sys.exit(guarded(fuzz, arguments.seconds, arguments.seed))
 
 
 if __name__ == "__main__":
