@@ -159,8 +159,8 @@ class _Certificate:
             classes_ = "1 class that gets" if len(found) == 1 else f"{len(found)} classes that get"
             text = (
                 f"{sum(len(each.units) for each in found)} units form {classes_} the same update at every step: "
-                f"{listed} ({reasons}); the space does the work of {width} units instead of {node.size}, its effective "
-                f"width, and {lost:,} parameters only repeat others"
+                f"{listed}; the space does the work of {width} units instead of {node.size}, its effective width, and "
+                f"{lost:,} parameters only repeat others ({reasons})"
             )
             if any(each.kind == EQUITABLE for each in found) and self.defect:
                 text += f"; sums agree to {self.defect:.1g} of their size"

@@ -390,7 +390,9 @@ def test_many_classes_are_cut_short_and_counted():
     first = np.repeat(np.arange(30.0).reshape(10, 3), 2, axis=0)
     tied = sb.diagnose(sb.chain([(first, None), (np.repeat(np.arange(20.0).reshape(2, 10), 2, axis=1), None)]))
     (found,) = tied.findings
-    assert "14, 15 (exchange); ... (10 classes in all) (exchange: " in found.message
+    assert (
+        "14, 15 (exchange); ... (10 classes in all); the space does the work of 10 units instead of 20" in found.message
+    )
     assert "16, 17" not in found.message
     redundant = sb.diagnose(sb.chain([(first, None), (np.arange(40.0).reshape(2, 20), None)])).findings[0]
     assert redundant.message.endswith("14, 15; ... (10 classes in all)")
