@@ -15,27 +15,37 @@ if _typing.TYPE_CHECKING:
     from .findings import Finding as Finding
     from .graph import LayerGraph as LayerGraph
     from .graph import chain as chain
-    from .initializers import ICNR as ICNR
     from .initializers import AbstractInitializer as AbstractInitializer
     from .initializers import AbstractVarianceScaling as AbstractVarianceScaling
     from .initializers import Bilinear as Bilinear
     from .initializers import Blocks as Blocks
+    from .initializers import Cayley as Cayley
+    from .initializers import Chrono as Chrono
     from .initializers import Constant as Constant
     from .initializers import Critical as Critical
     from .initializers import DeltaOrthogonal as DeltaOrthogonal
     from .initializers import Dirac as Dirac
+    from .initializers import ForgetBias as ForgetBias
     from .initializers import Fourier as Fourier
     from .initializers import GlorotNormal as GlorotNormal
     from .initializers import GlorotTruncatedNormal as GlorotTruncatedNormal
     from .initializers import GlorotUniform as GlorotUniform
+    from .initializers import Henaff as Henaff
     from .initializers import HeNormal as HeNormal
     from .initializers import HeTruncatedNormal as HeTruncatedNormal
     from .initializers import HeUniform as HeUniform
+    from .initializers import HippoLegsA as HippoLegsA
+    from .initializers import HippoLegsB as HippoLegsB
+    from .initializers import ICNR as ICNR
     from .initializers import Identity as Identity
     from .initializers import LecunNormal as LecunNormal
     from .initializers import LecunTruncatedNormal as LecunTruncatedNormal
     from .initializers import LecunUniform as LecunUniform
+    from .initializers import LogOfUniform as LogOfUniform
     from .initializers import LooksLinear as LooksLinear
+    from .initializers import LruNuLog as LruNuLog
+    from .initializers import LruThetaLog as LruThetaLog
+    from .initializers import MambaDtBias as MambaDtBias
     from .initializers import Masked as Masked
     from .initializers import Moments as Moments
     from .initializers import Normal as Normal
@@ -43,20 +53,29 @@ if _typing.TYPE_CHECKING:
     from .initializers import Orthogonal as Orthogonal
     from .initializers import PaddedIdentity as PaddedIdentity
     from .initializers import Perturbed as Perturbed
+    from .initializers import PriorBias as PriorBias
     from .initializers import Rademacher as Rademacher
+    from .initializers import S4dFrequency as S4dFrequency
+    from .initializers import S4dLogDecay as S4dLogDecay
     from .initializers import SameAs as SameAs
     from .initializers import Scaled as Scaled
+    from .initializers import Siren as Siren
     from .initializers import Sparse as Sparse
+    from .initializers import SpecialOrthogonal as SpecialOrthogonal
     from .initializers import TruncatedNormal as TruncatedNormal
     from .initializers import Uniform as Uniform
     from .initializers import VarianceScaling as VarianceScaling
+    from .initializers import WeightAndBias as WeightAndBias
     from .initializers import ZerO as ZerO
     from .initializers import Zeros as Zeros
     from .initializers import critical as critical
     from .initializers import from_config as from_config
     from .initializers import gain as gain
     from .initializers import get as get
+    from .initializers import lru_gamma_log as lru_gamma_log
     from .initializers import names as names
+    from .initializers import nguyen_widrow as nguyen_widrow
+    from .initializers import per_gate as per_gate
     from .initializers import register as register
     from .repair import merge as merge
     from .repair import reinit as reinit
@@ -79,12 +98,15 @@ _LATER = {
     "fans": "axes",
     "AbstractInitializer": "initializers",
     "AbstractVarianceScaling": "initializers",
-    "Blocks": "initializers",
     "Bilinear": "initializers",
+    "Blocks": "initializers",
+    "Cayley": "initializers",
+    "Chrono": "initializers",
     "Constant": "initializers",
     "Critical": "initializers",
     "DeltaOrthogonal": "initializers",
     "Dirac": "initializers",
+    "ForgetBias": "initializers",
     "Fourier": "initializers",
     "GlorotNormal": "initializers",
     "GlorotTruncatedNormal": "initializers",
@@ -92,33 +114,49 @@ _LATER = {
     "HeNormal": "initializers",
     "HeTruncatedNormal": "initializers",
     "HeUniform": "initializers",
+    "Henaff": "initializers",
+    "HippoLegsA": "initializers",
+    "HippoLegsB": "initializers",
     "ICNR": "initializers",
     "Identity": "initializers",
     "LecunNormal": "initializers",
     "LecunTruncatedNormal": "initializers",
     "LecunUniform": "initializers",
-    "Masked": "initializers",
+    "LogOfUniform": "initializers",
     "LooksLinear": "initializers",
+    "LruNuLog": "initializers",
+    "LruThetaLog": "initializers",
+    "MambaDtBias": "initializers",
+    "Masked": "initializers",
     "Moments": "initializers",
     "Normal": "initializers",
     "Ones": "initializers",
     "Orthogonal": "initializers",
+    "PaddedIdentity": "initializers",
     "Perturbed": "initializers",
+    "PriorBias": "initializers",
+    "Rademacher": "initializers",
+    "S4dFrequency": "initializers",
+    "S4dLogDecay": "initializers",
     "SameAs": "initializers",
     "Scaled": "initializers",
-    "PaddedIdentity": "initializers",
-    "Rademacher": "initializers",
+    "Siren": "initializers",
     "Sparse": "initializers",
+    "SpecialOrthogonal": "initializers",
     "TruncatedNormal": "initializers",
     "Uniform": "initializers",
     "VarianceScaling": "initializers",
+    "WeightAndBias": "initializers",
     "ZerO": "initializers",
     "Zeros": "initializers",
     "critical": "initializers",
     "from_config": "initializers",
     "gain": "initializers",
     "get": "initializers",
+    "lru_gamma_log": "initializers",
     "names": "initializers",
+    "nguyen_widrow": "initializers",
+    "per_gate": "initializers",
     "register": "initializers",
     "Key": "streams",
     "Stream": "streams",

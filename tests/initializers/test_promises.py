@@ -80,6 +80,22 @@ class Row:
 UNGROUPED = tuple((shape, axes) for shape, axes in DEFAULT if not (isinstance(axes, sb.Axes) and axes.groups > 1))
 UNSPLIT = tuple((shape, axes) for shape, axes in UNGROUPED if not isinstance(axes, sb.Axes))
 CHECKS = (np.indices((90, 70)).sum(axis=0) % 3 > 0).tolist()  # two of three entries
+GATES = (((256,), None), ((12,), None))  # biases of units with four gates
+SQUARE = (((48, 48), None), ((30, 30), "io"), ((6, 12, 12), "boi"), ((4, 16, 16), sb.Axes("bio")))
+STATES = (((64, 4), None), ((4, 64), "io"), ((3, 20, 3), "boi"))  # 3 pi is finite in every 8-bit float
+SMALL = (*DEFAULT[:6], DEFAULT[-1])  # a unit of small weights alone is zero in 8-bit floats
+VECTORS = (((128,), None), ((7,), None))
+NO_UNITS, NO_ENTRIES = ((0, 0),), ((0,),)
+
+
+def log_square(low: float, high: float) -> float:
+    """Give E ln(u)**2 of a uniform."""
+    ends = [x * (math.log(x) ** 2 - 2 * math.log(x) + 2) for x in (low, high)]
+    return (ends[1] - ends[0]) / (high - low)
+
+
+# Of ln(exp(t) - 1) where ln(t) is uniform on [ln 0.001, ln 0.1], by mpmath's quadrature with 30 digits.
+MAMBA_MEAN, MAMBA_VARIANCE = -4.594376164961114, 1.796622826471773
 
 TABLE = [
     Row(sb.Zeros(), {"zeros", "zero"}, "zeroes", 0, 0, 0, drawn="none"),
@@ -151,6 +167,38 @@ TABLE = [
     Row(sb.Fourier(), {"fourier", "stft"}, "ties", 4 / 288, 54 / 288 - (4 / 288) ** 2, 1.0, shape=(18, 1, 16), low=-1.0,
         drawn="none", layouts=(((18, 1, 16), None), ((16, 1, 18), "wio"), ((18, 16), None), ((3, 18, 16), "boi"),
                                ((36, 1, 16), sb.Axes("oiw", groups=2)))),
+    # Recurrent units: zeros beside what is written, and pairs of equal or opposite entries, widen the errors.
+    Row(sb.ForgetBias(), {"forget_bias"}, "ties", Fraction(1, 4), Fraction(3, 16), 1, (256,), low=0, layouts=GATES,
+        empty=NO_ENTRIES, drawn="none"),
+    Row(sb.Chrono(100), {"chrono"}, "ties", 0, log_square(1, 99) / 2, math.log(99), (256,), layouts=GATES,
+        empty=NO_ENTRIES, drawn="some", kurtosis=7),
+    Row(sb.Henaff(), {"henaff"}, "breaks", 0, 1 / 64, 1, (64, 64), layouts=SQUARE, empty=NO_UNITS, drawn="some",
+        kurtosis=200),
+    Row(sb.Cayley(), {"cayley"}, "breaks", 2 / math.pi / 64, 1 / 64 - (2 / math.pi / 64) ** 2, 1, (64, 64), low=-1,
+        layouts=SQUARE, empty=NO_UNITS, drawn="some", kurtosis=200),
+    Row(sb.SpecialOrthogonal(), {"special_orthogonal"}, "breaks", 0, 1 / 64, 1, (64, 64), layouts=SQUARE,
+        empty=NO_UNITS),
+    # State spaces. ln(-ln u) of a uniform is Gumbel's variable with the sign turned: -gamma, pi**2 / 6.
+    Row(sb.LruNuLog(), {"lru_nu_log"}, "breaks", -np.euler_gamma - math.log(2), math.pi**2 / 6, INF, kurtosis=5.4),
+    Row(sb.LruThetaLog(), {"lru_theta_log"}, "breaks", math.log(2 * math.pi) - 1, 1, math.log(2 * math.pi), low=-INF,
+        kurtosis=9),
+    Row(sb.LogOfUniform(), {"log_of_uniform"}, "breaks", 16 * math.log(16) / 15 - 1,
+        log_square(1, 16) - (16 * math.log(16) / 15 - 1) ** 2, math.log(16), low=0),
+    Row(sb.MambaDtBias(), {"mamba_dt_bias"}, "breaks", MAMBA_MEAN, MAMBA_VARIANCE,
+        math.log(math.expm1(0.1)), low=math.log(math.expm1(0.001))),
+    Row(sb.S4dLogDecay(), {"s4d_log_decay", "mamba_a_log"}, "ties", math.lgamma(17) / 16,
+        float(np.var(np.log(np.arange(1, 17)))), math.log(16), (64, 16), low=0, layouts=STATES, drawn="none"),
+    Row(sb.S4dFrequency(), {"s4d_frequency"}, "ties", math.pi * 7.5, math.pi**2 * 255 / 12, 15 * math.pi, (64, 16),
+        low=0, layouts=STATES, drawn="none"),
+    Row(sb.HippoLegsA(), {"hippo_legs_a"}, "breaks", -(1 + 2 + math.sqrt(3)) / 4, (1 + 4 + 3) / 4
+        - ((3 + math.sqrt(3)) / 4) ** 2, 0, (2, 2), low=-2, layouts=SQUARE, empty=NO_UNITS, drawn="none"),
+    Row(sb.HippoLegsB(), {"hippo_legs_b"}, "breaks", (1 + math.sqrt(3)) / 2, 2 - (2 + math.sqrt(3)) / 2, math.sqrt(3),
+        (2,), low=1, layouts=(*VECTORS, ((12, 1), None)), empty=NO_ENTRIES, drawn="none"),
+    # Sines, and heads.
+    Row(sb.Siren(), {"siren"}, "breaks", 0, 2 / 32 / 900, math.sqrt(6 / 32) / 30, layouts=SMALL),
+    Row(sb.Siren(first=True), {"siren"}, "breaks", 0, 1 / 3 / 32**2, 1 / 32, layouts=SMALL),
+    Row(sb.PriorBias(0.01), {"prior_bias"}, "ties", -math.log(99), 0, -math.log(99), (64,), layouts=VECTORS,
+        empty=NO_ENTRIES, drawn="none"),
 ]  # fmt: skip
 IDS = [repr(row.init) for row in TABLE]
 INSTANCES = [row.init for row in TABLE]
