@@ -182,6 +182,8 @@ _LATER = {
 __all__ = list(_LATER)
 
 _MODULES = (
+    "adapters",
+    "attention",
     "axes",
     "checkpoints",
     "diagnosis",

@@ -108,8 +108,9 @@ def test_sessions_in_the_pages_print_what_they_show(path):
 
 
 def test_every_public_name_is_in_the_reference():
-    modules = ["symbreak", "symbreak.checkpoints", "symbreak.diagnosis", "symbreak.engine", "symbreak.errors",
-               "symbreak.repair", "symbreak.streams", "symbreak.testing"]  # fmt: skip
+    modules = ["symbreak", "symbreak.adapters", "symbreak.attention", "symbreak.checkpoints", "symbreak.diagnosis",
+               "symbreak.engine", "symbreak.errors", "symbreak.repair", "symbreak.streams",
+               "symbreak.testing"]  # fmt: skip
     shown = [resolve(name) for name in documented()]
     assert [name for module in modules for name in public(module) if resolve(name) not in shown] == []
 

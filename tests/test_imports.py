@@ -32,6 +32,8 @@ MAY_IMPORT = {
     "graph": {"axes"},
     "reports": {"findings"},
     "initializers": {"axes", "streams"},
+    "adapters": {"axes", "initializers", "streams"},
+    "attention": {"initializers", "streams"},
     "engine": {"graph", "streams", "initializers"},
     "diagnosis": {"graph", "axes", "findings", "reports"},
     "rules": {"initializers", "diagnosis"},
