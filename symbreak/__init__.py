@@ -6,6 +6,9 @@ if _typing.TYPE_CHECKING:
     from . import errors as errors
     from ._api import diagnose as diagnose
     from ._audit import Audit as Audit
+    from ._lsuv import LsuvLayer as LsuvLayer
+    from ._lsuv import LsuvResult as LsuvResult
+    from ._lsuv import lsuv as lsuv
     from ._restarts import Restarts as Restarts
     from ._restarts import restarts as restarts
     from .axes import Axes as Axes
@@ -30,10 +33,10 @@ if _typing.TYPE_CHECKING:
     from .initializers import GlorotNormal as GlorotNormal
     from .initializers import GlorotTruncatedNormal as GlorotTruncatedNormal
     from .initializers import GlorotUniform as GlorotUniform
-    from .initializers import Henaff as Henaff
     from .initializers import HeNormal as HeNormal
     from .initializers import HeTruncatedNormal as HeTruncatedNormal
     from .initializers import HeUniform as HeUniform
+    from .initializers import Henaff as Henaff
     from .initializers import HippoLegsA as HippoLegsA
     from .initializers import HippoLegsB as HippoLegsB
     from .initializers import ICNR as ICNR
@@ -164,6 +167,9 @@ _LATER = {
     "Audit": "_audit",
     "Code": "findings",
     "Finding": "findings",
+    "lsuv": "_lsuv",
+    "LsuvLayer": "_lsuv",
+    "LsuvResult": "_lsuv",
     "chain": "graph",
     "LayerGraph": "graph",
     "merge": "repair",

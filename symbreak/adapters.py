@@ -17,6 +17,8 @@ from .initializers import Normal, Orthogonal, VarianceScaling
 from .initializers._validate import as_float, is_real
 from .streams import Key, RngLike, as_key
 
+__all__ = ["Adapter", "lora", "lora_ga", "olora", "pissa"]
+
 Array = npt.NDArray[Any]
 
 AXES = ("oi", "io")

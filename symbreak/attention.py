@@ -11,6 +11,8 @@ from .dtypes import DTypeLike, as_float_dtype
 from .initializers import Normal
 from .streams import Key, RngLike, as_key
 
+__all__ = ["Attention", "mimetic"]
+
 Array = npt.NDArray[Any]
 
 

@@ -253,9 +253,7 @@ def test_what_makes_no_sense_is_refused(make, error, message):
 
 
 @pytest.mark.filterwarnings("ignore")  # PEFT's, of what it imports
-@pytest.mark.parametrize(
-    ("start", "alpha"), [("pissa", 8), ("pissa", 3), ("olora", 8), ("olora", 16), ("pissa_niter_4", 8)]
-)
+@pytest.mark.parametrize(("start", "alpha"), [("pissa", 8), ("pissa", 3), ("olora", 8), ("olora", 16)])
 def test_peft_starts_at_the_same_place(start, alpha):
     peft, torch = pytest.importorskip("peft"), pytest.importorskip("torch")
     weight = weight_of((48, 40))
@@ -265,6 +263,5 @@ def test_peft_starts_at_the_same_place(start, alpha):
     layer = peft.get_peft_model(model, config).base_model.model[0]
     a, b = (part["default"].weight.detach().numpy() for part in (layer.lora_A, layer.lora_B))
     made = (adapters.olora if start == "olora" else adapters.pissa)(weight, 6, scale=alpha / 6)
-    tolerance = 1e-2 if "niter" in start else 1e-5
-    assert b @ a == pytest.approx(made.b @ made.a, abs=tolerance)
-    assert layer.base_layer.weight.detach().numpy() == pytest.approx(made.residual, abs=tolerance * alpha)
+    assert b @ a == pytest.approx(made.b @ made.a, abs=1e-5)
+    assert layer.base_layer.weight.detach().numpy() == pytest.approx(made.residual, abs=1e-5)

@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "graph": {"axes"},
     "reports": {"findings"},
     "initializers": {"axes", "streams"},
+    "_lsuv": {"initializers"},
     "adapters": {"axes", "initializers", "streams"},
     "attention": {"initializers", "streams"},
     "engine": {"graph", "streams", "initializers"},
