@@ -18,6 +18,7 @@ if _typing.TYPE_CHECKING:
     from .findings import Finding as Finding
     from .graph import LayerGraph as LayerGraph
     from .graph import chain as chain
+    from .initializers import ICNR as ICNR
     from .initializers import AbstractInitializer as AbstractInitializer
     from .initializers import AbstractVarianceScaling as AbstractVarianceScaling
     from .initializers import Bilinear as Bilinear
@@ -33,13 +34,12 @@ if _typing.TYPE_CHECKING:
     from .initializers import GlorotNormal as GlorotNormal
     from .initializers import GlorotTruncatedNormal as GlorotTruncatedNormal
     from .initializers import GlorotUniform as GlorotUniform
+    from .initializers import Henaff as Henaff
     from .initializers import HeNormal as HeNormal
     from .initializers import HeTruncatedNormal as HeTruncatedNormal
     from .initializers import HeUniform as HeUniform
-    from .initializers import Henaff as Henaff
     from .initializers import HippoLegsA as HippoLegsA
     from .initializers import HippoLegsB as HippoLegsB
-    from .initializers import ICNR as ICNR
     from .initializers import Identity as Identity
     from .initializers import LecunNormal as LecunNormal
     from .initializers import LecunTruncatedNormal as LecunTruncatedNormal

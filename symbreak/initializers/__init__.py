@@ -49,8 +49,8 @@ from ._state_space import MambaDtBias as MambaDtBias
 from ._state_space import S4dFrequency as S4dFrequency
 from ._state_space import S4dLogDecay as S4dLogDecay
 from ._state_space import lru_gamma_log as lru_gamma_log
-from ._upsampling import Bilinear as Bilinear
 from ._upsampling import ICNR as ICNR
+from ._upsampling import Bilinear as Bilinear
 from ._variance_scaling import AbstractVarianceScaling as AbstractVarianceScaling
 from ._variance_scaling import GlorotNormal as GlorotNormal
 from ._variance_scaling import GlorotTruncatedNormal as GlorotTruncatedNormal
