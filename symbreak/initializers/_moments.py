@@ -20,8 +20,8 @@ def _nodes() -> tuple[Array, Array]:
     return (middle[:, None] + half[:, None] * points).ravel(), (half[:, None] * weights).ravel()
 
 
-def of_uniform(function: Callable[[Array, Array], Array]) -> tuple[float, float]:
-    """Give mean and standard deviation of ``function(u, 1 - u)`` for u uniform on (0, 1).
+def of_uniform(function: Callable[[Array, Array], Array]) -> tuple[float, float, float]:
+    """Give mean, standard deviation and kurtosis of ``function(u, 1 - u)`` for u uniform on (0, 1).
 
     Both u and 1 - u are given, as neither can be had from the other near an end.
     """
@@ -30,4 +30,5 @@ def of_uniform(function: Callable[[Array, Array], Array]) -> tuple[float, float]
     both = np.concatenate([weights, weights])
     both /= both.sum()
     mean = float(both @ values)
-    return mean, math.sqrt(float(both @ (values - mean) ** 2))
+    variance = float(both @ (values - mean) ** 2)
+    return mean, math.sqrt(variance), float(both @ (values - mean) ** 4) / variance**2

@@ -5,7 +5,7 @@ with one letter a gate, as in the framework's documentation.
 """
 
 import math
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, final
 
 import numpy as np
@@ -18,6 +18,7 @@ from ._blocks import Blocks
 from ._moments import of_uniform
 from ._registry import get, register
 from ._validate import as_float, check_finite, is_real
+from ._wrapping import mix
 
 
 def per_gate(order: str, others: Any = "zeros", **gates: Any) -> Blocks:
@@ -148,6 +149,7 @@ class ForgetBias(AbstractInitializer):
     axis: int = field(default=0, kw_only=True)
 
     ties = "ties"
+    elementwise = False
 
     def __post_init__(self) -> None:
         check_finite(self, "value")
@@ -155,11 +157,8 @@ class ForgetBias(AbstractInitializer):
 
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Write the value where the gate lies."""
-        axis, units = _gates(self, shape)
-        out = stream.full(shape, 0.0)
-        out += stream.along(
-            np.repeat([self.value * (letter == self.gate) for letter in self.order], units), shape, axis
-        )
+        out = np.zeros(shape, stream.dtype)
+        out[_gate(self, self.gate, shape)] = self.value
         return out
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
@@ -247,9 +246,11 @@ class Chrono(AbstractInitializer):
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the moments over all gates, from those of ln u."""
         _gates(self, as_shape(shape))
-        high = math.log(self.longest - 1)
-        mean, std = of_uniform(lambda u, _: np.log1p(u * (self.longest - 2)))
-        share, second = 1 / len(self.order), mean * mean + std * std
+        mean, std, kurtosis = of_uniform(lambda u, _: np.log1p(u * (self.longest - 2)))
+        share, high = 1 / len(self.order), math.log(self.longest - 1)
+        kinds = [(share, Moments(mean, std, 0.0, high, kurtosis=kurtosis))]
         if self.write is not None:
-            return Moments(0.0, math.sqrt(2 * share * second), -high, high)
-        return Moments(share * mean, math.sqrt(share * second - (share * mean) ** 2), 0.0, high)
+            kinds.append((share, Moments(-mean, std, -high, 0.0, kurtosis=kurtosis)))
+        both = mix([*kinds, (1 - share * len(kinds), Moments(0.0, 0.0, 0.0, 0.0))])
+        # Two gates share their numbers, so that a bias tells the standard deviation as one of half its size would.
+        return replace(both, kurtosis=2 * both.kurtosis)

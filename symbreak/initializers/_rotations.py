@@ -71,10 +71,16 @@ class _Planes(AbstractInitializer):
         if self.form == "skew":
             second, high = self.skew
             bound = high if paired else 0.0
-            return Moments(0.0, math.sqrt(paired * second) / n, -bound, bound)
+            # A fourth moment of 2.1 squares at most, and numbers that come in pairs.
+            return Moments(0.0, math.sqrt(paired * second) / n, -bound, bound, kurtosis=4.2 * n * n / max(1, paired))
         mean = (paired * self.cosine + n % 2) / n**2  # the sines of a block cancel
         std = math.sqrt(max(0.0, 1 / n - mean * mean))
-        return Moments(mean, std, -1.0 if paired else 1.0, 1.0, singular_values=(1.0, 1.0))
+        return Moments(mean, std, -1.0 if paired else 1.0, 1.0, singular_values=(1.0, 1.0), kurtosis=max(3.0, n))
+
+    def coincidence(self, shape: tuple[int, ...], axes: AxesLike, one: float) -> float:
+        """State that of one unit of a generator, whose pair is equal to it where the angle is rounded to zero."""
+        _, _, n = _square(type(self).__name__, shape, axes)
+        return one / (n - 1) if self.form == "skew" and n > 1 else 0.0
 
 
 @register("henaff")

@@ -14,6 +14,7 @@ from ._base import AbstractInitializer, Array, Moments
 from ._moments import of_uniform
 from ._registry import register
 from ._validate import LARGEST, SMALLEST, as_float, check_finite, is_real
+from ._wrapping import mix
 
 INF = float("inf")
 KINDS = ("real", "lin", "inv")
@@ -89,9 +90,10 @@ class LruNuLog(AbstractInitializer):
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the moments, by quadrature, and the logarithms of the decays at both radii."""
-        mean, std = of_uniform(self._nu)
+        mean, std, kurtosis = of_uniform(self._nu)
         low = -INF if self.outer == 1 else math.log(-math.log(self.outer))
-        return Moments(mean, std, low, INF if self.inner == 0 else math.log(-math.log(self.inner)))
+        high = INF if self.inner == 0 else math.log(-math.log(self.inner))
+        return Moments(mean, std, low, high, kurtosis=kurtosis)
 
 
 class _LogOfUniform(AbstractInitializer):
@@ -108,8 +110,8 @@ class _LogOfUniform(AbstractInitializer):
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the moments, by quadrature, and the logarithms of the bounds."""
         low, high = self._interval()
-        mean, std = of_uniform(lambda u, _: np.log(low + u * (high - low)))
-        return Moments(mean, std, math.log(low) if low else -INF, math.log(high))
+        mean, std, kurtosis = of_uniform(lambda u, _: np.log(low + u * (high - low)))
+        return Moments(mean, std, math.log(low) if low else -INF, math.log(high), kurtosis=kurtosis)
 
 
 @register("log_of_uniform")
@@ -298,10 +300,10 @@ class MambaDtBias(AbstractInitializer):
         low = max(self.low, self.floor)
         cut = math.log(low / self.low) / math.log(self.high / self.low)  # the share of the steps that are raised
         ends = self._bias(np.array([cut, 1.0]))
-        mean, std = of_uniform(lambda u, _: self._bias(cut + u * (1 - cut)))
-        whole = cut * float(ends[0]) + (1 - cut) * mean
-        second = cut * float(ends[0] - whole) ** 2 + (1 - cut) * (std**2 + (mean - whole) ** 2)
-        return Moments(whole, math.sqrt(second), float(ends[0]), float(ends[1]))
+        mean, std, kurtosis = of_uniform(lambda u, _: self._bias(cut + u * (1 - cut)))
+        least, most = map(float, ends)
+        drawn = Moments(mean, std, least, most, kurtosis=kurtosis)
+        return mix([(cut, Moments(least, 0.0, least, least)), (1 - cut, drawn)])
 
 
 class _OfStates(AbstractInitializer):

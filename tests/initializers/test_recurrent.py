@@ -187,6 +187,15 @@ def test_generators_have_the_stated_moments(init, n):
     assert stated.low == -stated.high
 
 
+def test_an_angle_that_is_rounded_to_zero_is_called_chance():
+    plan = sb.plan({"w": (48, 48)}, {"w": sb.Cayley("skew")})
+    audit = plan.audit(plan.initialize(0, dtype="float8_e3m4"))
+    assert not audit.tied
+    assert "1 unit equals another" in audit.chance["w"]
+    fine = plan.audit(plan.initialize(0, dtype="float64"))
+    assert fine.ok
+
+
 def angles(init, n=2, count=20_000):
     return np.angle(np.linalg.eigvals(init((count, n, n), rng=0, axes="boi", dtype="float64")))
 
