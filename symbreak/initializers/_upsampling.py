@@ -65,7 +65,9 @@ class Bilinear(AbstractInitializer):
         unit = np.arange(units)[:, None]
         at = place.Coordinates(np.arange(copies)[:, None, None], unit, unit, np.arange(len(weights)))
         values = np.broadcast_to(weights, (copies, units, len(weights))).ravel()
-        return place.scatter(stream, shape, place.places(found, shape, at), values)
+        places = place.places(found, shape, at)
+        order = np.argsort(places)
+        return place.scatter(stream, shape, places[order], values[order])
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the moments of the entries."""

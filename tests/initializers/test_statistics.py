@@ -70,7 +70,10 @@ def distance(values, oracle):
     return max(np.max(steps[1:] - cdf), np.max(cdf - steps[:-1]))
 
 
-def faults(values, oracle):
+EVERYTHING = ("mean", "std", "distribution")
+
+
+def faults(values, oracle, asked=EVERYTHING):
     """Say which of mean, standard deviation and distribution the values don't have."""
     n, kurtosis = len(values), float(oracle.stats("k")) + 3
     found = set()
@@ -78,7 +81,7 @@ def faults(values, oracle):
         found.add("mean")
     if abs(values.std() / oracle.std() - 1) > SIGMAS * math.sqrt((kurtosis - 1) / (4 * n)):
         found.add("std")
-    if distance(values, oracle) > math.sqrt(math.log(2 / ALPHA) / (2 * n)):
+    if "distribution" in asked and distance(values, oracle) > math.sqrt(math.log(2 / ALPHA) / (2 * n)):
         found.add("distribution")
     return found
 
@@ -99,8 +102,8 @@ def test_values_have_the_stated_distribution(init):
 def test_so_have_those_in_double_precision_and_wrong_samplers_fail(init):
     values, oracle = draw(init, "float64"), CASES[init]
     assert faults(values, oracle) == set()
-    assert "std" in faults(oracle.mean() + (values - oracle.mean()) * 1.02, oracle)
-    assert "mean" in faults(values + 0.02 * oracle.std(), oracle)
+    assert "std" in faults(oracle.mean() + (values - oracle.mean()) * 1.02, oracle, ("std",))
+    assert "mean" in faults(values + 0.02 * oracle.std(), oracle, ("mean",))
     moved = np.where(np.arange(N) % 50 == 0, oracle.ppf(1e-9), values)
     assert "distribution" in faults(moved, oracle)
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from scipy import linalg, ndimage, signal, stats
 
 import symbreak as sb
+from symbreak.initializers._sparse import choose_many
+from symbreak.streams import Stream
 
 ALPHA = 1e-9  # of each statistical test here; keys are fixed, so that nothing fails by chance
 
@@ -192,6 +194,24 @@ def test_all_inputs_are_chosen_alike_alone_and_in_pairs(k, n):
     biased[::10, 0] = True
     if k <= n / 2:
         assert abs(biased[:, 0].mean() - p) / math.sqrt(p * (1 - p) / rows) > stats.norm.isf(ALPHA / n)
+
+
+def test_equal_words_are_chosen_in_order_and_never_too_many():
+    """With words of four values nearly every row has a tie at its threshold."""
+
+    class Coarse:
+        def __init__(self, stream):
+            self.key = self
+            self.generator = stream.key.bit_generator("choice")
+
+        def bit_generator(self, lane):
+            return self
+
+        def random_raw(self, n):
+            return self.generator.random_raw(n) & np.uint64(0x0000000300000003)
+
+    mask = choose_many(Coarse(Stream(0)), 50, 101, 70)
+    assert (mask.sum(axis=1) == 70).all()
 
 
 def test_the_weights_that_are_there_are_normal():
