@@ -373,3 +373,12 @@ def test_fourier_kernels_have_the_units_of_scipys_transform():
 def test_what_makes_no_sense_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_what_wraps_another_names_itself_where_that_is_none():
+    for make in (sb.ICNR, sb.LooksLinear):
+        with pytest.raises(TypeError, match=f"{make.__name__}: init: an initializer is given by name"):
+            make(3)
+        assert make("normal").portable
+        assert not make("orthogonal").portable
+        assert not make("normal").elementwise
