@@ -15,7 +15,19 @@ from symbreak._table import table
 
 from ._measure import Result, measure
 
-FILES = ("fills", "orthogonal", "ties", "near", "certificate", "files", "engine", "restarts", "imports", "memory")
+FILES = (
+    "fills",
+    "orthogonal",
+    "structured",
+    "ties",
+    "near",
+    "certificate",
+    "files",
+    "engine",
+    "restarts",
+    "imports",
+    "memory",
+)
 PEERS = ("numpy", "scipy", "torch", "jax", "keras", "pandas", "faiss-cpu")
 
 

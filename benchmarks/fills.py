@@ -11,6 +11,23 @@ from ._measure import Row, have
 
 SHAPE = (4096, 4096)
 WORKERS = 2
+INF = float("inf")
+# Every other elementwise class, and the fill of what it draws from.
+SHELF = [
+    (sb.Rademacher(0.02), "signs"),
+    (sb.LecunNormal(), "normal"),
+    (sb.GlorotUniform(), "uniform"),
+    (sb.HeTruncatedNormal(), "truncated normal"),
+    (sb.TruncatedNormal(0.02, corrected=True), "truncated normal"),
+    (sb.TruncatedNormal(low=8, high=2000), "far tail"),
+    (sb.Ones(), "constant"),
+    (sb.Identity(), "constant"),
+    (sb.Dirac(), "constant"),
+    (sb.PaddedIdentity(), "constant"),
+    (sb.ZerO(), "constant"),
+    (sb.Constant(np.arange(4096.0)), "constant"),
+    (sb.Fourier(part="real"), "normal"),
+]
 CASES = [
     ("normal", sb.Normal(0.02), 1.4),
     ("uniform", sb.Uniform(-0.05, 0.05), 2.5),
@@ -79,11 +96,38 @@ def rows() -> Iterator[Row]:
         lambda: generator.random(dtype=np.float32, out=out),
     )  # fmt: skip
     for name, init, _ in CASES:
-        yield Row(f"fill {name}, two workers", "itself, one worker", ours(init), ours(init, 1))
+        yield Row(f"fill {name}, two workers", "itself, one worker", ours(init), ours(init, 1), 1.6)
+    yield from shelf_rows(out, key)
     init = sb.HeNormal()
     for what, index, goal in (("rows", np.s_[:512], 0.15), ("columns", np.s_[:, 1024:1536], 0.5)):
         yield Row(
             f"region, 1/8 of the {what}", "the whole",
             lambda index=index: init.region(SHAPE, index, key, workers=WORKERS),
             lambda: init(SHAPE, key, workers=WORKERS), goal, at_most=True,
+        )  # fmt: skip
+
+
+def shelf_rows(out: np.ndarray, key: sb.Key) -> Iterator[Row]:
+    """Yield, for every elementwise class, its time against that of the fill of its distribution, at most 1.5 times."""
+    from symbreak.streams import Stream
+
+    class Signs(sb.AbstractInitializer):
+        def sample(self, shape, stream: Stream, axes):
+            return stream.sign(shape)
+
+    fills = {
+        "signs": Signs(),
+        "normal": sb.Normal(),
+        "uniform": sb.Uniform(),
+        "truncated normal": sb.TruncatedNormal(),
+        "far tail": sb.TruncatedNormal(low=8, high=INF),
+        "constant": sb.Constant(0.5),
+    }
+    for init, name in SHELF:
+        target = out[:2049] if isinstance(init, sb.Fourier) else out
+        yield Row(
+            f"fill {type(init).__name__}", f"the fill of {name}",
+            lambda init=init, target=target: init.fill(target, key, workers=WORKERS),
+            lambda init=fills[name], target=target: init.fill(target, key, workers=WORKERS),
+            None if isinstance(init, sb.Fourier) else 1.5, at_most=True,  # a spectrum is nobody's distribution
         )  # fmt: skip

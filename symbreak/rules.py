@@ -220,7 +220,7 @@ class Plan:
                 yield Pieces(name, array.shape, array.dtype, _Flat(array))
             elif row is not None:
                 made = row.origin or row
-                kind = as_float_dtype(self._dtype(made, dtype))
+                kind = made.initializer._as_dtype(self._dtype(made, dtype))
                 yield Pieces(name, row.shape, kind, _Drawn(made, row.transposed, key[made.name], kind, workers))
 
     def _check(self) -> None:

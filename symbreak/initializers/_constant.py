@@ -8,7 +8,7 @@ from ..axes import Axes, AxesLike, as_shape
 from ..dtypes import EXTENSION_FLOATS
 from ..streams import Stream
 from ._base import AbstractInitializer, Array, Moments
-from ._places import take
+from ._places import copy
 from ._registry import register
 from ._validate import LARGEST, check_finite
 
@@ -110,7 +110,7 @@ class Constant(AbstractInitializer):
         if isinstance(self.value, float):
             return stream.full(shape, self.value)
         with np.errstate(all="ignore"):
-            return np.asarray(take(self._as(shape), stream.window).astype(stream.dtype))
+            return copy(stream, self._as(shape))
 
     def _as(self, shape: tuple[int, ...]) -> Array:
         try:

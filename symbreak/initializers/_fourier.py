@@ -114,10 +114,16 @@ class Fourier(AbstractInitializer):
         units, n = self._read(found, shape)
         window, turn, kind = self._tables(n, units, stream.dtype)
         frequency = np.arange(units) - kind * (units // 2 if self.part == "both" else 0)
+        small = n < 1 << 15  # so that products fit 32 bits, whose remainders are faster
+        frequency, start = (each.astype(np.uint32 if small else np.int64) for each in (frequency, n * kind))
 
         def entries(at: place.Coordinates) -> Array:
-            t = at.tap if place.field(found, shape) else at.input
-            values = turn[frequency[at.unit] * t % n + n * kind[at.unit]] * window[t]
+            t = np.asarray(at.tap if place.field(found, shape) else at.input)
+            step = frequency[at.unit] * t.astype(frequency.dtype)
+            step %= frequency.dtype.type(n)
+            step += start[at.unit]
+            values = turn[step]
+            values *= window[t]
             return np.asarray(values.astype(stream.dtype))
 
         return place.evaluate(stream, shape, found, entries)

@@ -6,6 +6,7 @@ than inputs is where the classes differ: refused, zero, or the inputs once more.
 
 import abc
 from dataclasses import field
+from functools import lru_cache
 from typing import Any, final
 
 import numpy as np
@@ -43,10 +44,14 @@ class _AbstractIdentity(AbstractInitializer):
 
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Write `gain` where a unit reads an input."""
-        found = Axes.of(axes, shape)
-        copies, units, inputs = self._each_part(found, shape)
-        at = place.Coordinates(np.arange(copies)[:, None], units, inputs, np.int64(place.centre(found, shape)))
-        return place.scatter(stream, shape, place.places(found, shape, at), self.gain)
+        return place.scatter(stream, shape, self._places(Axes.of(axes, shape), shape), self.gain)
+
+    @lru_cache(maxsize=4)  # noqa: B019 - small, and asked for once a piece of one weight
+    def _places(self, axes: Axes, shape: tuple[int, ...]) -> place.Indices:
+        """Give the positions that are not zero, ascending."""
+        copies, units, inputs = self._each_part(axes, shape)
+        at = place.Coordinates(np.arange(copies)[:, None], units, inputs, np.int64(place.centre(axes, shape)))
+        return np.sort(place.places(axes, shape, at))
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the share of the weights that are `gain`, the others being zero, and the singular values."""
@@ -246,6 +251,8 @@ class ZerO(AbstractInitializer):
         """Write the identity, or the signs of Sylvester's matrix: the parity of the bits that unit and input share."""
         found = Axes.of(axes, shape)
         scale, inputs = self._scale(found, shape), self._inputs(found, shape)
+        if set(scale) == {1.0}:
+            return place.scatter(stream, shape, Dirac()._places(found, shape), 1.0)
         middle, kind = place.centre(found, shape), stream.dtype.type
         sizes = [part.stop - part.start for part in place.parts(found, shape)]
         start_of_unit = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)

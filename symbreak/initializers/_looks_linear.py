@@ -10,7 +10,8 @@ from ..axes import Axes, AxesLike, as_shape
 from ..streams import Stream
 from ._base import AbstractInitializer, Array, Moments
 from ._orthogonal import Orthogonal
-from ._registry import get, register
+from ._registry import register
+from ._wrapping import wrap
 
 POSITIONS = ("first", "hidden", "last")
 
@@ -60,9 +61,8 @@ class LooksLinear(AbstractInitializer):
     elementwise = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "init", get(self.init))
-        object.__setattr__(self, "portable", self.init.portable)
-        object.__setattr__(self, "ties", self.init.ties)
+        wrap(self, "init")
+        object.__setattr__(self, "elementwise", False)  # a mirrored half is somewhere else
         if self.position not in POSITIONS:
             raise ValueError(
                 f"LooksLinear: position is one of {', '.join(map(repr, POSITIONS))}; got {self.position!r}"

@@ -25,20 +25,37 @@ class Coordinates(NamedTuple):
     tap: Any  # of the receptive field
 
 
-def take(every: Array, window: Window | None) -> Array:
-    """Give the entries of a broadcast view at the positions of `window`, flat; the view itself for None."""
+def copy(stream: Stream, every: Array) -> Array:
+    """Give the entries of a broadcast view in the stream's dtype, or those that its window shows, flat."""
+    window, out = stream.window, stream.empty(every.shape)
     if window is None:
-        return every
+        out[...] = every
+        return out
     if window.length < LONG and len(window.starts) > 1:
-        return np.asarray(every[np.unravel_index(positions(window), every.shape)])
-    if not every.ndim:
-        return every.reshape(1)
+        out[...] = every[np.unravel_index(positions(window), every.shape)]
+        return out
+    for run, begin in enumerate(window.starts.tolist()):
+        _copy_run(out[run * window.length :][: window.length], every, begin)
+    return out
+
+
+def _copy_run(out: Array, every: Array, begin: int) -> None:
+    """Write ``every.ravel()[begin : begin + len(out)]`` without making the whole."""
+    if every.ndim < 2:
+        out[...] = every.reshape(-1)[begin:][: len(out)]
+        return
     inner = every[0].size
-    runs = []
-    for begin in window.starts.tolist():
-        first, last = begin // inner, -(-(begin + window.length) // inner)
-        runs.append(every[first:last].ravel()[begin - first * inner :][: window.length])
-    return np.concatenate(runs) if len(runs) > 1 else runs[0]
+    first, skipped = divmod(begin, inner)
+    if skipped or len(out) < inner:  # part of an entry of the first axis
+        some = min(len(out), inner - skipped)
+        _copy_run(out[:some], every[first], skipped)
+        if some < len(out):
+            _copy_run(out[some:], every, begin + some)
+        return
+    whole = len(out) // inner
+    out[: whole * inner].reshape(whole, *every.shape[1:])[...] = every[first : first + whole]
+    if whole * inner < len(out):
+        _copy_run(out[whole * inner :], every[first + whole], 0)
 
 
 def positions(window: Window) -> Indices:
@@ -56,20 +73,22 @@ def scatter(stream: Stream, shape: tuple[int, ...], places: Indices, values: Any
     shape
         Of the whole array.
     places
-        Positions of a C-ordered array of `shape`, each once.
+        Positions of a C-ordered array of `shape`, ascending.
     values
         One a place, or one for all.
     """
     out = stream.full(shape, 0.0)
-    values = np.broadcast_to(np.asarray(values, stream.dtype), places.shape)
     window = stream.window
     if window is None:
         out.reshape(-1)[places] = values
         return out
+    first, last = np.searchsorted(places, (window.starts[0], window.starts[-1] + window.length))
+    places = places[first:last]
     run = np.searchsorted(window.starts, places, "right") - 1
-    offset = places - window.starts[np.maximum(run, 0)]
-    inside = np.flatnonzero((run >= 0) & (offset < window.length))
-    out[run[inside] * window.length + offset[inside]] = values[inside]
+    offset = places - window.starts[run]
+    inside = np.flatnonzero(offset < window.length)
+    some = values[first:last][inside] if isinstance(values, np.ndarray) else values
+    out[run[inside] * window.length + offset[inside]] = some
     return out
 
 

@@ -5,6 +5,7 @@ from dataclasses import field
 from typing import Any, final
 
 import numpy as np
+import numpy.typing as npt
 
 from ..axes import Axes, AxesLike, as_shape
 from ..streams import Stream
@@ -13,8 +14,8 @@ from ._base import AbstractInitializer, Array, Moments, incoming_of
 from ._registry import register
 from ._validate import check_std, is_real
 
-MANY = 64  # inputs: so many are chosen by sorting, fewer one after the other
-BLOCK = 1 << 20  # words that are sorted at a time
+MANY = 64  # inputs: more are chosen all at a time, as many or fewer one after the other
+BLOCK = 1 << 18  # words at a time. Part of the stream's format: another value means other weights.
 
 
 @register("sparse")
@@ -80,14 +81,18 @@ class Sparse(AbstractInitializer):
         found = Axes.of(axes, shape)
         copies, units, incoming = found._map_shape(shape)
         count = self._count(incoming)
-        taps = max(1, int(np.prod(place.field(found, shape))))
-        chosen = choose(stream["inputs"], copies * units, incoming, count)
+        if count > MANY:
+            chosen = choose_many(stream["inputs"], copies * units, incoming, count)
+            weights = stream.normal(shape, std=self.std)
+            weights *= found.from_matrices(chosen.reshape(copies, units, incoming), shape)
+            return weights
+        taps = max(1, math.prod(place.field(found, shape)))
+        few = choose_few(stream["inputs"], copies * units, incoming, count)
         unit = np.arange(copies * units)[:, None]
-        at = place.Coordinates(unit // units, unit % units, chosen // taps, chosen % taps)
+        at = place.Coordinates(unit // units, unit % units, few // taps, few % taps)
         out = stream.empty(shape)
         out[...] = 0
-        weights = Stream(stream.key, dtype=stream.dtype).normal(chosen.size, std=self.std)
-        out.reshape(-1)[place.places(found, shape, at)] = weights
+        out.reshape(-1)[place.places(found, shape, at)] = stream.normal(few.size, std=self.std)
         return out
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
@@ -106,30 +111,36 @@ class Sparse(AbstractInitializer):
         return one**count / math.comb(incoming, count)
 
 
-def choose(stream: Stream, rows: int, n: int, k: int) -> place.Indices:
-    """Choose k of n without repetition, all equally likely, for each row: (rows, k).
+def choose_few(stream: Stream, rows: int, n: int, k: int) -> place.Indices:
+    """Choose k of n without repetition, all sets equally likely, for each row: (rows, k).
 
-    Few are drawn one by one by Floyd's method [1]_: the j-th is any of the first n - k + j + 1, or the last of them
-    where that is taken already. Many are the places of the smallest of n words.
+    By Floyd's method [1]_: the j-th is any of the first n - k + j + 1, or the last of them where that is taken already.
 
     .. [1] Bentley, Floyd. "Programming pearls: a sample of brilliance". Commun. ACM 30 (1987).
     """
+    words = stream.key.bit_generator("choice").random_raw(rows * k).reshape(rows, k)
+    fractions = (words >> np.uint64(11)) * 2.0**-53
+    found: place.Indices = np.empty((rows, k), np.int64)
+    for j in range(k):
+        most = n - k + j
+        some = (fractions[:, j] * (most + 1)).astype(np.int64)
+        taken = (found[:, :j] == some[:, None]).any(axis=1)
+        found[:, j] = np.where(taken, most, some)
+    return found
+
+
+def choose_many(stream: Stream, rows: int, n: int, k: int) -> npt.NDArray[np.bool_]:
+    """Choose the same way, as a mask (rows, n): the places of the k smallest of n words of 32 bits."""
     generator = stream.key.bit_generator("choice")
-    if k == n:
-        return np.broadcast_to(np.arange(n), (rows, n))
-    if k <= MANY:
-        words = generator.random_raw(rows * k).reshape(rows, k)
-        fractions = (words >> np.uint64(11)) * 2.0**-53
-        found: place.Indices = np.empty((rows, k), np.int64)
-        for j in range(k):
-            most = n - k + j
-            some = (fractions[:, j] * (most + 1)).astype(np.int64)
-            taken = (found[:, :j] == some[:, None]).any(axis=1)
-            found[:, j] = np.where(taken, most, some)
-        return found
+    mask = np.empty((rows, n), np.bool_)
     step = max(1, BLOCK // n)
-    blocks = []
     for first in range(0, rows, step):
-        words = generator.random_raw(min(step, rows - first) * n).reshape(-1, n)
-        blocks.append(np.argpartition(words, k, axis=1)[:, :k])
-    return np.sort(np.concatenate(blocks), axis=1)  # a partition's order is the machine's, its set is not
+        some = mask[first : first + step]
+        raw = generator.random_raw(-(-some.size // 2)).astype("<u8", copy=False)
+        words = raw.view("<u4")[: some.size].reshape(some.shape)
+        largest = np.partition(words, k - 1, axis=1)[:, k - 1 : k]
+        np.less_equal(words, largest, out=some)
+        for row in np.flatnonzero(some.sum(axis=1) != k):  # two equal words, once in millions of rows: the first counts
+            equal = np.flatnonzero(words[row] == largest[row])
+            some[row, equal[len(equal) - (int(some[row].sum()) - k) :]] = False
+    return mask

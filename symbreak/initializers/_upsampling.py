@@ -10,8 +10,9 @@ from ..axes import Axes, AxesLike, as_shape
 from ..streams import Stream
 from . import _places as place
 from ._base import AbstractInitializer, Array, Moments
-from ._registry import get, register
+from ._registry import register
 from ._variance_scaling import HeNormal
+from ._wrapping import wrap
 
 
 @register("bilinear")
@@ -65,7 +66,9 @@ class Bilinear(AbstractInitializer):
         unit = np.arange(units)[:, None]
         at = place.Coordinates(np.arange(copies)[:, None, None], unit, unit, np.arange(len(weights)))
         values = np.broadcast_to(weights, (copies, units, len(weights))).ravel()
-        return place.scatter(stream, shape, place.places(found, shape, at), values)
+        places = place.places(found, shape, at)
+        order = np.argsort(places)
+        return place.scatter(stream, shape, places[order], values[order])
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the moments of the entries."""
@@ -126,8 +129,8 @@ class ICNR(AbstractInitializer):
     elementwise = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "init", get(self.init))
-        object.__setattr__(self, "portable", self.init.portable)
+        wrap(self, "init", ties="ties")
+        object.__setattr__(self, "elementwise", False)  # a repeated unit is somewhere else
         if not isinstance(self.scale, int | np.integer) or isinstance(self.scale, bool) or self.scale < 2:
             raise ValueError(f"ICNR: scale is an integer of 2 or more; got {self.scale!r}")
         object.__setattr__(self, "scale", int(self.scale))

@@ -60,6 +60,8 @@ def test_the_audit_knows_that_signs_and_sparse_units_coincide_more_often():
         40 * 39 / 2 / 16, rel=0.01
     )
     assert sb.Sparse(2).coincidence((9, 5), None, 0.25) == 0.25**2 / 10
+    assert sb.Scaled(sb.Rademacher(), 0.1).coincidence((9, 5), None, 0.25) == 0.5**5
+    assert sb.LooksLinear("rademacher").coincidence((8, 6), None, 0.25) == 0.5**3
     assert sb.DeltaOrthogonal().coincidence((9, 5, 3, 3), None, 0.25) == 0.25**5
     assert sb.Normal().coincidence((9, 5, 3), "bio", 0.25) == 0.25**5
     assert sb.Normal().coincidence((9, 5, 3, 2, 2, 2), None, 0.5) == 0.5**120

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from scipy import linalg, ndimage, signal, stats
 
 import symbreak as sb
+from symbreak.initializers._sparse import choose_many
+from symbreak.streams import Stream
 
 ALPHA = 1e-9  # of each statistical test here; keys are fixed, so that nothing fails by chance
 
@@ -194,6 +196,24 @@ def test_all_inputs_are_chosen_alike_alone_and_in_pairs(k, n):
         assert abs(biased[:, 0].mean() - p) / math.sqrt(p * (1 - p) / rows) > stats.norm.isf(ALPHA / n)
 
 
+def test_equal_words_are_chosen_in_order_and_never_too_many():
+    """With words of four values nearly every row has a tie at its threshold."""
+
+    class Coarse:
+        def __init__(self, stream):
+            self.key = self
+            self.generator = stream.key.bit_generator("choice")
+
+        def bit_generator(self, lane):
+            return self
+
+        def random_raw(self, n):
+            return self.generator.random_raw(n) & np.uint64(0x0000000300000003)
+
+    mask = choose_many(Coarse(Stream(0)), 50, 101, 70)
+    assert (mask.sum(axis=1) == 70).all()
+
+
 def test_the_weights_that_are_there_are_normal():
     made = sb.Sparse(100, std=0.3)((2000, 300), rng=0, dtype="float64")
     values = made[made != 0] / 0.3
@@ -353,3 +373,12 @@ def test_fourier_kernels_have_the_units_of_scipys_transform():
 def test_what_makes_no_sense_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_what_wraps_another_names_itself_where_that_is_none():
+    for make in (sb.ICNR, sb.LooksLinear):
+        with pytest.raises(TypeError, match=f"{make.__name__}: init: an initializer is given by name"):
+            make(3)
+        assert make("normal").portable
+        assert not make("orthogonal").portable
+        assert not make("normal").elementwise

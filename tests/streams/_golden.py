@@ -32,6 +32,13 @@ INITIALIZERS = {
     "normal": (sb.Normal(0.02), (61, 37)),
     "uniform": (sb.Uniform(-0.1, 0.1), (61, 37)),
     "truncated_normal": (sb.TruncatedNormal(0.02), (61, 37)),
+    "truncated_normal corrected": (sb.TruncatedNormal(0.02, corrected=True), (61, 37)),
+    "rademacher": (sb.Rademacher(0.02), (61, 37)),
+    "sparse": (sb.Sparse(5, std=0.02), (61, 37)),
+    "sparse, half": (sb.Sparse(0.5, std=0.02), (61, 137)),
+    "zer_o": (sb.ZerO(), (61, 37)),
+    "icnr": (sb.ICNR("he_normal"), (16, 8, 3, 3)),
+    "looks_linear": (sb.LooksLinear("he_normal"), (62, 36)),
 }
 
 
