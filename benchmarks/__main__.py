@@ -15,7 +15,7 @@ from symbreak._table import table
 
 from ._measure import Result, measure
 
-FILES = ("fills", "orthogonal", "ties", "near", "certificate", "files", "engine", "restarts", "imports", "memory")
+FILES = ("fills", "orthogonal", "ties", "near", "certificate", "files", "engine", "restarts", "imports", "memory", "init")
 PEERS = ("numpy", "scipy", "torch", "jax", "keras", "pandas", "faiss-cpu")
 
 

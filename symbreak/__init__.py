@@ -6,6 +6,7 @@ if _typing.TYPE_CHECKING:
     from . import errors as errors
     from ._api import diagnose as diagnose
     from ._audit import Audit as Audit
+    from ._audit import Judged as Judged
     from ._restarts import Restarts as Restarts
     from ._restarts import restarts as restarts
     from .axes import Axes as Axes
@@ -98,6 +99,7 @@ _LATER = {
     "Stream": "streams",
     "diagnose": "_api",
     "Audit": "_audit",
+    "Judged": "_audit",
     "Code": "findings",
     "Finding": "findings",
     "chain": "graph",
@@ -125,6 +127,7 @@ _MODULES = (
     "errors",
     "initializers",
     "published",
+    "recipes",
     "repair",
     "streams",
     "testing",
