@@ -176,7 +176,22 @@ class Stream:
         numpy.ndarray
             Of `shape`, C-ordered; through a window, flat.
         """
-        return self._empty(_as_shape(shape))
+        shape = _as_shape(shape)
+        if self._window is None:
+            if self._out is not None and self._out.size == math.prod(shape):
+                out, self._out = self._out, None
+                return out.reshape(shape)
+            return np.empty(shape, self.dtype)
+        if math.prod(shape) != self._window.total:
+            raise ValueError(
+                f"an elementwise `sample` draws the whole of its shape, {self._window.total} elements; it asked for "
+                f"{shape}: draw something else from `stream.whole()`, and set `elementwise = False` if entries depend "
+                f"on each other"
+            )
+        if self._out is not None and len(self._out) == self._window.size:
+            out, self._out = self._out, None
+            return out
+        return np.empty(self._window.size, self.dtype)
 
     def permutation(self, n: int, size: int | None = None) -> npt.NDArray[np.int64]:
         """Draw permutations of 0 ... n - 1: the order of n words. Not by position, so it ignores the window.
@@ -240,25 +255,6 @@ class Stream:
                         generator.state = start
                         draw(generator, p, piece, transform, flat[begin:end])
         return out
-
-    def empty(self, shape: Shape) -> Array:
-        """Give an array to write, of `shape`; through a window, flat."""
-        shape = _as_shape(shape)
-        if self._window is None:
-            if self._out is not None and self._out.size == math.prod(shape):
-                out, self._out = self._out, None
-                return out.reshape(shape)
-            return np.empty(shape, self.dtype)
-        if math.prod(shape) != self._window.total:
-            raise ValueError(
-                f"an elementwise `sample` draws the whole of its shape, {self._window.total} elements; it asked for "
-                f"{shape}: draw something else from `stream.whole()`, and set `elementwise = False` if entries depend "
-                f"on each other"
-            )
-        if self._out is not None and len(self._out) == self._window.size:
-            out, self._out = self._out, None
-            return out
-        return np.empty(self._window.size, self.dtype)
 
 
 def _as_shape(shape: Shape) -> tuple[int, ...]:
