@@ -12,7 +12,7 @@ from ..axes import Axes, AxesLike
 from ..errors import RuleError, UnknownName
 from ..initializers import AbstractInitializer, Blocks, Normal, Ones, Scaled, Zeros
 from ..rules import Plan, Rule, plan
-from ._parts import OUTS, Part, RolesLike, Tree, read_parts
+from ._parts import OUTS, VECTORS, Part, RolesLike, Tree, read_parts
 
 
 @final
@@ -124,7 +124,7 @@ class AbstractRecipe(abc.ABC):
         return Prescription(shapes, {**own, **found}, tree.parts, self.multipliers(tree), self.rates(tree))
 
     def _rule(self, part: Part, tree: Tree) -> Rule:
-        vector = part.role in ("bias", "norm", "multiplier", "residual_gain")
+        vector = part.role in VECTORS
         init, why = self.vector(part, tree) if vector else self.weight(part, tree)
         return Rule(init, None if vector else part.axes, why=why)
 

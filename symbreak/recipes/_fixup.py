@@ -1,6 +1,5 @@
 """Fixup: residual networks without norms, whose first steps don't grow with depth."""
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import final
 
@@ -62,11 +61,10 @@ class Fixup(AbstractRecipe):
 def _layers(part: Part, tree: Tree) -> int:
     """Count the layers of the branch in line."""
     out = WRITER[part.role]
-    if not tree.of(out, stack=part.stack, block=part.block):
+    where = part.stack, part.block
+    if not tree.counts[(*where, out)]:
         raise RuleError(
             f"Fixup scales {part.name!r} by its residual branch, whose last layer is not there: no parameter of "
             f"{part.block!r} has the role {out}"
         )
-    if out != "branch_out":
-        return 2
-    return 1 + Counter(each.block for each in tree.of("branch", stack=part.stack))[part.block]
+    return 1 + tree.counts[(*where, "branch")] if out == "branch_out" else 2

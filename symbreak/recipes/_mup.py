@@ -1,7 +1,7 @@
 """muP: widths that share their learning rate with the narrow model that it was tuned on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 from ..axes import Axes, as_shape
@@ -74,8 +74,7 @@ class MuP(AbstractRecipe):
         """Carry the base's standard deviation over."""
         if part.role == "readout" and self.zero_readout:
             return Zeros(), "the readout is zero"
-        small = self._tree(tree)
-        same = small.parts[tree.parts.index(part)]
+        same, small = self._in_base(part, tree)
         init, why = self.recipe.weight(same, small)
         stated = init.expected(same.shape, same.axes)
         if stated.std == 0:
@@ -89,8 +88,7 @@ class MuP(AbstractRecipe):
 
     def vector(self, part: Part, tree: Tree) -> tuple[AbstractInitializer, str]:
         """Start as the base does."""
-        small = self._tree(tree)
-        return self.recipe.vector(small.parts[tree.parts.index(part)], small)
+        return self.recipe.vector(*self._in_base(part, tree))
 
     def multipliers(self, tree: Tree) -> dict[str, float]:
         """Divide the outputs of the readout; the base's own factors stay."""
@@ -117,12 +115,20 @@ class MuP(AbstractRecipe):
         return as_shape(given.shape if hasattr(given, "shape") else given)
 
     def _tree(self, tree: Tree) -> Tree:
-        return Tree(
-            tuple(
-                Part(part.name, self._base(part), part.role, part.stack, part.block, part.depth, part.axes)
-                for part in tree.parts
-            )
-        )
+        """Give the parts of the base model."""
+        return Tree(tuple(self._small(tree).values()))
+
+    def _small(self, tree: Tree) -> dict[str, Part]:
+        return {part.name: replace(part, shape=self._base(part)) for part in tree.parts}
+
+    def _in_base(self, part: Part, tree: Tree) -> tuple[Part, Tree]:
+        """Give a part as it is in the base model, and that model."""
+        key = "base", id(self)
+        if key not in tree.notes:
+            small = self._small(tree)
+            tree.notes[key] = small, Tree(tuple(small.values()))
+        small, whole = tree.notes[key]
+        return small[part.name], whole
 
     def _growth(self, part: Part) -> tuple[float, float]:
         """Give the units and the inputs over those of the base; of a vector, its size, and one."""

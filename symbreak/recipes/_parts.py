@@ -6,8 +6,9 @@ error, never a guess.
 
 import fnmatch
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias, final
 
@@ -43,6 +44,7 @@ ROLES: Mapping[str, str] = {
     "multiplier": "a number that multiplies",
     "residual_gain": "what multiplies a residual branch before it is added: one number, or one a channel",
 }
+VECTORS = ("norm", "bias", "multiplier", "residual_gain")  # the roles of what has one axis or none
 OUTS = ("attention_out", "mlp_out", "branch_out")
 
 _END = r"(?:\.(?:weight|kernel))?"
@@ -154,37 +156,58 @@ class Tree:
     """The parts of a model together."""
 
     parts: tuple[Part, ...]
+    notes: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)  # what a recipe makes of it once
 
-    def of(self, *roles: str, stack: str | None = None, block: str | None = None) -> list[Part]:
+    def of(self, *roles: str, stack: str | None = None) -> list[Part]:
         """Give the parts of some roles."""
-        return [
-            part
-            for part in self.parts
-            if part.role in roles and stack in (None, part.stack) and block in (None, part.block)
-        ]
+        return [part for part in self.parts if part.role in roles and stack in (None, part.stack)]
 
     @cached_property
+    def counts(self) -> Counter[tuple[str, str, str]]:
+        """How many parts of a role each block of a stack has: by stack, block and role."""
+        return Counter((part.stack, part.block, part.role) for part in self.parts)
+
+    @cached_property
+    def _writers(self) -> dict[str, list[Part]]:
+        found: dict[str, list[Part]] = {}
+        for part in self.of(*OUTS):
+            found.setdefault(part.stack, []).append(part)
+        return found
+
+    @cached_property
+    def _layers(self) -> dict[str, int]:
+        return {stack: len({part.block for part in parts}) for stack, parts in self._writers.items()}
+
+    @cached_property
+    def _branches(self) -> dict[str, int]:
+        return {stack: len({part.branch for part in parts}) for stack, parts in self._writers.items()}
+
+    @cached_property
+    def _widths(self) -> dict[str, set[int]]:
+        return {stack: {_units(part) for part in parts} for stack, parts in self._writers.items()}
+
+    @property
     def stacks(self) -> tuple[str, ...]:
         """The stacks that have residual branches."""
-        return tuple(dict.fromkeys(part.stack for part in self.of(*OUTS)))
+        return tuple(self._writers)
 
     def layers(self, stack: str) -> int:
         """Count the blocks of a stack that have residual branches."""
-        return len({part.block for part in self.of(*OUTS, stack=stack)})
+        return self._layers.get(stack, 0)
 
     def branches(self, stack: str) -> int:
         """Count the residual branches of a stack."""
-        return len({part.branch for part in self.of(*OUTS, stack=stack)})
+        return self._branches.get(stack, 0)
 
     def width(self, stack: str | None = None) -> int:
         """Give the width of the residual stream: the units of what is written to it."""
-        widths = {_units(part) for part in self.of(*OUTS, stack=stack)}
+        widths = set().union(*(found for name, found in self._widths.items() if stack in (None, name)))
         if len(widths) != 1:
             raise RuleError(
                 f"the width of the residual stream is that of what writes to it (roles {', '.join(OUTS)}), which is "
                 + (f"not one: {', '.join(map(str, sorted(widths)))}" if widths else "not there")
             )
-        return widths.pop()
+        return int(next(iter(widths)))
 
 
 def _units(part: Part) -> int:
@@ -204,7 +227,8 @@ def read_parts(
         Parameter names to shapes or arrays, as :func:`symbreak.plan` takes them. Arrays of types that no initializer
         makes are passed over.
     roles
-        Globs to roles, or to a :class:`Role` with depth and stack. They go before the table of names.
+        Globs to roles, or to a :class:`Role` with depth and stack; the first that matches wins. They go before the
+        table of names. One for weights passes vectors over: ``"fc1.*": "mlp_in"`` leaves ``fc1.bias`` to the table.
     axes
         The layout of the weights, or globs to layouts. Names of GPT-2 whose ``c_attn`` has the shape (d, 3d) are read
         as ``"io"``.
@@ -231,7 +255,7 @@ def read_parts(
         raise TypeError(f"`shapes` maps parameter names to shapes; got {type(shapes).__name__}")
     told = _read_roles(roles)
     named = {name: _shape(name, given) for name, given in shapes.items() if not _is_fixed(given)}
-    found = {name: _told(name, told) or _by_name(name, shape) for name, shape in named.items()}
+    found = {name: _told(name, shape, told) or _by_name(name, shape) for name, shape in named.items()}
     last = _last_convolutions(named)
     lost = []
     for name, role in found.items():
@@ -286,14 +310,15 @@ def _read_roles(roles: "RolesLike | None") -> list[tuple[str, Role]]:
     return found
 
 
-def _told(name: str, roles: Sequence[tuple[str, Role]]) -> Role | None:
-    return next((role for glob, role in roles if glob == name or fnmatch.fnmatchcase(name, glob)), None)
+def _told(name: str, shape: tuple[int, ...], roles: Sequence[tuple[str, Role]]) -> Role | None:
+    fitting = (pair for pair in roles if len(shape) > 1 or pair[1].role in VECTORS)
+    return next((role for glob, role in fitting if glob == name or fnmatch.fnmatchcase(name, glob)), None)
 
 
 def _by_name(name: str, shape: tuple[int, ...]) -> Role | None:
     text = name.replace("/", ".").lower()
     role = next((role for role, pattern in _PATTERNS if pattern.fullmatch(text)), None)
-    vector = role in ("bias", "norm", "multiplier", "residual_gain")
+    vector = role in VECTORS
     # A weight is no bias whatever its name, and a vector no weight.
     return None if role is None or vector != (len(shape) < 2 or shape[:-1].count(1) == len(shape) - 1) else Role(role)
 

@@ -171,6 +171,14 @@ def test_roles_are_given_by_globs_and_go_first():
     ]
 
 
+def test_the_role_of_a_weight_passes_vectors_over():
+    shapes = {"first.weight": (4, 4), "first.bias": (4,), "gain": (4, 1, 1)}
+    tree = read_parts(shapes, {"first.*": "input", "gain": "residual_gain"})
+    assert [part.role for part in tree.parts] == ["input", "bias", "residual_gain"]
+    with pytest.raises(RuleError, match="no role is known for 'odd'"):
+        read_parts({"odd": (4,)}, {"odd": "mlp_in"})
+
+
 def test_layouts_are_given_or_those_of_gpt2_turned():
     tree = read_parts(gpt2(1, turned=True))
     layouts = {part.name: part.axes for part in tree.parts if len(part.shape) > 1}
