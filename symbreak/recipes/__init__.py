@@ -9,6 +9,7 @@ from ._fixup import Fixup as Fixup
 from ._gpt2 import GPT2 as GPT2
 from ._layer_scale import LayerScale as LayerScale
 from ._mup import MuP as MuP
+from ._parts import NAMES as NAMES
 from ._parts import ROLES as ROLES
 from ._parts import Part as Part
 from ._parts import Role as Role
