@@ -27,6 +27,7 @@ FILES = (
     "restarts",
     "imports",
     "memory",
+    "init",
 )
 PEERS = ("numpy", "scipy", "torch", "jax", "keras", "pandas", "faiss-cpu")
 

@@ -6,6 +6,7 @@ if _typing.TYPE_CHECKING:
     from . import errors as errors
     from ._api import diagnose as diagnose
     from ._audit import Audit as Audit
+    from ._audit import Judged as Judged
     from ._lsuv import LsuvLayer as LsuvLayer
     from ._lsuv import LsuvResult as LsuvResult
     from ._lsuv import lsuv as lsuv
@@ -165,6 +166,7 @@ _LATER = {
     "Stream": "streams",
     "diagnose": "_api",
     "Audit": "_audit",
+    "Judged": "_audit",
     "Code": "findings",
     "Finding": "findings",
     "lsuv": "_lsuv",
@@ -197,6 +199,7 @@ _MODULES = (
     "errors",
     "initializers",
     "published",
+    "recipes",
     "repair",
     "streams",
     "testing",

@@ -110,7 +110,7 @@ class Audit:
     equal
         Parameters that are equal to another although the plan draws them apart.
     parameters
-        What was found of each parameter: :class:`~symbreak._audit.Judged` by name.
+        What was found of each parameter: :class:`~symbreak.Judged` by name.
     """
 
     unused: dict[str, str]

@@ -1,11 +1,14 @@
 """Our own writer of safetensors: whole or not at all."""
 
 import json
+import math
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +21,33 @@ from symbreak.checkpoints._safetensors import METADATA
 CODES = {dtype: code for code, dtype in SAFETENSORS.items()}
 ALIGNMENT = 8  # bytes; the header is padded with spaces so that the first tensor starts at a multiple
 PIECE = 1 << 24  # elements converted at a time
+
+
+class Piecewise(Protocol):
+    """A tensor that is made when it is written: `draw` gives flat arrays of `dtype`, in C order."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    @property
+    def draw(self) -> Callable[[], Iterator[np.ndarray]]: ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a tensor before it is written, and its bytes."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    pieces: Callable[[], Iterator[memoryview]]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in the file."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 def save_safetensors(
@@ -61,13 +91,48 @@ def save_safetensors(
     ...     list(ckpt), dict(ckpt.metadata)
     (['w', 'b'], {'made_by': 'an example'})
     """
-    checked = {name: _checked(name, value) for name, value in arrays.items()}
-    ordered = dict(sorted(checked.items(), key=lambda item: -item[1].itemsize)) if _misaligned(checked) else checked
+    _save({name: _checked(name, value) for name, value in arrays.items()}, path, metadata)
+
+
+def save_safetensors_piecewise(
+    path: str | os.PathLike[str], tensors: Mapping[str, Piecewise], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors to a safetensors file as they are made, one piece in memory at a time.
+
+    Parameters
+    ----------
+    path, metadata
+        As for :func:`save_safetensors`.
+    tensors
+        {name: tensor that gives its pieces}.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        As for :func:`save_safetensors`, before anything is made.
+    """
+    checked = {}
+    for name, tensor in tensors.items():
+        _check_name(name)
+        _check_dtype(name, tensor.dtype)
+        checked[name] = Entry(tensor.dtype, tensor.shape, partial(_drawn, tensor.draw))
+    _save(checked, path, metadata)
+
+
+def _drawn(draw: Callable[[], Iterator[np.ndarray]]) -> Iterator[memoryview]:
+    for piece in draw():
+        yield from _pieces(piece)
+
+
+def _save(checked: Mapping[str, Entry], path: str | os.PathLike[str], metadata: Mapping[str, str] | None) -> None:
+    ordered = (
+        dict(sorted(checked.items(), key=lambda item: -item[1].dtype.itemsize)) if _misaligned(checked) else checked
+    )
     header: dict[str, object] = {METADATA: _notes(metadata)} if metadata else {}
     end = 0
-    for name, array in ordered.items():
-        begin, end = end, end + array.nbytes
-        header[name] = {"dtype": CODES[array.dtype.name], "shape": list(array.shape), "data_offsets": [begin, end]}
+    for name, each in ordered.items():
+        begin, end = end, end + each.nbytes
+        header[name] = {"dtype": CODES[each.dtype.name], "shape": list(each.shape), "data_offsets": [begin, end]}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % ALIGNMENT)
     if len(text) > LARGEST:
@@ -76,8 +141,8 @@ def save_safetensors(
         )
     with replacing(path) as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for array in ordered.values():
-            for piece in _pieces(array):
+        for each in ordered.values():
+            for piece in each.pieces():
                 file.write(piece)
 
 
@@ -111,19 +176,25 @@ def _flush_folder(folder: str) -> None:
             os.close(handle)
 
 
-def _checked(name: object, value: ArrayLike) -> np.ndarray:
+def _checked(name: object, value: ArrayLike) -> Entry:
+    _check_name(name)
+    array = np.asarray(value)
+    _check_dtype(name, array.dtype)
+    return Entry(array.dtype, array.shape, partial(_pieces, array))
+
+
+def _check_name(name: object) -> None:
     if not isinstance(name, str):
         raise TypeError(f"a tensor's name is a str, but {visible(repr(name))} is a {type(name).__name__}")
     if name == METADATA:
         raise ValueError(f"{METADATA} is the format's own key: give notes as `metadata`")
     _check_unicode(name)
-    array = np.asarray(value)
-    if array.dtype.name not in CODES:
+
+
+def _check_dtype(name: object, dtype: np.dtype) -> None:
+    if dtype.name not in CODES:
         known = ", ".join(CODES)
-        raise TypeError(
-            f"{quoted(name)} has dtype {visible(array.dtype)}, which safetensors does not have; it has {known}"
-        )
-    return array
+        raise TypeError(f"{quoted(name)} has dtype {visible(dtype)}, which safetensors does not have; it has {known}")
 
 
 def _check_unicode(text: str) -> None:
@@ -142,12 +213,12 @@ def _notes(metadata: Mapping[str, str]) -> dict[str, str]:
     return dict(metadata)
 
 
-def _misaligned(arrays: Mapping[str, np.ndarray]) -> bool:
+def _misaligned(entries: Mapping[str, Entry]) -> bool:
     at = 0
-    for array in arrays.values():
-        if at % array.itemsize:
+    for each in entries.values():
+        if at % each.dtype.itemsize:
             return True
-        at += array.nbytes
+        at += each.nbytes
     return False
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from symbreak._visible import quoted
-from symbreak.checkpoints._write import replacing
+from symbreak.checkpoints._write import Piecewise, replacing
 
 
 def save_npz(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
@@ -28,9 +28,43 @@ def save_npz(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> 
         The file can't be written; what was at `path` is as it was.
     """
     for name, array in arrays.items():
-        if array.dtype.isbuiltin == 2 or array.dtype.hasobject:
-            raise TypeError(f"{quoted(name)} has dtype {array.dtype}, which npz does not have: write safetensors")
+        _check_dtype(name, array.dtype)
     with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+def save_npz_piecewise(path: str | os.PathLike[str], tensors: Mapping[str, Piecewise]) -> None:
+    """Write tensors to an npz file as they are made, one piece in memory at a time.
+
+    Parameters
+    ----------
+    path
+        As for :func:`save_npz`.
+    tensors
+        {name: tensor that gives its pieces}.
+
+    Raises
+    ------
+    TypeError, OSError
+        As for :func:`save_npz`, before anything is made.
+    """
+    for name, tensor in tensors.items():
+        _check_dtype(name, tensor.dtype)
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for name, tensor in tensors.items():
+            header = {
+                "descr": np.lib.format.dtype_to_descr(tensor.dtype),
+                "fortran_order": False,
+                "shape": tensor.shape,
+            }
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array_header_1_0(member, header)
+                for piece in tensor.draw():
+                    member.write(piece.view(np.uint8).data)
+
+
+def _check_dtype(name: str, dtype: np.dtype) -> None:
+    if dtype.isbuiltin == 2 or dtype.hasobject:
+        raise TypeError(f"{quoted(name)} has dtype {dtype}, which npz does not have: write safetensors")

@@ -17,6 +17,7 @@ import symbreak
 # A new command is a new row and a new file: the name on the command line, its module here, and one line of help.
 COMMANDS = (
     ("check", "check", "say which units of saved weights are tied"),
+    ("init", "init", "write the initial weights of a model to a file, by rules or a recipe"),
     ("repair", "repair", "merge, untie or draw again the tied units of saved weights"),
     ("list", "codes", "list what can be found, and the initializers"),
     ("explain", "explain", "explain a code: what it means, its causes, what to do"),

@@ -73,7 +73,8 @@ def draw(init: AbstractInitializer, shape: tuple[int, ...], stream: Stream, axes
     """Give another initializer's weights as an array that may be changed."""
     buffer = stream.out
     values = init.sample(shape, stream, axes)
-    if values.flags.writeable and values.flags.c_contiguous and (values is buffer or values.base is None):
+    fresh = values.base is None or (buffer is not None and np.may_share_memory(values, buffer))
+    if fresh and values.flags.writeable and values.flags.c_contiguous:
         return values
     return np.array(values, order="C")  # it may be a view of something that is kept
 
