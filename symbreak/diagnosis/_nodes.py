@@ -216,8 +216,12 @@ class _Reading:
     def _masked(self, name: str, array: Array) -> Array:
         """Give the values of a weight where no mask is 0."""
         mask = self.masks.get(name)
-        if mask is None or not (array[~mask] != 0).any():
+        hidden = array[:0] if mask is None else array[~mask]
+        wide = np.complex128 if array.dtype.kind == "c" else np.float64
+        if mask is None or not (hidden != 0).any():
             return array
+        if array.dtype.kind in "fcV" and not np.isfinite(hidden.astype(wide)).all():
+            return array  # 0 times what is not finite is not finite
         return np.where(mask, array, np.zeros((), array.dtype))
 
     def _find_nested(self) -> frozenset[str]:
