@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 import symbreak as sb
-from symbreak.diagnosis import Source, in_memory, judge_together
+from symbreak.diagnosis import Source, _later, in_memory, judge_together
 from symbreak.diagnosis import _identical as identical
-from symbreak.diagnosis import _later
 from symbreak.diagnosis._identical import find_identical
 from symbreak.diagnosis._sketch import first_values, looks_drawn, sketches
 from symbreak.findings import Level
