@@ -1,4 +1,4 @@
-"""The certificate of eight dense weights against reading them once, without ties and all tied; and its memory."""
+"""The certificate of eight dense weights against reading them once, without ties and all tied; its memory; untying."""
 
 import resource
 from collections.abc import Iterator
@@ -34,6 +34,11 @@ def rows() -> Iterator[Row]:
             lambda net=net: sb.diagnose(net, workers=2), lambda weights=weights: sum(w.sum() for w in weights),
             goal, at_most=True, rounds=7,
         )  # fmt: skip
+    net = graph([np.full_like(free[0], 0.5) for _ in range(3)])
+    yield Row(
+        "untie, three weights, all units tied", "their certificate",
+        lambda: sb.untie(net, rng=0), lambda: sb.diagnose(net, workers=2), 8.0, at_most=True, rounds=3,
+    )  # fmt: skip
 
 
 def peak() -> float:

@@ -335,7 +335,7 @@ _TABLE = (
         "independent is correlated: two critics, two layers, an actor and its critic.",
         (
             "one seeded initializer object was used for several weights, as Keras allows",
-            "the generator was seeded anew before each weight",
+            "the generator was seeded anew before each weight, or before layers of other sizes",
             "one key was used twice where it should have been split",
         ),
         "draw each weight from a stream of its own, such as Key(seed)['fc1.weight']",

@@ -194,7 +194,7 @@ def _passed_over(number: int, checkpoint: "Checkpoint", path: str, alone: bool) 
 
 
 def _judge_together(checkpoint: "Checkpoint", path: str) -> Report:
-    """Judge the arrays of an open file together; it takes a few kilobytes of each, whoever judged them one by one."""
+    """Judge the arrays of an open file together; it takes the beginning of each, whoever judged them one by one."""
     arrays = {name: (info.shape, info.dtype) for name, info in checkpoint.tensors.items()}
     return judge_together(Source(arrays, checkpoint.pieces, UNREADABLE), lambda name: f"{path}: {name}")
 

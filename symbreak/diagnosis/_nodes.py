@@ -26,6 +26,7 @@ Array = npt.NDArray[Any]
 Key = tuple[str, tuple[str, ...]]  # a space, and the spaces of the heads or copies that it is nested in
 
 OVER = ("head", "stack")  # roles of axes that others are nested in
+PICKING = frozenset({"top_k", "maxout"})  # activations that choose among equal units by their index
 
 
 @final
@@ -116,7 +117,7 @@ class System:
     """The masks themselves."""
 
     @classmethod
-    def of(cls, graph: LayerGraph, noise: Iterable[str] = ()) -> "System":
+    def of(cls, graph: LayerGraph, noise: Iterable[str] = (), *, picking: bool = True) -> "System":
         """Read a graph.
 
         Parameters
@@ -125,13 +126,17 @@ class System:
             The network.
         noise
             Spaces whose units each draw noise of their own, as under dropout.
+        picking
+            Whether an activation that picks units by index, such as the top-k of a router, tells them apart.
 
         Raises
         ------
         ValueError
             A shared array whose uses put heads on different axes, or nested spaces that nothing connects.
         """
-        return _Reading(graph, frozenset(graph.space(name).name for name in noise)).system()
+        apart = {graph.space(name).name for name in noise}
+        apart |= {space.name for space in graph.spaces if picking and not PICKING.isdisjoint(space.functions)}
+        return _Reading(graph, frozenset(apart)).system()
 
     @cached_property
     def _tables(self) -> "_Tables":
@@ -216,8 +221,12 @@ class _Reading:
     def _masked(self, name: str, array: Array) -> Array:
         """Give the values of a weight where no mask is 0."""
         mask = self.masks.get(name)
-        if mask is None or not (array[~mask] != 0).any():
+        hidden = array[:0] if mask is None else array[~mask]
+        wide = np.complex128 if array.dtype.kind == "c" else np.float64
+        if mask is None or not (hidden != 0).any():
             return array
+        if array.dtype.kind in "fcV" and not np.isfinite(hidden.astype(wide)).all():
+            return array  # 0 times what is not finite is not finite
         return np.where(mask, array, np.zeros((), array.dtype))
 
     def _find_nested(self) -> frozenset[str]:

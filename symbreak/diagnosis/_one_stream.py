@@ -7,9 +7,9 @@ values decides.
 
 What can be missed: rounding to few bits changes comparisons of neighbours that are nearly equal. Of the windows of
 normal draws 0.3% change in float16, 1% in bfloat16, 15% to 30% in 8-bit floats, 8% in int8 and 83% in int4; one that
-does not is enough, so of weights with 1,024 values all are found, and in int4 of those with 50 only a third. A stream
-that is used again from a later place on, a layout that is transposed, an algorithm that draws otherwise for another
-dtype or shape, and values at the beginning that were overwritten are not found.
+does not is enough, so of weights with 1,024 values all are found, and in int4 of those with 50 only a third. An
+algorithm that draws otherwise for another dtype or shape is not found. A stream that is used again from a later place
+on, a matrix that lies transposed, and values at the beginning that were overwritten are looked for in `_later`.
 
 What can be found by mistake: two independent weights of 50 values, the fewest that are judged, correlate as asked for
 with a probability below 1e-20.
@@ -23,6 +23,7 @@ from symbreak.findings import Finding
 from symbreak.reports import visible
 
 from ._identical import Classes
+from ._later import Later, Place, find_later
 from ._names import is_copy, is_embedding, is_output_head, template
 from ._sketch import WINDOW, Sketch, Source, Values, first_floats
 
@@ -73,14 +74,27 @@ def find_streams(source: Source, sketches: Mapping[str, Sketch]) -> list[list[st
 def judge_streams(source: Source, sketches: Mapping[str, Sketch], classes: Classes) -> list[Finding]:
     """Report weights of one stream, except where names say that it is meant."""
     alike: dict[object, list[list[str]]] = {}
-    for names in find_streams(source, sketches):
-        if any(map(is_embedding, names)) and all(is_embedding(name) or is_output_head(name) for name in names):
-            continue  # an embedding and the output layer that shares its weight
+    together: dict[str, int] = {}
+    for number, names in enumerate(find_streams(source, sketches)):
+        together |= dict.fromkeys(names, number)
+        if _is_meant(names):
+            continue
         names = [name for name in names if not is_copy(name)]
         if len(names) > 1:
             equal = len({classes.get(name, name) for name in names}) == 1
             alike.setdefault((equal, *map(template, _stems(names))), []).append(names)
-    return [_finding(source, groups, sketches, classes) for groups in alike.values()]
+    findings = [_finding(source, groups, sketches, classes) for groups in alike.values()]
+    further: dict[object, list[Later]] = {}
+    for later in find_later(source, sketches, together):
+        names = [later.one.name, later.other.name]
+        if not _is_meant(names) and not any(map(is_copy, names)):
+            further.setdefault(tuple(map(template, _stems(names))), []).append(later)
+    return findings + [_further(each, sketches) for each in further.values()]
+
+
+def _is_meant(names: list[str]) -> bool:
+    """Whether weights are an embedding and the output layer that shares it."""
+    return any(map(is_embedding, names)) and all(is_embedding(name) or is_output_head(name) for name in names)
 
 
 def _candidates(drawn: list[Sketch]) -> Iterator[list[int]]:
@@ -100,8 +114,13 @@ def _candidates(drawn: list[Sketch]) -> Iterator[list[int]]:
 
 def _is_one(one: Sketch, mine: Values, other: Sketch, yours: Values) -> bool:
     """Whether the first values of two weights agree up to a factor, a constant, a function and rounding."""
+    return is_same(one, other, correlation(mine, yours))
+
+
+def is_same(one: Sketch, other: Sketch, found: float) -> bool:
+    """Whether a correlation is that of the same draws, in the types of two weights."""
     worst = max(_rounding(one.dtype), _rounding(other.dtype))
-    return abs(correlation(mine, yours)) > 1 - max(SAME, 4 * worst**2)
+    return abs(found) > 1 - max(SAME, 4 * worst**2)
 
 
 def correlation(one: Values, other: Values) -> float:
@@ -162,3 +181,19 @@ def _finding(source: Source, groups: list[list[str]], sketches: Mapping[str, Ske
 
 def _shape(sketch: Sketch) -> str:
     return f"({', '.join(map(str, sketch.shape))})"
+
+
+def _further(found: list[Later], sketches: Mapping[str, Sketch]) -> Finding:
+    first, *others = found
+    begins = [_begin(place, sketches[place.name]) for place in (first.one, first.other)]
+    also = f"; likewise {len(others)} more {'pair' if len(others) == 1 else 'pairs'} of weights" if others else ""
+    text = (
+        f"2 weights hold the same draws, up to a factor or a function (of {first.count:,} values that correlate to "
+        f"{first.correlation:.6f}): {begins[0]} and {begins[1]}{also}"
+    )
+    return Finding.of("SB208", first.one.name, text)
+
+
+def _begin(place: Place, sketch: Sketch) -> str:
+    columns = ", taken by columns" if place.turned else ""
+    return f"{visible(place.name)} {_shape(sketch)} from value {place.begin:,} on{columns}"

@@ -23,6 +23,24 @@ Array = npt.NDArray[Any]
 WEIGHT = "weight"
 
 # Activations in which the units of a space meet, so that leaving one out changes what the others give.
+# What a router weighs copies with, one by one. `identity` is what is recorded where nothing is known.
+ONE_BY_ONE = frozenset(
+    {
+        "linear",
+        "sigmoid",
+        "hard_sigmoid",
+        "tanh",
+        "relu",
+        "leaky_relu",
+        "elu",
+        "gelu",
+        "silu",
+        "softplus",
+        "exp",
+        "square",
+    }
+)
+
 MIXING = frozenset({"softmax", "log_softmax", "softmin", "sparsemax", "maxout", "glu", "group_sort", "top_k"})
 
 
@@ -56,11 +74,11 @@ class Facts:
         self.pairs = self._find_pairs()
 
     @classmethod
-    def of(cls, graph: LayerGraph) -> "Facts":
-        """Read a graph; one that is no network is a ValueError or a TypeError."""
+    def of(cls, graph: LayerGraph, *, picking: bool = True) -> "Facts":
+        """Read a graph; one that is no network is a ValueError or a TypeError. `picking` as in `System.of`."""
         if not isinstance(graph, LayerGraph):
             raise TypeError(f"a network is repaired as a LayerGraph, such as sb.chain(...); got {type(graph).__name__}")
-        return cls(graph, System.of(graph))
+        return cls(graph, System.of(graph, picking=picking))
 
     def classes(self, *, redundant: bool = False) -> tuple[Indices, ...]:
         """Give the class of each unit of each node: those of the partition, or of what is equal for every input."""
@@ -155,6 +173,19 @@ class Facts:
         """Give the activation of a node in which its units meet."""
         functions = (function for name in self.names(number) for function in self.graph.space(name).functions)
         return next((function for function in functions if function in MIXING), None)
+
+    def functions(self, number: int) -> tuple[str, ...]:
+        """Give the activations of a node, as they are recorded of its spaces."""
+        return tuple(dict.fromkeys(self.graph.space(name).activation for name in self.names(number)))
+
+    def is_softmax(self, number: int) -> bool:
+        """Whether copies are weighed by a softmax over them."""
+        return self.copies(number) and self.functions(number) == ("softmax",)
+
+    def added_to(self, number: int) -> str | None:
+        """Name a bias of the units of a node, to which something can be added."""
+        found = (view for view, _ in self.system.views_of(number) if self.kinds[view.name] == "bias")
+        return next((view.name for view in found if len(view.sides) == 1 and view.array.dtype.kind in "fV"), None)
 
     def copies(self, number: int) -> bool:
         """Whether the units of a node are stacked copies, such as experts or members, rather than heads."""

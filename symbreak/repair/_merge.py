@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symbreak.diagnosis._nodes import Side, View
+from symbreak.diagnosis._nodes import PICKING, Side, View
 from symbreak.errors import CannotRepair
 from symbreak.graph import LayerGraph, PerUnit, Space, Weight
 from symbreak.reports import visible
 
 from ._collapse import Mode, collapse, rounded, widened
-from ._facts import Facts
+from ._facts import ONE_BY_ONE, WEIGHT, Facts
 from ._fold import Fold, fold_all
 
 Array = npt.NDArray[Any]
@@ -60,7 +60,8 @@ def merge(
     CannotRepair
         Where units can't be made one without a change of the function, with the reason for each space and the names of
         those that can be merged: an array that writes a space in one use and reads it in another; heads or copies that
-        would keep different numbers of units; copies, such as experts, that become one themselves; norms of queries
+        would keep different numbers of units; copies, such as experts, that no router weighs, or that it picks by
+        index (top-k); norms of queries
         and keys; classes of several sizes under a norm; an activation in which units meet, such as softmax; sums that
         the type of an array can't hold.
     ValueError
@@ -75,6 +76,12 @@ def merge(
     A layer or RMS norm whose units all stand for equally many is unchanged: a mean over equal copies is the mean over
     one of each. A norm that has no parameters is not in a graph; `spaces` can leave out what it reads.
 
+    Copies such as experts become one where a router writes to their space and what weighs them is recorded as its
+    activation: the outputs are then :math:`\sum_e g_e(x) f_e(x)`. Where each share :math:`g_e` depends on its own
+    logit alone (``"sigmoid"``, ``"linear"``), what reads the units of a class of copies is summed. Under ``"softmax"``
+    it is averaged, since a class of s copies has the share :math:`s e^{r} / \sum_c s_c e^{r_c}`: sizes that are equal
+    cancel, and others are added to the bias of the router as logarithms.
+
     Examples
     --------
     >>> import numpy as np
@@ -84,7 +91,7 @@ def merge(
     >>> small.weights["layers.0.weight"], small.weights["layers.1.weight"]
     (array([[0.5, 0.5]]), array([[1.]]))
     """
-    facts = Facts.of(graph)
+    facts = Facts.of(graph, picking=False)
     chosen = _chosen(facts, spaces)
     why: dict[int, str] = {}
     folds = fold_all(facts, facts.classes(redundant=redundant), chosen, why)
@@ -123,8 +130,9 @@ def _reason(facts: Facts, number: int, folds: list[Fold], multiplicity: bool) ->
                 f"can't hold one of each class and its sum"
             )
     if facts.copies(number):
-        return "stacked copies would become one, and how their outputs are combined is not in the graph"
-    if (activation := facts.mixing(number)) is not None:
+        if (reason := _uncombined(facts, number, folds[number])) is not None:
+            return reason
+    elif (activation := facts.mixing(number)) is not None:
         return f"units meet in its activation, {visible(activation)!r}, which would count a class once"
     if number in facts.pairs:
         if facts.pairs[number] is None:
@@ -145,6 +153,45 @@ def _reason(facts: Facts, number: int, folds: list[Fold], multiplicity: bool) ->
     return None
 
 
+def _uncombined(facts: Facts, number: int, fold: Fold) -> str | None:
+    """Say why copies that become one would not be weighed as all of them together were."""
+    if not facts.writers(number):
+        return "stacked copies would become one, and how their outputs are combined is not in the graph"
+    for view, side in facts.system.views_of(number):
+        if side.read:
+            return f"{visible(view.name)!r} reads what weighs its copies, so that their shares can't be added"
+        alone = not side.written and not side.read
+        if alone and facts.kinds[view.name] not in (WEIGHT, "bias"):
+            return f"{visible(view.name)!r} belongs to units that all copies share, and is not added to their outputs"
+    function = " or ".join(facts.functions(number))
+    named = {name for space in facts.names(number) for name in facts.graph.space(space).functions}
+    if not named.isdisjoint(PICKING):
+        return (
+            f"its router picks copies by index ({visible(function)!r}): of equal ones it takes some and others not, "
+            f"which one copy can't stand for"
+        )
+    if function in ONE_BY_ONE:
+        return None
+    if not facts.is_softmax(number):
+        what = "which is also what is recorded where it isn't known"
+        what = what if function == "identity" else "of which no rule is known"
+        return (
+            f"what weighs its copies is {visible(function)!r}, {what}: copies are merged under 'softmax', and under "
+            f"what weighs each by itself, such as 'sigmoid' and 'linear'"
+        )
+    if _weighs_unevenly(facts, number, fold) and facts.added_to(number) is None:
+        return (
+            f"classes of {_listed(fold)} copies lie under a softmax, and their router has no bias that could take the "
+            f"logarithms of these numbers: give it one, of zeros"
+        )
+    return None
+
+
+def _weighs_unevenly(facts: Facts, number: int, fold: Fold) -> bool:
+    """Whether a softmax over copies must weigh them by the sizes of their classes; those that are equal cancel."""
+    return facts.is_softmax(number) and bool(np.ptp(fold.sizes, axis=-1).any())
+
+
 def _listed(fold: Fold) -> str:
     sizes = np.unique(fold.sizes).tolist()
     return f"{', '.join(map(str, sizes[:-1]))} and {sizes[-1]}"
@@ -154,7 +201,7 @@ def _unclear_heads(facts: Facts, number: int, folds: list[Fold]) -> str | None:
     """Say why heads can't be made one: an array of which it isn't clear what heads are in it, or uneven groups."""
     for view in facts.system.views:
         for side in view.sides:
-            if side.node == number and not side.written and not side.read:
+            if side.node == number and not side.written and not side.read and not facts.copies(number):
                 return f"{visible(view.name)!r} has heads beside units that all heads share"
     for link in facts.system.links:
         more, fewer = (facts.system.nodes[each].parents[0] for each in (link.more, link.fewer))
@@ -193,18 +240,33 @@ def _merged(facts: Facts, view: View, folds: list[Fold], scaled: bool) -> Array:
         mode = _mode(facts, view, side)
         if mode is not None and (fold.changes or len(side.axes) > 1):
             array = collapse(array, side.axes[-1], side.axes[:-1], fold.index, fold.count, mode)
+            if mode == "sum" and facts.is_softmax(side.node):
+                array = array / _spread(fold.sizes, side.axes, array.ndim)
+        if side.written and view.name == facts.added_to(side.node) and _weighs_unevenly(facts, side.node, fold):
+            array = array + np.log(_spread(fold.sizes, side.axes, array.ndim))
         if facts.is_query(view, side.node) and scaled and fold.changes:
             array = array * np.sqrt(fold.count / fold.index.shape[-1])
     for axes, number, mode in reversed(_heads(facts, view)):  # those that lie in others first
         if folds[number].changes:
             array = collapse(array, axes[-1], axes[:-1], folds[number].index, folds[number].count, mode)
+            if mode == "sum" and facts.is_softmax(number):
+                array = array / _spread(folds[number].sizes, axes, array.ndim)
     return rounded(array, view.array.dtype)
+
+
+def _spread(sizes: Array, axes: tuple[int, ...], dimensions: int) -> Array:
+    """Give the sizes of classes as an array that lies along some axes of another."""
+    order = np.argsort(axes)
+    wide = [1] * dimensions
+    for axis, size in zip(axes, sizes.shape, strict=True):
+        wide[axis] = size
+    return sizes.transpose(order).reshape(wide)
 
 
 def _mode(facts: Facts, view: View, side: Side) -> Mode | None:
     """Say what an array has of each class of a side: one of it, or its sum."""
-    if not side.written and not side.read:
-        return None  # heads beside units that all share: they are not merged
+    if not side.written and not side.read:  # beside units that all share: copies are summed, heads are not merged
+        return "sum" if facts.copies(side.node) else None
     if side.written and (facts.kinds[view.name] == "multiplicity" or facts.is_query(view, side.node)):
         return "sum"
     if side.written:

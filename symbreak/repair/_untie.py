@@ -8,7 +8,7 @@ they are, and so does the partition. Independent random shares do.
 
 from fractions import Fraction
 from math import prod, sqrt
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,11 @@ from symbreak.reports import visible
 from symbreak.streams import Key, RngLike, as_key
 
 from ._facts import Facts, members, tied
-from ._replace import UNTIE, as_rows, check_discrete, fan_in, from_rows, with_arrays
+from ._replace import UNTIE, check_discrete, fan_in, with_arrays
 
 Array = npt.NDArray[Any]
+
+BLOCK = 1 << 17  # elements that are shared out at a time
 
 
 def untie(graph: LayerGraph, rng: RngLike = None, *, size: float = 0.5) -> LayerGraph:
@@ -110,50 +112,120 @@ def _shares_out(facts: Facts, view: View, side: Side, why: dict[int, str]) -> bo
 
 
 def _shared_out(facts: Facts, view: View, side: Side, array: Array, labels: Indices, key: Key, size: float) -> Array:
-    """Give an array with shares along one side."""
+    """Give an array with shares along one side; beyond the result, memory is needed for a block of it."""
     node = facts.system.nodes[side.node]
     heads = np.arange(node.size) // node.shape[-1]
     if node.parents and not facts.parents_summed(view, side):
         labels = labels * (int(heads.max()) + 1) + heads  # each head shares out among its own units
-    rows = as_rows(array, side)
-    support = facts.support(view)
-    allowed = None if support is None else as_rows(support, side)
     groups = list(members(np.unique(labels, return_inverse=True)[1].reshape(-1)))
     if not groups:
         return array
+    support = facts.support(view)
+    result = np.array(array, order="C")
+    rows = _Rows(result, side)
+    open_ = None if support is None else _Rows(support, side)
     scale = 1 / sqrt(fan_in(view, facts))
-    drawn = Normal()((sum(map(len, groups)), prod(rows.shape[1:])), rng=key, dtype="float64")
-    result, begin = rows.copy(), 0
+    shape = (rows.features * sum(map(len, groups)),)
+    narrow = result.dtype.kind not in "cO" and result.dtype.itemsize <= 4
+    begin = 0
     for units in groups:
-        shares = drawn[begin : begin + len(units)].reshape(len(units), *rows.shape[1:])
-        begin += len(units)
-        mask = None if allowed is None else allowed[units]
-        result[units] = _with_shares(rows[units], shares, mask, size, scale)
-    return from_rows(result, side, array)
+        step = rows.size if result.dtype == object else max(1, BLOCK // (len(units) * rows.within))
+        cuts = [slice(low, min(low + step, rows.size)) for low in range(0, rows.size, step)]
+        root = 0.0 if result.dtype == object else _root_mean_square(rows, open_, units, cuts)
+        for cut in cuts:
+            weights = rows.get(units, cut)
+            drawn = slice(begin, begin + weights.size)
+            begin += weights.size
+            dtype = "float32" if narrow else "float64"
+            shares = Normal().region(shape, drawn, rng=key, dtype=dtype).reshape(weights.shape)
+            if result.dtype == object:
+                rows.put(units, cut, _exactly(weights, _sum_to_zero(shares, None), size, scale))
+            else:
+                allowed = None if open_ is None else open_.get(units, cut)
+                rows.put(units, cut, _with_shares(weights, shares, allowed, size * root if root else scale))
+    return result
 
 
-def _with_shares(weights: Array, shares: Array, allowed: Array | None, size: float, scale: float) -> Array:
-    """Add shares, (units, ...), that sum to zero over the units."""
-    count = np.float64(len(weights)) if allowed is None else allowed.sum(axis=0, dtype=np.float64)
+@final
+class _Rows:
+    """Slices of an array along one side, by units, and of these some: the longest of the other axes is cut.
+
+    Parameters
+    ----------
+    array
+        The array; what is put goes there.
+    side
+        The side that the units lie along.
+    """
+
+    def __init__(self, array: Array, side: Side) -> None:
+        self.over = len(side.axes)
+        moved = np.moveaxis(array, side.axes, range(self.over))
+        rest = moved.shape[self.over :]
+        self.view = np.moveaxis(moved, self.over + int(np.argmax(rest)), self.over)
+        self.size = self.view.shape[self.over]
+        self.features = prod(rest)
+        self.within = self.features // max(1, self.size)
+
+    def _index(self, units: Indices, cut: slice) -> tuple[Any, ...]:
+        if self.over == 1 and int(units[-1]) - int(units[0]) == len(units) - 1:
+            return slice(int(units[0]), int(units[-1]) + 1), cut
+        return (*np.unravel_index(units, self.view.shape[: self.over]), cut)
+
+    def get(self, units: Indices, cut: slice) -> Array:
+        """Give (cut, ..., units)."""
+        return np.moveaxis(self.view[self._index(units, cut)], 0, -1)
+
+    def put(self, units: Indices, cut: slice, values: Array) -> None:
+        """Write what `get` gives."""
+        self.view[self._index(units, cut)] = np.moveaxis(values, -1, 0)
+
+
+def _root_mean_square(rows: _Rows, open_: _Rows | None, units: Indices, cuts: list[slice]) -> float:
+    """Give that of the weights of some units, where they are open."""
+    total, count = 0.0, 0
+    for cut in cuts:
+        wide = _widened(rows.get(units, cut))
+        if open_ is not None:
+            wide = wide[open_.get(units, cut)]
+        total += float(np.square(np.abs(wide), dtype=np.float64).sum())
+        count += wide.size
+    return sqrt(total / count) if count else 0.0
+
+
+def _widened(weights: Array) -> Array:
+    kind, size = weights.dtype.kind, weights.dtype.itemsize
+    return weights.astype(np.complex128 if kind == "c" else np.float32 if size <= 4 else np.float64, copy=False)
+
+
+def _sum_to_zero(shares: Array, allowed: Array | None, scale: float = 1.0) -> Array:
+    """Take the mean of shares, (..., units), from them, and make them as wide as they were drawn, times a scale."""
+    kind = shares.dtype.type
+    count = np.float64(shares.shape[-1]) if allowed is None else allowed.sum(axis=-1, dtype=np.float64)[..., np.newaxis]
     if allowed is not None:
-        shares = np.where(allowed, shares, 0.0)
-    shares = shares - shares.sum(axis=0) / np.maximum(count, 1)
-    shares *= np.sqrt(count / np.maximum(count - 1, 1))  # the mean is taken out: as wide as they were drawn
+        shares = np.where(allowed, shares, kind(0))
+    shares -= (shares.sum(axis=-1, keepdims=True, dtype=np.float64) / np.maximum(count, 1)).astype(kind)
+    shares *= (scale * np.sqrt(count / np.maximum(count - 1, 1))).astype(kind)
+    return shares if allowed is None else np.where(allowed & (count > 1), shares, kind(0))
+
+
+def _with_shares(weights: Array, shares: Array, allowed: Array | None, scale: float) -> Array:
+    """Add shares, (..., units), that sum to zero over the units, to weights that lie alike."""
+    wide = _widened(weights)
+    double = np.complex128 if wide.dtype.kind == "c" else np.float64
+    result = (wide + _sum_to_zero(shares, allowed, scale)).astype(weights.dtype, copy=False)
+    left = result.astype(wide.dtype, copy=False)
+    missing = wide.sum(axis=-1, dtype=double) - left.sum(axis=-1, dtype=double)  # what rounding took from the sum
+    size = np.abs(left)
     if allowed is not None:
-        shares = np.where(allowed & (count > 1), shares, 0.0)
-    if weights.dtype == object:
-        return _exactly(weights, shares, size, scale)
-    wide = weights.astype(np.complex128 if weights.dtype.kind == "c" else np.float64)
-    share = float(np.sqrt(np.mean(np.abs(wide if allowed is None else wide[allowed]) ** 2))) if wide.size else 0.0
-    total = wide.sum(axis=0)
-    result = (wide + shares * (size * share if share else scale)).astype(weights.dtype)
-    open_ = np.ones(result.shape, np.bool_) if allowed is None else allowed & (count > 1)
-    left = result.astype(wide.dtype)
-    least = np.where(open_, np.abs(left), np.inf).argmin(axis=0)[np.newaxis]  # what has the finest spacing
-    missing = (total - left.sum(axis=0))[np.newaxis]  # what rounding took from the sum
-    fixed = (np.take_along_axis(left, least, 0) + missing).astype(result.dtype)
-    keep = np.take_along_axis(open_, least, 0)
-    np.put_along_axis(result, least, np.where(keep, fixed, np.take_along_axis(result, least, 0)), 0)
+        open_ = allowed & (allowed.sum(axis=-1, keepdims=True) > 1)
+        size[~open_] = np.inf
+    least = size.argmin(axis=-1)[..., np.newaxis]  # what has the finest spacing
+    before = np.take_along_axis(left, least, -1)
+    fixed = (before.astype(double) + missing[..., np.newaxis]).astype(result.dtype)
+    if allowed is not None:
+        fixed = np.where(np.take_along_axis(open_, least, -1), fixed, before.astype(result.dtype))
+    np.put_along_axis(result, least, fixed, -1)
     return result
 
 
@@ -162,5 +234,5 @@ def _exactly(weights: Array, shares: Array, size: float, scale: float) -> Array:
     share = sqrt(sum(float(value) ** 2 for value in weights.flat) / weights.size)
     exact = np.vectorize(lambda value: Fraction(float(value)).limit_denominator(1000), otypes=[object])
     part: Array = exact(shares * (size * share if share else scale))
-    part[-1] -= part.sum(axis=0)
-    return weights + part
+    part[..., -1] -= part.sum(axis=-1)
+    return np.asarray(weights + part)

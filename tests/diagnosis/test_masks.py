@@ -78,6 +78,12 @@ def test_what_a_mask_hides_separates_no_units_and_what_it_shows_does(dtype):
     assert np.array_equal(sb.diagnose(sb.chain([(plain[0], None), (plain[2], None)])).partition["layers.0"], range(5))
 
 
+def test_values_that_are_not_finite_are_no_better_beneath_a_mask():
+    one, mask, two = tied()
+    one[4, 1] = np.nan
+    assert [f.code for f in sb.diagnose(pruned(one, mask, two)).findings][:1] == ["SB108"]
+
+
 def test_units_with_equal_products_and_other_masks_are_not_tied():
     """A zero beneath an open mask moves, one beneath a closed mask does not."""
     one, mask, two = tied(beneath=0.0)

@@ -486,6 +486,12 @@ def test_copied_experts_are_tied_where_the_router_mixes_them_and_not_where_it_pi
     assert sb.diagnose(experts_graph(up, down, other, routed=False)).partition["experts"].tolist() == [0, 0, 1]
 
 
+@pytest.mark.parametrize(("activation", "classes"), [("maxout", 4), ("relu, top_k", 4), ("softmax", 1), ("tanh", 1)])
+def test_units_that_are_picked_by_index_are_told_apart(activation, classes):
+    graph = sb.chain([(np.ones((4, 2)), None), (np.ones((1, 4)), None)], activation=activation)
+    assert len(np.unique(sb.diagnose(graph).partition["layers.0"])) == classes
+
+
 def test_the_spaces_on_one_axis_of_a_shared_array_have_one_labelling():
     shared = np.full((3, 3), 0.5)
     spaces = [Space("input", 2), Space("a", 3), Space("b", 3), Space("c", 3), Space("output", 1)]

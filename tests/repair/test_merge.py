@@ -502,7 +502,7 @@ def test_units_of_experts_are_merged_in_each():
 
 def test_experts_that_would_become_one_are_refused():
     graph = experts(tied_experts=True)
-    with pytest.raises(CannotRepair, match=r"space 'experts': stacked copies would become one, and how their outputs"):
+    with pytest.raises(CannotRepair, match=r"space 'experts': what weighs its copies is 'identity', which is also"):
         sb.merge(graph)
     small = sb.merge(graph, spaces=["hidden"])
     assert spaces(small)["hidden"] == 3

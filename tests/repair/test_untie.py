@@ -1,5 +1,6 @@
 """Untying keeps the function and leaves no class, so that training separates the units, or says why it can't."""
 
+import tracemalloc
 from fractions import Fraction
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ import symbreak as sb
 from symbreak import engine
 from symbreak.errors import CannotRepair
 from symbreak.graph import LayerGraph, PerUnit, Space, Weight
+from symbreak.repair import _untie
 from tests.repair._networks import TABLE, Draw, classes_left, dense, inputs, planted, rebuilt, residual
 from tests.repair.test_merge import assert_close, experts, mixture, products, tied_embedding, turned_heads
 
@@ -104,6 +106,29 @@ def test_dense_networks_of_few_values_are_untied_exactly(sizes, seed):
     x = draw(3, sizes[0])
     assert (rebuilt(net, free)(x) == net(x)).all()
     assert classes_left(free) == 0
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_shares_do_not_depend_on_the_blocks_that_they_are_made_in(case, monkeypatch):
+    build, classes = CASES[case]
+    graph = planted(build(Draw(0)), classes)
+    whole = sb.untie(graph, rng=0).arrays
+    monkeypatch.setattr(_untie, "BLOCK", 1)
+    for name, array in sb.untie(graph, rng=0).arrays.items():
+        assert np.allclose(array, whole[name], rtol=1e-12, atol=1e-15)
+
+
+def test_beyond_the_result_little_memory_is_needed():
+    weights = [np.full((1024, 1024), 0.5, np.float32) for _ in range(3)]
+    graph = sb.chain([(weight, None) for weight in weights])
+    sb.untie(sb.chain([(np.ones((3, 2)), None), (np.ones((2, 3)), None)]), rng=0)  # loads what is loaded late
+    tracemalloc.start()
+    try:
+        sb.untie(graph, rng=0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < (8 + 40) << 20  # 29 MB, the new weights among them; 69 MB when all shares were made at once
 
 
 def test_only_what_reads_tied_units_is_changed():

@@ -1,0 +1,283 @@
+"""Weights that begin further on in the stream of another one, and weights that lie transposed (SB208).
+
+Two arrays that share a stretch of one stream agree there, up to a factor and a constant, in whether each value is
+larger than the one before. Of one array the comparisons in a window of 65 values are looked up among those at every
+start of the other's beginning, so that a match is met whatever the distance. Windows stand every 64 values at first,
+then every 1,024: an array is read in one pass, and one value of sixteen is looked at. Of matrices the beginning is
+taken by columns as well. The correlation of what follows decides.
+
+What is found for certain, of draws in float32 or float64: a weight of 128 values that begins among the first 65,536 of
+another one, one of 1,088 that begins among the first 4,194,304, and either where its beginning was overwritten and as
+many values are left. Likewise a matrix that lies transposed, and whose columns have 128 values, or which holds 1,088.
+Of more than 2,048 weights fewer starts are looked up: 64 from 32,768 weights on, and beyond 8,192 no columns.
+
+What can be missed: in bfloat16 one window of 65 values in forty changes, in 8-bit floats every second. Beyond 65,536
+values there is one window to match, before there are up to sixteen. Streams that are drawn in blocks, as those of
+torch's CPU generator in 16 values, match where the distance is a number of blocks.
+
+What can be found by mistake: two independent windows of 65 values rise and fall alike, or the one as the other falls,
+with a probability of 6e-17, and of those that do less than one in 1e20 correlates as asked for. Of 1,000 weights of a
+million values 4e12 pairs of windows are looked at. Windows of which less than 12 values are larger than the one before,
+as among many zeros, say too little.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import numpy.typing as npt
+
+from ._sketch import DISTINCT, Sketch, Source, Values
+
+Array = npt.NDArray[Any]
+Codes = npt.NDArray[np.uint64]
+
+BITS = 64  # comparisons of a window
+DENSE, EVERY = 1 << 16, 1 << 10  # values up to which windows stand every 64, and how far apart they are from there on
+LIMIT = 1 << 22  # values of an array that are read
+STARTS, LEAST_STARTS = 1 << 10, 1 << 6  # places at which a window is looked up in the beginning of an array
+TABLE = 1 << 21  # windows that are kept to be looked up, for each order of the axes
+TURNED = 1 << 13  # arrays beyond which matrices are not looked at by columns
+PIECE = 1 << 22  # bytes read at a time
+TRIED = 4  # stretches of two arrays that are compared
+COMPARED = 1 << 10  # values
+LEAST_RISES = 12  # of 64 draws 32 on average, with a deviation of 2.3
+
+
+class Place(NamedTuple):
+    """Where a stretch begins: an array, whether it is taken by columns, and how many values go before."""
+
+    name: str
+    turned: bool
+    begin: int
+
+
+@final
+@dataclass(frozen=True)
+class Later:
+    """Two places at which the same draws begin, and how far they are known to go."""
+
+    one: Place
+    other: Place
+    count: int
+    correlation: float
+
+
+class _Beginning(NamedTuple):
+    name: str
+    turned: bool
+    values: Array
+
+
+def find_later(source: Source, sketches: Mapping[str, Sketch], together: Mapping[str, int]) -> list[Later]:
+    """Find pairs of weights that share a stretch of one stream, one pair for each weight.
+
+    Parameters
+    ----------
+    source
+        The arrays.
+    sketches
+        Those that may be weights.
+    together
+        A number for each weight that was found to begin as others do: these are not compared with each other.
+    """
+    # Imported late: they are what this module's results are judged with.
+    from ._one_stream import correlation, is_same
+
+    drawn = [sketch for sketch in sketches.values() if sketch.drawn and sketch.count >= 2 * BITS]
+    starts = min(STARTS, max(LEAST_STARTS, TABLE // max(1, len(drawn))))
+    beginnings: list[_Beginning] = []
+    read: list[tuple[int, Codes]] = []
+    for sketch in drawn:
+        try:
+            found, codes = _read(source, sketch.name, starts + BITS, turned=len(drawn) <= TURNED)
+        except source.errors:
+            continue
+        read += [(len(beginnings), codes)]
+        beginnings += found
+    pairs = _matches(beginnings, read, starts)
+    result: list[Later] = []
+    group = dict(together)
+    for sketch in drawn:
+        group.setdefault(sketch.name, -1 - len(group))
+    for (first, second), places in pairs.items():
+        names = beginnings[first].name, beginnings[second].name
+        if group[names[0]] == group[names[1]]:
+            continue
+        for p, s in places[:TRIED]:
+            try:
+                shared = list(_compared(source, beginnings[first], p, beginnings[second], s, correlation))
+            except source.errors:
+                continue
+            same = [each for each in shared if is_same(sketches[names[0]], sketches[names[1]], each.correlation)]
+            if same:
+                result.append(same[0])
+                old, new = group[names[1]], group[names[0]]
+                group = {name: new if number == old else number for name, number in group.items()}
+                break
+    return result
+
+
+def _read(source: Source, name: str, count: int, *, turned: bool) -> tuple[list[_Beginning], Codes]:
+    """Give the beginning of an array, and of a matrix by columns too; and the codes of its windows, 0 for none.
+
+    The windows stand where `_position` says.
+    """
+    shape, dtype = source.arrays[name]
+    columns = shape[1] if turned and len(shape) == 2 and min(shape) > 1 else 0
+    wide = -(-count // shape[0]) if columns else 0
+    begin: list[Array] = []
+    edge: list[Array] = []
+    codes: list[Codes] = []
+    carry, seen, have = np.empty(0, dtype), 0, 0  # values before `seen` are done with
+    for piece in source.pieces(name, min(PIECE, LIMIT * dtype.itemsize)):
+        if columns and (len(edge) == 0 or sum(map(len, edge)) < shape[0]):
+            edge.append(np.array(piece[:, :wide]))
+        flat = piece.reshape(-1)[: LIMIT - have]
+        if have < count:
+            begin.append(np.array(flat[: count - have]))
+        have += len(flat)
+        while len(flat):
+            # Only where two pieces meet are values copied.
+            part = np.concatenate([carry, flat[: 2 * EVERY]]) if len(carry) else flat
+            done, found = _codes_from(part, seen)
+            codes.append(found)
+            seen += done
+            if not len(carry) or len(flat) <= 2 * EVERY:
+                carry = np.array(part[done:])
+                break
+            flat = flat[done - len(carry) :]
+            carry = flat[:0]
+        if have >= LIMIT:
+            break
+    found_ = [_Beginning(name, False, _numbers(np.concatenate(begin))[:count])]
+    if edge:
+        rows = np.concatenate(edge)
+        by_column = rows.T if len(rows) == shape[0] else rows[:, :1].T
+        values = _numbers(by_column.reshape(-1)[:count])
+        if len(values) >= 2 * BITS:
+            found_.append(_Beginning(name, True, values))
+    return found_, np.concatenate(codes) if codes else np.empty(0, np.uint64)
+
+
+def _codes_from(values: Array, seen: int) -> tuple[int, Codes]:
+    """Give the codes of the windows in some values, of which `seen` go before, and how many values are done with."""
+    found: list[Codes] = []
+    done = 0
+    if seen < DENSE:
+        many = min((DENSE - seen) // BITS, max(0, len(values) - 1) // BITS)
+        part = _numbers(values[: many * BITS + 1])
+        if many:
+            found.append(_codes((part[1:] > part[:-1]).reshape(many, BITS)))
+        done = many * BITS
+    if seen + done >= DENSE:
+        rest = values[done:]
+        many = len(rest) // EVERY
+        if many:
+            part = _numbers(rest[: many * EVERY].reshape(many, EVERY)[:, : BITS + 1])
+            found.append(_codes(part[:, 1:] > part[:, :-1]))
+        done += many * EVERY
+    return done, np.concatenate(found) if found else np.empty(0, np.uint64)
+
+
+def _position(number: int) -> int:
+    """Give the value at which the window of some number begins."""
+    dense = DENSE // BITS
+    return number * BITS if number < dense else DENSE + (number - dense) * EVERY
+
+
+def _numbers(values: Array) -> Array:
+    """Give values as floats that are compared at once; of complex ones the real parts."""
+    real = values.real if values.dtype.kind == "c" else values
+    if real.dtype.kind == "f" and real.dtype.isnative and real.dtype.itemsize in (4, 8):
+        return np.ascontiguousarray(real)
+    with np.errstate(all="ignore"):
+        return real.astype(np.float64)
+
+
+def _codes(rises: npt.NDArray[np.bool_]) -> Codes:
+    """Give the codes of windows, (windows, 64): the same for values times a factor; 0 for one that says nothing."""
+    packed = np.packbits(rises, axis=1, bitorder="little").view("<u8").reshape(-1).astype(np.uint64)
+    count = rises.sum(axis=1)
+    packed[(count < LEAST_RISES) | (count > BITS - LEAST_RISES)] = 0
+    return np.where(packed & np.uint64(1), ~packed, packed)
+
+
+def _matches(
+    beginnings: list[_Beginning], read: list[tuple[int, Codes]], starts: int
+) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """Give, for pairs of arrays, the places of windows that agree: {(one, other): [(in one, in other), ...]}."""
+    looked: list[Codes] = []
+    owners: list[Array] = []
+    begins: list[Array] = []
+    for number, each in enumerate(beginnings):
+        rises = each.values[1:] > each.values[:-1]
+        if len(rises) >= BITS:
+            windows = np.lib.stride_tricks.sliding_window_view(rises, BITS)[:starts]
+            looked.append(_codes(windows))
+            owners.append(np.full(len(windows), number, np.int32))
+            begins.append(np.arange(len(windows), dtype=np.int32))
+    if not looked:
+        return {}
+    order = np.argsort(np.concatenate(looked), kind="stable")
+    table, owner, begin = (np.concatenate(each)[order] for each in (looked, owners, begins))
+    pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
+
+    def look(number: int, codes: Codes, step: int | None) -> None:
+        low = np.searchsorted(table, codes)
+        met = np.flatnonzero((codes != 0) & (table[np.minimum(low, len(table) - 1)] == codes))
+        for place in met.tolist():
+            at = int(low[place])
+            while at < len(table) and table[at] == codes[place]:
+                other = int(owner[at])
+                if beginnings[other].name != beginnings[number].name:
+                    where = _position(place) if step is None else place * step
+                    kept = pairs.setdefault((number, other), [])
+                    if len(kept) < TRIED:
+                        kept.append((where, int(begin[at])))
+                at += 1
+                if at - int(low[place]) > 64 * TRIED:
+                    break
+
+    for number, codes in read:
+        look(number, codes, None)
+    for number, each in enumerate(beginnings):
+        if each.turned:
+            rises = each.values[1:] > each.values[:-1]
+            look(number, _codes(rises[: len(rises) // BITS * BITS].reshape(-1, BITS)), BITS)
+    return pairs
+
+
+def _compared(
+    source: Source, one: _Beginning, p: int, other: _Beginning, s: int, measure: Callable[[Values, Values], float]
+) -> Iterator[Later]:
+    """Compare what follows two places, from the beginning of one of the arrays on, and from where they were met."""
+    back = min(p, s)
+    for begin, from_ in dict.fromkeys([(p - back, s - back), (p, s)]):
+        mine, yours = _stretch(source, one, begin), _stretch(source, other, from_)
+        count = min(len(mine), len(yours))
+        mine, yours = mine[:count], yours[:count]
+        if count > BITS and min(len(np.unique(mine)), len(np.unique(yours))) >= DISTINCT:
+            places = Place(one.name, one.turned, begin), Place(other.name, other.turned, from_)
+            yield Later(*places, count, float(measure(mine, yours)))
+
+
+def _stretch(source: Source, of: _Beginning, begin: int) -> Values:
+    """Read some values from a place on."""
+    if of.turned or begin + COMPARED <= len(of.values):
+        return of.values[begin : begin + COMPARED].astype(np.float64)
+    parts: list[Array] = []
+    for low, flat in _flats(source, of.name):
+        parts.append(_numbers(flat[max(0, begin - low) : max(0, begin + COMPARED - low)]).astype(np.float64))
+        if low + len(flat) >= begin + COMPARED:
+            break
+    return np.concatenate(parts)
+
+
+def _flats(source: Source, name: str) -> Iterator[tuple[int, Array]]:
+    low = 0
+    for piece in source.pieces(name, PIECE):
+        flat = piece.reshape(-1)
+        yield low, flat
+        low += len(flat)

@@ -1,0 +1,199 @@
+"""Weights that begin further on in one stream, or lie transposed (SB208): found as promised, and never by chance."""
+
+import time
+from dataclasses import replace
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import symbreak as sb
+from symbreak.diagnosis import _later, in_memory, judge_together
+from symbreak.diagnosis._later import DENSE, EVERY, LIMIT, find_later
+from symbreak.diagnosis._one_stream import find_streams
+from symbreak.diagnosis._sketch import Source, sketches
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+
+def later(arrays):
+    """The pairs that are found, each as {name: (begin, by columns)}."""
+    source = in_memory(arrays)
+    found = find_later(source, sketches(source), {})
+    return [{place.name: (place.begin, place.turned) for place in (each.one, each.other)} for each in found]
+
+
+def test_a_weight_that_begins_in_the_middle_of_another_one_is_found():
+    """Of two layers each, from one seed: the first layers begin alike, the second do with what is left."""
+    one, other = np.random.default_rng(5), np.random.default_rng(5)
+    arrays = {"a1": one.standard_normal((64, 100)), "a2": one.standard_normal((90, 80))}
+    arrays |= {"b1": 0.1 * other.standard_normal((30, 70)), "b2": -other.standard_normal((40, 60)).astype(np.float32)}
+    source = in_memory(arrays)
+    assert find_streams(source, sketches(source)) == [["a1", "b1"]]
+    assert {"a1": (2100, False), "b2": (0, False)} in later(arrays)
+    assert {name for pair in later(arrays) for name in pair} == {"a1", "b1", "b2"}
+    del arrays["a1"], arrays["b1"]
+    arrays["b3"] = other.standard_normal((70, 70))
+    assert later(arrays) == [{"a2": (0, False), "b3": (1900, False)}]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_distance_is_found_at_any_scale(seed):
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(128, 400))
+    stream = draw(DENSE, seed=seed)
+    begin = int(rng.integers(0, DENSE - size)) if seed else 0
+    part = (np.float32(10.0 ** rng.integers(-20, 20)) * (-1) ** seed * stream[begin : begin + size]).reshape(1, -1)
+    arrays = {"long": stream.reshape(256, -1), "short": np.concatenate([part[:, : size // 2 * 2]]).reshape(2, -1)}
+    arrays |= {f"other{k}": draw(20, 30, seed=1000 + k) for k in range(5)}
+    assert later(arrays) == [{"long": (begin, False), "short": (0, False)}]
+
+
+@pytest.mark.parametrize("begin", [DENSE - 1, DENSE, DENSE + 1, DENSE + EVERY - 1, 123_457, 199_999])
+def test_far_distances_are_found_for_weights_of_1088_values(begin):
+    stream = draw(300_000)
+    part = stream[begin : begin + 1088].reshape(34, 32)
+    for shape in ((300, 1000), (2, 150_000), (100_000, 3)):
+        assert later({"long": stream.reshape(shape), "short": part}) == [{"long": (begin, False), "short": (0, False)}]
+
+
+def test_what_is_beyond_the_limit_is_not_read(monkeypatch):
+    monkeypatch.setattr(_later, "LIMIT", 100_000)
+    stream = draw(300_000)
+    for begin, count in ((90_000, 1), (120_000, 0)):
+        arrays = {"long": stream.reshape(300, -1), "short": stream[begin : begin + 1088].reshape(34, 32)}
+        assert len(later(arrays)) == count
+    assert LIMIT == 1 << 22
+
+
+def test_the_windows_stand_where_they_are_said_to_whatever_the_pieces():
+    """Against windows that are taken one by one."""
+    stream = draw(200_000)
+    source = in_memory({"w": stream.reshape(-1, 2)})
+    for size in (280, 1000, 5000, 60_000, 300_000, 1 << 22):
+        cut = Source(source.arrays, lambda name, _, size=size: source.pieces(name, size))
+        _, codes = _later._read(cut, "w", 1088, turned=True)
+        for number in (0, 1, 1023, 1024, 1025, len(codes) - 1):
+            begin = _later._position(number)
+            rises = stream[begin + 1 : begin + 65] > stream[begin : begin + 64]
+            if rises[0]:
+                rises = ~rises
+            assert int(codes[number]) == sum(int(bit) << place for place, bit in enumerate(rises)), (size, number)
+        assert _later._position(len(codes)) + EVERY > 200_000
+
+
+@pytest.mark.parametrize("shape", [(200, 30), (30, 90), (128, 9), (700, 2)])
+@pytest.mark.parametrize("both", [False, True])
+def test_a_matrix_that_lies_transposed_is_found(shape, both):
+    long, short = draw(150, 100), draw(*shape)
+    arrays = {"one": long.T.copy() if both else long, "other": (3 * short).T.copy()}
+    assert later(arrays) == [{"one": (0, both), "other": (0, True)}]
+    further = draw(15_000)[1234 : 1234 + 100 * 50].reshape(100, 50).T.copy()
+    if not both:
+        assert later({"one": long, "other": further}) == [{"one": (1234, False), "other": (0, True)}]
+
+
+def test_a_beginning_that_was_overwritten_is_passed_by():
+    """An embedding whose first row is that of the padding."""
+    table = draw(300, 20)
+    table[0] = 0
+    assert later({"fc": 2 * draw(300, 20), "table": table}) == [{"fc": (64, False), "table": (64, False)}]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn"])
+def test_coarse_types_are_found_among_the_first_values_and_mostly_beyond(dtype):
+    """One window of three is left in 8 bits: sixteen are looked at nearby, one far away."""
+    kind, near, far = np.dtype(getattr(ml_dtypes, dtype, dtype)), 0, 0
+    for seed in range(20):
+        stream = draw(150_000, seed=seed)
+        for begin in (4321, 100_000):
+            part = stream[begin : begin + 2000].reshape(50, 40).astype(kind)
+            found = later({"long": stream.reshape(150, -1), "short": part})
+            near, far = near + (begin == 4321) * len(found), far + (begin > 4321) * len(found)
+    assert near >= (20 if dtype != "float8_e4m3fn" else 17)
+    assert far >= {"float16": 18, "bfloat16": 17, "float8_e4m3fn": 2}[dtype]
+
+
+# What is not found, and what is said.
+
+
+def test_independent_weights_share_nothing():
+    """Eight million pairs of windows a weight, and draws that are alike in what is not random: scale, sign, zeros."""
+    rng = np.random.default_rng(0)
+    arrays = {f"w{k}": rng.standard_normal((100, 200), dtype=np.float32) for k in range(150)}
+    arrays |= {f"u{k}": rng.uniform(-1, 1, (64, 64)).astype(np.float16) for k in range(100)}
+    arrays |= {f"q{k}": rng.integers(-7, 8, (64, 64)).astype(np.int8) for k in range(100)}
+    arrays |= {f"sparse{k}": rng.standard_normal((64, 64)) * (rng.random((64, 64)) < 0.05) for k in range(50)}
+    assert later(arrays) == []
+
+
+def collision(comparisons, grid=300):
+    """The probability that two independent sequences rise and fall alike, on a grid of values."""
+    density = np.ones((grid, grid))
+
+    def below(values):
+        for axis in (0, 1):
+            values = (np.cumsum(values, axis) - values / 2) / grid
+        return values
+
+    for _ in range(comparisons):
+        density = below(density) + below(density[::-1, ::-1])[::-1, ::-1]
+    return density.mean()
+
+
+def test_windows_agree_by_chance_as_rarely_as_is_stated():
+    rng = np.random.default_rng(1)
+    one, other = np.diff(rng.random((2, 100_000, 9))) > 0
+    assert (one == other).all(axis=1).mean() == pytest.approx(collision(8), rel=0.1)
+    assert collision(2) == pytest.approx(5 / 18, rel=1e-4)  # of six orders of three values, 1, 2, 2 and 1 rise alike
+    assert 2 * collision(64) == pytest.approx(6e-17, rel=0.1)
+
+
+def test_values_that_only_rise_alike_are_not_one_stream():
+    """Nor do windows that rise alike by chance decide, or few values among zeros."""
+    rises = np.diff(draw(5000), prepend=0) > 0
+    first, second = (np.cumsum(np.abs(draw(5000, seed=seed)) * np.where(rises, 1, -1)) for seed in (2, 3))
+    arrays = {"a": first.reshape(50, 100), "b": second.reshape(50, 100)}
+    source = in_memory(arrays)
+    drawn = {name: replace(sketch, drawn=True) for name, sketch in sketches(source).items()}
+    beginnings, read = zip(*(_later._read(source, name, 1088, turned=False) for name in arrays), strict=True)
+    assert _later._matches([each for (each,) in beginnings], list(enumerate(read)), 1024)
+    assert find_later(source, drawn, {}) == []
+
+
+def test_tables_and_symmetric_matrices_are_not_their_own_other():
+    square = draw(60, 60)
+    steps = np.sin(np.outer(np.arange(1, 90), 0.3 ** np.arange(30)))
+    assert later({"symmetric": square + square.T, "positions": steps, "again": steps[5:]}) == []
+
+
+def test_the_finding_names_both_places_and_pairs_of_the_same_two_networks_are_one():
+    arrays = {}
+    for layer in range(2):
+        stream = draw(20_000, seed=layer)
+        arrays[f"actor.{layer}.weight"] = stream[:10_000].reshape(100, 100)
+        arrays[f"critic.{layer}.weight"] = 0.5 * stream[700:3200].reshape(50, 50).T.copy()
+    (found,) = judge_together(in_memory(arrays)).findings
+    assert (found.code, found.where) == ("SB208", "actor.0.weight")
+    assert found.message == (
+        "2 weights hold the same draws, up to a factor or a function (of 1,024 values that correlate to 1.000000): "
+        "actor.0.weight (100, 100) from value 700 on and critic.0.weight (50, 50) from value 0 on, taken by columns; "
+        "likewise 1 more pair of weights"
+    )
+    names = {"wte.weight": draw(30, 40), "lm_head.weight": draw(30, 40).T.copy(), "ema.fc.weight": draw(30, 40)[3:]}
+    assert judge_together(in_memory(names)).findings == ()
+
+
+def test_time_is_a_part_of_that_of_the_diagnosis():
+    weights = {f"w{k}": draw(1024, 1024, seed=k) for k in range(8)}
+    source = in_memory(weights)
+    drawn = sketches(source)
+    best = [np.inf, np.inf]
+    for _ in range(5):
+        for number, call in enumerate((lambda: find_later(source, drawn, {}), lambda: sb.diagnose(weights))):
+            begin = time.process_time()
+            call()
+            best[number] = min(best[number], time.process_time() - begin)
+    assert best[0] < 0.6 * best[1]  # 0.1 to 0.2
