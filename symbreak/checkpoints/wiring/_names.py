@@ -89,6 +89,11 @@ class Names:
         given = {name: shapes[file] for name, file in files.items()}
         return cls(files, given, {key: tuple(found) for key, found in helpers.items()}, helper_shapes, tuple(twice))
 
+    @classmethod
+    def plain(cls, shapes: Mapping[str, tuple[int, ...]]) -> "Names":
+        """Take the names of a file as they are."""
+        return cls({name: name for name in shapes}, shapes)
+
     def find(self, pattern: str) -> list[tuple[str, dict[str, str]]]:
         """List the names that a pattern matches, in their order, each with its numbers."""
         if "*" in pattern:

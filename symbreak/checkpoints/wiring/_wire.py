@@ -107,8 +107,11 @@ def wire(
     shapes, outside = _tensors(arrays)
     names = Names.of(shapes)
     notes: dict[str, str] = {}
+    graph = None if wiring is not None else _in_the_file(arrays, shapes)
     if wiring is not None:
         found = as_wiring(wiring)
+    elif graph is not None:
+        found, names = graph, Names.plain(shapes)
     else:
         from symbreak.checkpoints.wiring._families import find_wiring
 
@@ -152,6 +155,17 @@ def _tensors(
     for name in [name for name, shape in shapes.items() if 0 in shape]:
         outside[name] = ("it is empty", shapes.pop(name))
     return shapes, outside
+
+
+def _in_the_file(arrays: object, shapes: Mapping[str, tuple[int, ...]]) -> Wiring | None:
+    """Wire what the file's own graph says; None where it brings none."""
+    if not isinstance(arrays, Checkpoint):
+        return None
+    if arrays.format == "onnx":
+        from symbreak.checkpoints.wiring._onnx import onnx_wiring
+
+        return onnx_wiring(arrays.structure, shapes, arrays.__getitem__)
+    return None
 
 
 def _beside(arrays: object) -> tuple[Config, str]:
