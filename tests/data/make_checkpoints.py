@@ -778,6 +778,55 @@ def save_keras():
     EXPECTED[f"keras_{version}.h5"] = weights | state
 
 
+def keras_models():
+    """Small networks of Keras with what real ones are made of."""
+    import keras
+    from keras import layers
+
+    x = inputs = layers.Input((6, 6, 3), name="picture")
+    x = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same", activation="relu", name="stem")(x))
+    x = x + layers.SeparableConv2D(8, 3, padding="same", depth_multiplier=2, name="separable")(x)
+    gate = layers.Dense(4, activation="relu", name="squeeze")(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    x = layers.Multiply()([x, layers.Dense(8, activation="sigmoid", name="excite")(gate)])
+    x = layers.Concatenate()([x, layers.Conv2D(6, 1, name="side")(x)])
+    x = layers.DepthwiseConv2D(3, strides=2, padding="same", name="deep")(x)
+    x = layers.Conv2D(12, 1, activation="silu", name="wide")(x)
+    x = layers.GroupNormalization(3)(layers.Conv2D(6, 3, groups=3, name="groups")(x))
+    x = layers.PReLU(shared_axes=[1, 2])(layers.Conv2DTranspose(5, 2, strides=2, padding="same", name="open")(x))
+    x = layers.Dense(2, name="classes")(layers.Flatten()(layers.AveragePooling2D()(x)))
+    yield "convolutions", keras.Model(inputs, x)
+
+    x = inputs = layers.Input((3,), dtype="int32", name="numbers")
+    x = layers.Embedding(7, 12, name="table")(x)
+    x = layers.LayerNormalization()(x + layers.MultiHeadAttention(3, 4, value_dim=2, name="attention")(x, x))
+    hidden = layers.EinsumDense("btd,dh->bth", (None, 10), bias_axes="h", activation="gelu", name="up")(x)
+    x = layers.Add()([x, layers.TimeDistributed(layers.Dense(12, name="inner"), name="down")(hidden)])
+    x = layers.Bidirectional(layers.LSTM(5, return_sequences=True), name="both")(x)
+    x = layers.SimpleRNN(4, return_sequences=True, name="plain")(layers.GRU(6, return_sequences=True, name="gated")(x))
+    yield "steps", keras.Model(inputs, layers.Dense(3, name="classes")(layers.Dropout(0.1)(x)))
+
+    inner = keras.Sequential([layers.Input((8,)), layers.Dense(8, "tanh", name="first")], name="inner")
+    outer = [layers.Input((3,)), layers.Dense(8, "relu", name="wide"), inner, layers.Dense(2, name="classes")]
+    yield "row", keras.Sequential(outer, name="row")
+
+
+def save_keras_graphs():
+    """Networks whose configuration says how they are wired."""
+    import keras
+
+    folder = FOLDER.parent / "graphs"
+    folder.mkdir(exist_ok=True)
+    keras.utils.set_random_seed(0)
+    for name, model in keras_models():
+        path = folder / f"{name}.keras"
+        model.save(path)
+        with zipfile.ZipFile(path) as stored:
+            members = {each: stored.read(each) for each in stored.namelist()}
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            for each, data in members.items():
+                packed.writestr(each, data)
+
+
 def save_mat():
     """Version 4, version 5 as it is, and version 5 with zlib; SciPy alone writes none of the other byte order."""
     import scipy.io
@@ -846,6 +895,7 @@ PARTS = {
     "hdf5": save_hdf5,
     "mat73": save_mat73,
     "keras": save_keras,
+    "keras_graphs": save_keras_graphs,
     "mat": save_mat,
 }
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from symbreak.checkpoints.wiring._flow import Axis, Flow, NotUnderstood, Value, Var
 from symbreak.checkpoints.wiring._onnx_lists import Lists
-from symbreak.checkpoints.wiring._onnx_nodes import Const, Even, Known, Node
+from symbreak.checkpoints.wiring._onnx_nodes import Node
 from symbreak.checkpoints.wiring._onnx_operators import OPERATORS
 from symbreak.checkpoints.wiring._onnx_values import Step
 from symbreak.checkpoints.wiring._spec import Wiring
+from symbreak.checkpoints.wiring._values import Const, Even, Known
 
 RULE = "ONNX graph"
 DOMAINS = ("", "ai.onnx")

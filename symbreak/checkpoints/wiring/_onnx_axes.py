@@ -4,14 +4,16 @@ import math
 from collections.abc import Sequence
 
 from symbreak.checkpoints.wiring._flow import Axis, Flow, NotUnderstood, Value, Var, has_units, length
-from symbreak.checkpoints.wiring._onnx_nodes import Const, Even, Known, Node
-from symbreak.checkpoints.wiring._onnx_values import (
-    Step,
+from symbreak.checkpoints.wiring._onnx_nodes import Node
+from symbreak.checkpoints.wiring._onnx_values import Step, one
+from symbreak.checkpoints.wiring._values import (
+    Const,
+    Even,
+    Known,
     aligned,
     entered,
     has_beside,
     meet,
-    one,
     same_length,
     turned,
     without_units,

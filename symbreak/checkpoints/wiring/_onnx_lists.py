@@ -11,7 +11,8 @@ from typing import Any, final
 import numpy as np
 
 from symbreak.checkpoints.wiring._flow import Value, Var, expand, find, length
-from symbreak.checkpoints.wiring._onnx_nodes import Const, Known, Node
+from symbreak.checkpoints.wiring._onnx_nodes import Node
+from symbreak.checkpoints.wiring._values import Const, Known
 
 LONGEST = 4096  # numbers
 Array = np.ndarray[Any, np.dtype[Any]]

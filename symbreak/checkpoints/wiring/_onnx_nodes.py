@@ -1,49 +1,9 @@
-"""What the nodes of an ONNX graph are, and what is known of the values between them."""
+"""What the nodes of an ONNX graph are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, final
 
-from symbreak.checkpoints.wiring._flow import NotUnderstood, Value
-
-
-@final
-@dataclass(frozen=True)
-class Const:
-    """An array of the file, perhaps turned, or passed through a function value by value.
-
-    Parameters
-    ----------
-    tensor
-        Its name in the file.
-    shape
-        Its shape there.
-    axes
-        For each axis the axis there; None for one of length 1 that was put in.
-    """
-
-    tensor: str
-    shape: tuple[int, ...]
-    axes: tuple[int | None, ...]
-
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """The length of each axis."""
-        return tuple(1 if axis is None else self.shape[axis] for axis in self.axes)
-
-    @property
-    def single(self) -> bool:
-        """Whether it is one number, which all units share."""
-        return all(size == 1 for size in self.shape)
-
-
-@final
-@dataclass(frozen=True)
-class Even:
-    """A value that no unit has a part of: lengths, or the same number everywhere."""
-
-
-Known = Value | Const | Even | None  # None for what isn't understood
+from symbreak.checkpoints.wiring._flow import NotUnderstood
 
 
 @final

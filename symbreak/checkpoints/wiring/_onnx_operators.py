@@ -21,10 +21,8 @@ from symbreak.checkpoints.wiring._onnx_axes import (
     squeeze,
     transpose,
 )
-from symbreak.checkpoints.wiring._onnx_nodes import Known
 from symbreak.checkpoints.wiring._onnx_values import (
     FUNCTIONS,
-    TOGETHER,
     Step,
     alike,
     constant,
@@ -45,6 +43,7 @@ from symbreak.checkpoints.wiring._onnx_weights import (
     multiply,
     recurrent,
 )
+from symbreak.checkpoints.wiring._values import TOGETHER, Known
 
 Operator = Callable[[Step], Sequence[Known]]
 

@@ -17,8 +17,9 @@ from symbreak.checkpoints.wiring._flow import (
 )
 from symbreak.checkpoints.wiring._onnx_axes import field_over
 from symbreak.checkpoints.wiring._onnx_lists import Lists
-from symbreak.checkpoints.wiring._onnx_nodes import Const, Even, Known, Node
-from symbreak.checkpoints.wiring._onnx_values import Step, aligned, merged, met, one, say, turned, without_units
+from symbreak.checkpoints.wiring._onnx_nodes import Node
+from symbreak.checkpoints.wiring._onnx_values import Step, one
+from symbreak.checkpoints.wiring._values import Const, Even, Known, aligned, merged, met, say, turned, without_units
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}  # slices of a unit
 

@@ -165,6 +165,10 @@ def _in_the_file(arrays: object, shapes: Mapping[str, tuple[int, ...]]) -> Wirin
         from symbreak.checkpoints.wiring._onnx import onnx_wiring
 
         return onnx_wiring(arrays.structure, shapes, arrays.__getitem__)
+    if arrays.format in ("keras", "keras-h5"):
+        from symbreak.checkpoints.wiring._keras import keras_wiring
+
+        return keras_wiring(arrays.structure, shapes)
     return None
 
 
