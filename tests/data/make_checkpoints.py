@@ -793,7 +793,7 @@ def keras_models():
     x = layers.Conv2D(12, 1, activation="silu", name="wide")(x)
     x = layers.GroupNormalization(3)(layers.Conv2D(6, 3, groups=3, name="groups")(x))
     x = layers.PReLU(shared_axes=[1, 2])(layers.Conv2DTranspose(5, 2, strides=2, padding="same", name="open")(x))
-    x = layers.Dense(2, name="classes")(layers.Flatten()(layers.AveragePooling2D()(x)))
+    x = layers.Dense(2, name="classes")(layers.Flatten()(layers.AveragePooling2D(2)(x)))
     yield "convolutions", keras.Model(inputs, x)
 
     x = inputs = layers.Input((3,), dtype="int32", name="numbers")
