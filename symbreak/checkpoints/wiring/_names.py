@@ -31,6 +31,10 @@ HELPERS = (
     (".lora_B.weight", ".weight", "lora_B"),
     (".lora_A.{leaf}.weight", ".weight", "lora_A {leaf}"),
     (".lora_B.{leaf}.weight", ".weight", "lora_B {leaf}"),
+    (".lora_magnitude_vector.weight", ".weight", "magnitude"),
+    (".lora_magnitude_vector.{leaf}.weight", ".weight", "magnitude {leaf}"),
+    (".lora_magnitude_vector.{leaf}", ".weight", "magnitude {leaf}"),
+    (".lora_magnitude_vector", ".weight", "magnitude"),
     (".lora_embedding_A.{leaf}", ".weight", "lora_A {leaf}"),
     (".lora_embedding_B.{leaf}", ".weight", "lora_B {leaf}"),
 )
