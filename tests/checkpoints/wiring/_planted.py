@@ -10,12 +10,8 @@ TIES = {"SB201", "SB205", "SB206"}
 
 def plantable(graph):
     """Name the closed spaces in which two units can be made alike: not heads that share groups."""
-    shared = {
-        axis.space
-        for each in graph.connections
-        if each.name.endswith(".groups")
-        for axis in each.axes
-    }  # fmt: skip
+    masks = [each for each in graph.connections if each.name.endswith(".groups")]
+    shared = {axis.space for each in masks for axis in each.axes}
     return [space for space in closed(graph) if space not in shared]
 
 
@@ -33,6 +29,38 @@ def planted(graph, space, total):
         if new is not array:
             source[array.ravel()] = source[new.ravel()]
     return source
+
+
+def expected(graph, space):
+    """Give the classes that `planted` makes, by space: of units in each head, of all units of two heads."""
+    same, found, beside = one_labelling(graph, space), {}, {}
+    for _, _, axes in uses(graph):
+        heads = [axis.space for axis in axes if axis.role in ("head", "stack")]
+        for axis in axes:
+            if axis.role in ("out", "in"):
+                beside.setdefault(axis.space, set()).update(heads or [None])
+    seen = {None, *graph.inputs, *graph.outputs}  # by the world outside, or without its heads
+    nests = {(unit, head) for unit, heads in beside.items() if not seen & {unit, *heads} for head in heads}
+    for unit, head in nests:
+        count, heads = graph.space(unit).units, graph.space(head).units
+        name = unit if len(beside[unit]) == 1 else f"{unit} of {head}"  # as the diagnosis calls it
+        if unit in same:
+            found[name] = [(place * count, place * count + 1) for place in range(heads)]
+        elif head in same:
+            found[name] = [(place, count + place) for place in range(count)]
+    return found | {each: [(0, 1)] for each in same if each not in {unit for unit, _ in nests}}
+
+
+def found(graph):
+    """Give the classes that the diagnosis finds, by space."""
+    classes = {}
+    for space, labels in sb.diagnose(graph).partition.items():
+        flat = np.ravel(labels)
+        order = np.argsort(flat, kind="stable")
+        runs = np.split(order, np.flatnonzero(np.diff(flat[order])) + 1)
+        tied_ = sorted(tuple(map(int, run)) for run in runs if len(run) > 1)
+        classes |= {space: tied_} if tied_ else {}
+    return classes
 
 
 def tied(graph):
