@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import symbreak as sb
-from symbreak.checkpoints import open_checkpoint, wire
+from symbreak.checkpoints import open_checkpoint, save_wiring, wire
 from symbreak.checkpoints.wiring._build import build
 from symbreak.checkpoints.wiring._names import Names
 from symbreak.checkpoints.wiring._onnx import onnx_wiring
@@ -159,6 +159,17 @@ def test_a_file_is_judged_by_its_graph(tmp_path):
     (finding,) = [each for each in sb.diagnose(path, wiring=True).findings if each.code == "SB201"]
     assert "units 0, 1" in str(finding) or finding.groups == ((0, 1),)
     assert not [each for each in sb.diagnose(GRAPHS / "dense.onnx", wiring=True).findings if each.code == "SB201"]
+
+
+@pytest.mark.parametrize("name", [*(f"{each}.onnx" for each in FILES), "convolutions.keras", "steps.keras"])
+def test_a_wiring_that_a_graph_gave_is_the_same_from_a_file(tmp_path, name):
+    with open_checkpoint(GRAPHS / name) as ckpt:
+        one = wire(ckpt)
+        save_wiring(one, tmp_path / "wiring.toml")
+        other = wire(ckpt, wiring=tmp_path / "wiring.toml")
+    assert other.rule == "wiring"
+    for kind in ("spaces", "connections", "per_unit", "inputs", "outputs"):
+        assert sorted(map(repr, getattr(one.graph, kind))) == sorted(map(repr, getattr(other.graph, kind)))
 
 
 def node(op, inputs, outputs="y", name="it", domain="", **attributes):
