@@ -65,13 +65,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         action="store_true",
-        help="judge each file as one network too, as far as its names say how the tensors are connected (SB2)",
+        help="judge each file as one network too, as far as it is known how its tensors are connected (SB2)",
     )
     parser.add_argument(
         "--wiring", metavar="F", help="a file that says how the tensors of one model are connected; implies --network"
     )
     parser.add_argument(
         "--config", metavar="F", help="the model's config.json (default: the one beside the file); implies --network"
+    )
+    parser.add_argument(
+        "--show-wiring",
+        action="store_true",
+        help="judge nothing, but print how the tensors of each file are understood to be connected",
     )
     parser.add_argument("--exit-zero", action="store_true", help="exit with 0 whatever was found, if all was read")
 
@@ -86,6 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 2
     try:
+        if arguments.show_wiring:
+            return _show_wiring(arguments)
         with output(arguments.output) as write, _kept(arguments) as kept:
             report = _judge(arguments, kept)
             write(_render(report, arguments))
@@ -210,6 +217,32 @@ def _light(step: "Step") -> "Step":
     """Leave out the classes of units, which no output shows: of a million arrays they take half of the memory."""
     judged = tuple((name, replace(report, partition={})) for name, report in step.judged)
     return replace(step, report=replace(step.report, partition={}), judged=judged)
+
+
+def _show_wiring(arguments: argparse.Namespace) -> int:
+    """Print how the tensors of each file are understood to be connected."""
+    from symbreak._scan import UNREADABLE, list_entries, unread
+    from symbreak.checkpoints import open_checkpoint, wire
+    from symbreak.cli._show import wiring_text
+
+    wiring, config = _wired(arguments)
+    given = None if isinstance(wiring, bool) else wiring
+    faults: list[Report] = []
+    with output(arguments.output) as write:
+        for entry in list_entries(arguments.paths):
+            if entry.fault is not None:
+                faults.append(entry.fault)
+                continue
+            try:
+                with open_checkpoint(entry.path) as ckpt:
+                    write(wiring_text(entry.path, wire(ckpt, config=config, wiring=given)))
+            except UNREADABLE as error:
+                faults.append(unread(entry.path, error))
+            except ValueError as error:
+                raise _Unusable(f"{visible(entry.path)}: {error}") from None
+        if faults:
+            write(to_text(Report.merged(faults)))
+    return 2 if faults else 0
 
 
 def _wired(arguments: argparse.Namespace) -> "tuple[WiringLike, ConfigLike]":

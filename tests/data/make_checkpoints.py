@@ -425,6 +425,119 @@ def save_torch_onnx():
     }
 
 
+def torch_models():
+    """Small networks of PyTorch with what real ones are made of, and what goes in."""
+    from torch import nn
+    from torch.nn import functional as f
+
+    class Convolutions(nn.Module):  # a stem, a residual block with depthwise layers, attention over units, groups
+        def __init__(self):
+            super().__init__()
+            self.stem, self.bn = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8)
+            self.up, self.deep, self.down = (
+                nn.Conv2d(8, 12, 1),
+                nn.Conv2d(12, 12, 3, 1, 1, groups=12),
+                nn.Conv2d(12, 8, 1),
+            )
+            self.squeeze, self.excite = nn.Conv2d(8, 4, 1), nn.Conv2d(4, 8, 1)
+            self.wide, self.groups = nn.Conv2d(8, 12, 1), nn.Conv2d(12, 6, 3, groups=3)
+            self.norm, self.open = nn.GroupNorm(3, 6), nn.ConvTranspose2d(6, 5, 2)
+            self.more, self.head = nn.Conv2d(5, 4, 3, padding=1), nn.Linear(9 * 16, 2)
+
+        def forward(self, x):
+            x = f.relu(self.bn(self.stem(x)))
+            x = x + self.down(f.hardswish(self.deep(f.relu6(self.up(x)))))
+            x = x * torch.sigmoid(self.excite(f.relu(self.squeeze(x.mean((2, 3), keepdim=True)))))
+            x = f.relu(self.open(self.norm(self.groups(f.silu(self.wide(x))))))
+            x = f.max_pool2d(torch.cat([x, f.leaky_relu(self.more(x))], 1), 1)
+            return self.head(x[:, :, :4, :4].flatten(1))
+
+    class Pictures(nn.Module):  # patches, a token of the class, positions, fused attention
+        def __init__(self):
+            super().__init__()
+            self.patch = nn.Conv2d(3, 12, 4, 4)
+            self.token, self.positions = nn.Parameter(torch.randn(1, 1, 12)), nn.Parameter(torch.randn(1, 5, 12))
+            self.norm1, self.qkv, self.proj = nn.LayerNorm(12), nn.Linear(12, 36), nn.Linear(12, 12)
+            self.norm2, self.fc1, self.fc2 = nn.LayerNorm(12), nn.Linear(12, 10), nn.Linear(10, 12)
+            self.norm, self.head = nn.LayerNorm(12), nn.Linear(12, 3)
+
+        def forward(self, x):
+            x = self.patch(x).flatten(2).transpose(1, 2)
+            x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1) + self.positions
+            batch, length, width = x.shape
+            query, key, value = self.qkv(self.norm1(x)).reshape(batch, length, 3, 3, 4).permute(2, 0, 3, 1, 4)
+            seen = (query @ key.transpose(-1, -2) / 2).softmax(-1) @ value
+            x = x + self.proj(seen.transpose(1, 2).reshape(batch, length, width))
+            x = x + self.fc2(f.gelu(self.fc1(self.norm2(x))))
+            return self.head(self.norm(x)[:, 0])
+
+    class Words(nn.Module):  # an embedding, torch's own block, a gated layer
+        def __init__(self):
+            super().__init__()
+            self.table, self.block = nn.Embedding(7, 12), nn.TransformerEncoderLayer(12, 3, 10, batch_first=True)
+            self.gated, self.down, self.head = nn.Linear(12, 16), nn.Linear(8, 12), nn.Linear(12, 7, bias=False)
+
+        def forward(self, x):
+            x = self.block(self.table(x))
+            up, gate = self.gated(x).chunk(2, -1)
+            return self.head(x + self.down(f.silu(gate) * up))
+
+    class Steps(nn.Module):  # both directions of an LSTM, and a GRU
+        def __init__(self):
+            super().__init__()
+            self.table, self.lstm = nn.Embedding(7, 4), nn.LSTM(4, 5, bidirectional=True)
+            self.gru, self.head = nn.GRU(10, 6), nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.head(self.gru(self.lstm(self.table(x))[0])[0])
+
+    numbers = torch.arange(8).reshape(4, 2) % 7
+    return {
+        "convolutions": (Convolutions(), torch.ones(2, 3, 6, 6)),
+        "pictures": (Pictures(), torch.ones(2, 3, 8, 8)),
+        "words": (Words(), numbers),
+        "steps": (Steps(), numbers),
+    }
+
+
+def save_onnx_graphs():
+    """Networks whose graph says how they are wired: of both exporters, with a batch of any size and with none."""
+    folder = FOLDER.parent / "graphs"
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(0)
+    for name, (network, x) in torch_models().items():
+        free = (
+            {"input_names": ["x"], "dynamic_axes": {"x": {0: "batch"}}} if name in ("pictures", "convolutions") else {}
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(network.eval(), (x,), folder / f"{name}.onnx", dynamo=False, **free)
+    network = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Tanh(), torch.nn.LayerNorm(8), torch.nn.Linear(8, 2))
+    torch.onnx.export(
+        network, (torch.ones(2, 3),), folder / "dense.onnx", dynamo=True, external_data=False, verbose=False
+    )
+    strip_notes(folder / "dense.onnx")
+
+
+def strip_notes(path):
+    """Leave out what the newer exporter notes of the code, with its paths."""
+    import onnx
+
+    model = onnx.load(path)
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for each in (
+        *model.graph.value_info,
+        *model.graph.input,
+        *model.graph.output,
+        *model.graph.initializer,
+        model.graph,
+    ):
+        del each.metadata_props[:]
+    onnx.save(model, path)
+
+
 def save_flax():
     import flax.linen
     import jax
@@ -665,6 +778,55 @@ def save_keras():
     EXPECTED[f"keras_{version}.h5"] = weights | state
 
 
+def keras_models():
+    """Small networks of Keras with what real ones are made of."""
+    import keras
+    from keras import layers
+
+    x = inputs = layers.Input((6, 6, 3), name="picture")
+    x = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same", activation="relu", name="stem")(x))
+    x = x + layers.SeparableConv2D(8, 3, padding="same", depth_multiplier=2, name="separable")(x)
+    gate = layers.Dense(4, activation="relu", name="squeeze")(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    x = layers.Multiply()([x, layers.Dense(8, activation="sigmoid", name="excite")(gate)])
+    x = layers.Concatenate()([x, layers.Conv2D(6, 1, name="side")(x)])
+    x = layers.DepthwiseConv2D(3, strides=2, padding="same", name="deep")(x)
+    x = layers.Conv2D(12, 1, activation="silu", name="wide")(x)
+    x = layers.GroupNormalization(3)(layers.Conv2D(6, 3, groups=3, name="groups")(x))
+    x = layers.PReLU(shared_axes=[1, 2])(layers.Conv2DTranspose(5, 2, strides=2, padding="same", name="open")(x))
+    x = layers.Dense(2, name="classes")(layers.Flatten()(layers.AveragePooling2D(2)(x)))
+    yield "convolutions", keras.Model(inputs, x)
+
+    x = inputs = layers.Input((3,), dtype="int32", name="numbers")
+    x = layers.Embedding(7, 12, name="table")(x)
+    x = layers.LayerNormalization()(x + layers.MultiHeadAttention(3, 4, value_dim=2, name="attention")(x, x))
+    hidden = layers.EinsumDense("btd,dh->bth", (None, 10), bias_axes="h", activation="gelu", name="up")(x)
+    x = layers.Add()([x, layers.TimeDistributed(layers.Dense(12, name="inner"), name="down")(hidden)])
+    x = layers.Bidirectional(layers.LSTM(5, return_sequences=True), name="both")(x)
+    x = layers.SimpleRNN(4, return_sequences=True, name="plain")(layers.GRU(6, return_sequences=True, name="gated")(x))
+    yield "steps", keras.Model(inputs, layers.Dense(3, name="classes")(layers.Dropout(0.1)(x)))
+
+    inner = keras.Sequential([layers.Input((8,)), layers.Dense(8, "tanh", name="first")], name="inner")
+    outer = [layers.Input((3,)), layers.Dense(8, "relu", name="wide"), inner, layers.Dense(2, name="classes")]
+    yield "row", keras.Sequential(outer, name="row")
+
+
+def save_keras_graphs():
+    """Networks whose configuration says how they are wired."""
+    import keras
+
+    folder = FOLDER.parent / "graphs"
+    folder.mkdir(exist_ok=True)
+    keras.utils.set_random_seed(0)
+    for name, model in keras_models():
+        path = folder / f"{name}.keras"
+        model.save(path)
+        with zipfile.ZipFile(path) as stored:
+            members = {each: stored.read(each) for each in stored.namelist()}
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            for each, data in members.items():
+                packed.writestr(each, data)
+
+
 def save_mat():
     """Version 4, version 5 as it is, and version 5 with zlib; SciPy alone writes none of the other byte order."""
     import scipy.io
@@ -728,10 +890,12 @@ PARTS = {
     "gguf": save_gguf,
     "onnx": save_onnx,
     "torch_onnx": save_torch_onnx,
+    "onnx_graphs": save_onnx_graphs,
     "flax": save_flax,
     "hdf5": save_hdf5,
     "mat73": save_mat73,
     "keras": save_keras,
+    "keras_graphs": save_keras_graphs,
     "mat": save_mat,
 }
 

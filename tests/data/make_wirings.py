@@ -124,6 +124,21 @@ def vision(text: str) -> Callable[[], Any]:
     return build
 
 
+def built(text: str) -> Callable[[], Any]:
+    """A model of torchvision."""
+
+    def build() -> Any:
+        tolerate()
+        from functools import partial
+
+        from torchvision.models import convnext, efficientnet, mobilenetv2, mobilenetv3, swin_transformer
+
+        scope = {"convnext": convnext, "efficientnet": efficientnet, "mobilenetv2": mobilenetv2, "partial": partial}
+        return eval(text, scope | {"mobilenetv3": mobilenetv3, "swin": swin_transformer})
+
+    return build
+
+
 def tolerate() -> None:
     """Let torchvision be imported beside a CPU build of torch that lacks some of its operators."""
     import torch
@@ -190,6 +205,20 @@ def adapted() -> Any:
     return peft.get_peft_model(MODELS["gpt2"].build(), config)
 
 
+def decomposed(name: str, *targets: str) -> Callable[[], Any]:
+    """DoRA beside some weights of a model."""
+
+    def build() -> Any:
+        tolerate()
+        import peft
+
+        turned = name == "gpt2"
+        config = peft.LoraConfig(r=3, target_modules=list(targets), use_dora=True, fan_in_fan_out=turned)
+        return peft.get_peft_model(MODELS[name].build(), config)
+
+    return build
+
+
 def normed(function: str) -> Callable[[], Any]:
     def build() -> Any:
         import torch
@@ -233,7 +262,7 @@ MODELS: dict[str, Model] = {
             n_layers=2,
             dim=24,
             n_heads=4,
-            hidden_dim=20,
+            hidden_dim=128,
             vocab_size=17,
             max_position_embeddings=11,
         ),
@@ -256,6 +285,48 @@ MODELS: dict[str, Model] = {
             moe_intermediate_size=8,
             shared_expert_intermediate_size=10,
             num_experts_per_tok=2,
+            experts_implementation="eager",
+        ),
+        tokens(),
+    ),
+    "deepseek v2": Model(
+        hf(
+            "DeepseekV2ForCausalLM",
+            **TEXT,
+            num_key_value_heads=4,
+            q_lora_rank=None,
+            kv_lora_rank=8,
+            qk_rope_head_dim=4,
+            qk_nope_head_dim=6,
+            v_head_dim=5,
+            moe_intermediate_size=8,
+            n_routed_experts=4,
+            num_experts_per_tok=2,
+            n_group=1,
+            topk_group=1,
+            first_k_dense_replace=1,
+            n_shared_experts=1,
+            experts_implementation="eager",
+        ),
+        tokens(),
+    ),
+    "deepseek v3": Model(
+        hf(
+            "DeepseekV3ForCausalLM",
+            **TEXT,
+            num_key_value_heads=4,
+            q_lora_rank=10,
+            kv_lora_rank=8,
+            qk_rope_head_dim=4,
+            qk_nope_head_dim=6,
+            v_head_dim=5,
+            moe_intermediate_size=8,
+            n_routed_experts=4,
+            num_experts_per_tok=2,
+            n_group=2,
+            topk_group=1,
+            first_k_dense_replace=1,
+            n_shared_experts=1,
             experts_implementation="eager",
         ),
         tokens(),
@@ -355,6 +426,114 @@ MODELS: dict[str, Model] = {
         ),
         pixels("x", 32),
     ),
+    "mobilenet v2": Model(built("mobilenetv2.MobileNetV2(5, 0.1, [[1, 8, 1, 1], [2, 16, 2, 2]], 4)"), pixels("x", 16)),
+    "mobilenet v3": Model(
+        built(
+            "mobilenetv3.MobileNetV3([mobilenetv3.InvertedResidualConfig(8, 3, 8, 8, True, 'RE', 1, 1, 1), mobilenetv3.InvertedResidualConfig(8, 3, 12, 16, True, 'HS', 2, 1, 1), mobilenetv3.InvertedResidualConfig(16, 3, 12, 16, True, 'HS', 2, 1, 1)], 10, 5)"
+        ),
+        pixels("x", 16),
+    ),
+    "efficientnet": Model(
+        built(
+            "efficientnet.EfficientNet([efficientnet.FusedMBConvConfig(1, 3, 1, 8, 8, 1), efficientnet.FusedMBConvConfig(2, 3, 2, 8, 16, 1), efficientnet.MBConvConfig(2, 3, 1, 16, 16, 2)], 0.0, num_classes=5, last_channel=20)"
+        ),
+        pixels("x", 16),
+    ),
+    "timm mobilenet v2": Model(
+        vision(
+            "timm.models.efficientnet.EfficientNet(timm.models._efficientnet_builder.decode_arch_def([['ds_r1_k3_s1_c8'], ['ir_r2_k3_s2_e2_c12']]), num_classes=5, stem_size=8, num_features=20)"
+        ),
+        pixels("x", 16),
+    ),
+    "timm mobilenet v3": Model(
+        vision(
+            "timm.models.mobilenetv3.MobileNetV3(timm.models._efficientnet_builder.decode_arch_def([['ds_r1_k3_s1_e1_c8_nre_se0.5'], ['ir_r2_k3_s2_e2_c12_se0.25'], ['er_r1_k3_s1_e2_c12'], ['cn_r1_k1_s1_c16']]), num_classes=5, stem_size=8, num_features=20)"
+        ),
+        pixels("x", 16),
+    ),
+    "transformers mobilenet v2": Model(
+        hf(
+            "MobileNetV2ForImageClassification",
+            depth_multiplier=0.1,
+            min_depth=4,
+            depth_divisible_by=4,
+            num_labels=5,
+            finegrained_output=False,
+        ),
+        pixels(size=32),
+    ),
+    "transformers efficientnet": Model(
+        hf(
+            "EfficientNetForImageClassification",
+            width_coefficient=0.1,
+            depth_coefficient=0.1,
+            hidden_dim=128,
+            num_labels=5,
+            num_block_repeats=[1, 1],
+            in_channels=[32, 16],
+            out_channels=[16, 24],
+            kernel_sizes=[3, 3],
+            strides=[1, 2],
+            expand_ratios=[1, 6],
+            depthwise_padding=[],
+        ),
+        pixels(size=32),
+    ),
+    "convnext": Model(
+        built(
+            "convnext.ConvNeXt([convnext.CNBlockConfig(8, 12, 1), convnext.CNBlockConfig(12, None, 1)], num_classes=5)"
+        ),
+        pixels("x", 16),
+    ),
+    "timm convnext": Model(
+        vision("timm.models.convnext.ConvNeXt(depths=(1, 1, 1, 1), dims=(8, 12, 8, 8), num_classes=5)"), pixels("x", 32)
+    ),
+    "timm convnext v2": Model(
+        vision(
+            "timm.models.convnext.ConvNeXt(depths=(1, 1, 1, 1), dims=(8, 12, 8, 8), num_classes=5, use_grn=True, ls_init_value=None, conv_mlp=True)"
+        ),
+        pixels("x", 32),
+    ),
+    "transformers convnext": Model(
+        hf("ConvNextForImageClassification", num_stages=2, hidden_sizes=[8, 12], depths=[1, 1], num_labels=5),
+        pixels(size=16),
+    ),
+    "transformers convnext v2": Model(
+        hf("ConvNextV2ForImageClassification", num_stages=2, hidden_sizes=[8, 12], depths=[1, 1], num_labels=5),
+        pixels(size=16),
+    ),
+    "swin": Model(built("swin.SwinTransformer([2, 2], 8, [2, 1], [2, 4], [2, 2], num_classes=5)"), pixels("x", 16)),
+    "swin v2": Model(
+        built(
+            "swin.SwinTransformer([2, 2], 8, [1, 1], [2, 4], [2, 2], num_classes=5, block=swin.SwinTransformerBlockV2, downsample_layer=swin.PatchMergingV2)"
+        ),
+        pixels("x", 16),
+    ),
+    "timm swin": Model(
+        vision(
+            "timm.models.SwinTransformer(img_size=16, patch_size=2, embed_dim=8, depths=(1, 1), num_heads=(2, 4), window_size=2, num_classes=5)"
+        ),
+        pixels("x", 16),
+    ),
+    "timm swin v2": Model(
+        vision(
+            "timm.models.SwinTransformerV2(img_size=16, patch_size=2, embed_dim=8, depths=(1, 1), num_heads=(2, 4), window_size=2, num_classes=5)"
+        ),
+        pixels("x", 16),
+    ),
+    "transformers swin": Model(
+        hf(
+            "SwinForImageClassification",
+            image_size=16,
+            patch_size=2,
+            embed_dim=8,
+            depths=[1, 1],
+            num_heads=[2, 4],
+            window_size=2,
+            num_labels=5,
+        ),
+        pixels(size=16),
+    ),
     "vgg": Model(vgg, given(input=(2, 3, 8, 8))),
     "mlp": Model(
         nn("nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.LayerNorm(8), nn.Linear(8, 2))"),
@@ -404,6 +583,8 @@ MODELS: dict[str, Model] = {
     ),
     "transformer": Model(nn("nn.Transformer(24, 4, 2, 2, 20)"), given(src=(5, 2, 24), tgt=(4, 2, 24)), {"nhead": 4}),
     "adapters": Model(adapted, tokens()),
+    "decomposed adapters": Model(decomposed("llama", "q_proj", "up_proj", "down_proj"), tokens()),
+    "decomposed adapters, turned": Model(decomposed("gpt2", "c_attn", "c_fc"), tokens()),
     "weight norm": Model(normed("weight_norm"), given(input=(4, 3))),
     "spectral norm": Model(normed("spectral_norm"), given(input=(4, 3))),
 }

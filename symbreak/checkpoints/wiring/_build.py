@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 from symbreak._visible import quoted
-from symbreak.checkpoints.wiring._helpers import LENGTHS, helper_statements, lengths
+from symbreak.checkpoints.wiring._helpers import LENGTHS, MADE, helper_statements, labels, lengths
 from symbreak.checkpoints.wiring._names import Names
 from symbreak.checkpoints.wiring._patterns import fill, match, matches, placeholders
 from symbreak.checkpoints.wiring._sizes import Sizes, Unsolved
@@ -259,8 +259,9 @@ def _assemble(work: _Builder, said: list[Said], sizes: Sizes, specs: Mapping[str
             loaded[each.file] = work.read(each.file)
         array, kind = loaded[each.file], each.kind
         name = aliases.setdefault((*_memory(array), *array.shape), each.file) if kind == WEIGHT else each.file
-        if kind == LENGTHS:
-            name, kind, array = f"{each.file}.length", "constant", lengths(array, each.shape)
+        if kind in MADE:
+            computed = lengths if kind == LENGTHS else labels
+            name, kind, array = f"{each.file}{MADE[kind]}", "constant", computed(array, each.shape)
         uses += [_Use(name + (f"[{part}]" if part else ""), *use, kind) for part, use in _views(array, each, sizes)]
     uses += _masks(specs, sizes)
     nested = _nested(uses)

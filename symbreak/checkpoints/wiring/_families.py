@@ -9,7 +9,21 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from symbreak.checkpoints.wiring import _bert, _gpt2, _llama, _neox, _resnet, _seq2seq, _t5, _torch, _vision
+from symbreak.checkpoints.wiring import (
+    _bert,
+    _convnext,
+    _flax,
+    _gpt2,
+    _llama,
+    _mobile,
+    _neox,
+    _resnet,
+    _seq2seq,
+    _swin,
+    _t5,
+    _torch,
+    _vision,
+)
 from symbreak.checkpoints.wiring._chain import chain_wiring
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names
@@ -31,6 +45,9 @@ FAMILIES = (
     Family(_bert.ANCHOR, _bert.bert),
     Family(_bert.DISTIL_ANCHOR, _bert.distilbert),
     Family(_t5.ANCHOR, _t5.t5),
+    Family(_swin.TORCHVISION, _swin.torchvision_swin),
+    Family(_swin.TIMM, _swin.timm_swin),
+    Family(_swin.TRANSFORMERS, _swin.transformers_swin),
     Family(_vision.TIMM, _vision.timm_vit),
     Family(_vision.VIT, _vision.vit),
     Family(_vision.OLD_VIT, _vision.old_vit),
@@ -40,6 +57,12 @@ FAMILIES = (
     Family(_torch.ATTENTION, _torch.attention),
     Family(_torch.RECURRENT, _torch.recurrent),
     Family(_resnet.ANCHOR, _resnet.resnet),
+    Family(_mobile.TORCHVISION, _mobile.torchvision_mobile),
+    Family(_mobile.TIMM, _mobile.timm_mobile),
+    Family(_mobile.TRANSFORMERS, _mobile.transformers_mobile),
+    Family(_flax.ANCHOR, _flax.attention),
+    Family(_convnext.TIMM, _convnext.timm_convnext),
+    Family(_convnext.TRANSFORMERS, _convnext.transformers_convnext),
 )
 
 
@@ -59,5 +82,6 @@ def find_wiring(names: Names, config: Config) -> Wiring:
                 continue  # it would be read as a pattern
             wiring = family.wire(p, names, config)
             claimed.update(name for each in wiring.statements for name, _ in names.find(each.pattern))
-            found.add(wiring)
+            if wiring.statements:
+                found.add(wiring)
     return found if claimed else chain_wiring(names, config)

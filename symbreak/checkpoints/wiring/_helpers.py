@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from symbreak.checkpoints.wiring._build import Said
 
 LENGTHS = "length of the rows"  # the kind of an array that is computed: weight norm divides by it
+ROWS = "which rows are equal"  # so is this: DoRA divides by the length of a sum, which equal rows have in common
+MADE = {LENGTHS: ".length", ROWS: ".rows"}  # what such an array is called, after the weight
 ALONE = (Term("one", size=1),)
 
 
@@ -42,6 +44,14 @@ def lengths(array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[A
     return np.asarray(np.sqrt(np.sum(np.square(array, dtype=np.float64), axis=over, keepdims=True)))
 
 
+def labels(array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Give numbers to the rows along the axis that `shape` has more than one of, the same to equal ones."""
+    axis = next((number for number, length in enumerate(shape) if length > 1), 0)
+    rows = np.ascontiguousarray(np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1))
+    bits = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
+    return np.asarray(np.unique(bits, return_inverse=True)[1]).reshape(shape)
+
+
 def _statements(base: "Said", owner: str, helper: Helper, names: Names) -> "list[Said]":
     """Say one helper of a weight, if its shape is what it must be."""
     shape = names.helper_shapes[helper.name]
@@ -65,6 +75,8 @@ def _statements(base: "Said", owner: str, helper: Helper, names: Names) -> "list
             else rest
         )
         return [base._replace(file=helper.name, shape=shape, axes=(sized,), kind="constant")]
+    if helper.what.startswith("magnitude"):
+        return _magnitude(base, helper, shape)
     if helper.what.startswith("lora") and len(base.shape) == 2:
         rank = _rank(owner, helper)
         sides = {_role(factors): factors for factors in base.axes}
@@ -76,6 +88,18 @@ def _statements(base: "Said", owner: str, helper: Helper, names: Names) -> "list
             )
             return [base._replace(file=helper.name, shape=shape, axes=axes)]
     return []
+
+
+def _magnitude(base: "Said", helper: Helper, shape: tuple[int, ...]) -> "list[Said]":
+    """Say the lengths that DoRA gives the units that a weight writes, and which rows of the weight are equal."""
+    at = next((number for number, factors in enumerate(base.axes) if _role(factors) == "out"), None)
+    if at is None or sum(length != 1 for length in shape) > 1 or base.shape[at] not in shape:
+        return []
+    own = tuple(_written(base.axes[at]) if length == base.shape[at] else ALONE for length in shape)
+    scale = base._replace(file=helper.name, shape=shape, axes=own, kind="scale")
+    rows = tuple(base.shape[at] if number == at else 1 for number in range(len(base.shape)))
+    axes = tuple(_written(factors) if number == at else ALONE for number, factors in enumerate(base.axes))
+    return [scale, base._replace(shape=rows, axes=axes, kind=ROWS)]
 
 
 def _adapter(owner: str, helper: Helper, names: Names) -> "list[Said]":

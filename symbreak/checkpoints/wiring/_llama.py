@@ -1,11 +1,12 @@
 """Llama and its many relatives: Mistral, Qwen, Gemma, Phi, OLMo, Mixtral and other mixtures of experts.
 
-They share the names of the blocks and differ in what is there: grouped queries, fused or gated layers, norms of queries
-and keys, experts by name or stacked.
+They share the names of the blocks and differ in what is there: grouped queries, latent spaces, fused or gated layers,
+norms of queries and keys, experts by name or stacked.
 """
 
 from symbreak.checkpoints.wiring._blocks import ROTARY, TOP_K, Heads, close, count_heads, first
 from symbreak.checkpoints.wiring._config import Config
+from symbreak.checkpoints.wiring._latent import latent_attention
 from symbreak.checkpoints.wiring._names import Names
 from symbreak.checkpoints.wiring._spec import Wiring, linear, norm
 
@@ -50,6 +51,9 @@ def llama(p: str, names: Names, config: Config) -> Wiring:
 
 
 def _attention(wiring: Wiring, at: str, stream: str, names: Names, config: Config) -> None:
+    if first(names, f"{at}.kv_a_proj_with_mqa.weight"):
+        latent_attention(wiring, at, stream, names, config)
+        return
     read = first(names, f"{at}.o_proj.weight") or first(names, f"{at}.dense.weight") or (0, 0)
     queries, keys = first(names, f"{at}.q_proj.weight"), first(names, f"{at}.k_proj.weight")
     fused = first(names, f"{at}.qkv_proj.weight")

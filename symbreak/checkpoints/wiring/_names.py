@@ -31,6 +31,10 @@ HELPERS = (
     (".lora_B.weight", ".weight", "lora_B"),
     (".lora_A.{leaf}.weight", ".weight", "lora_A {leaf}"),
     (".lora_B.{leaf}.weight", ".weight", "lora_B {leaf}"),
+    (".lora_magnitude_vector.weight", ".weight", "magnitude"),
+    (".lora_magnitude_vector.{leaf}.weight", ".weight", "magnitude {leaf}"),
+    (".lora_magnitude_vector.{leaf}", ".weight", "magnitude {leaf}"),
+    (".lora_magnitude_vector", ".weight", "magnitude"),
     (".lora_embedding_A.{leaf}", ".weight", "lora_A {leaf}"),
     (".lora_embedding_B.{leaf}", ".weight", "lora_B {leaf}"),
 )
@@ -88,6 +92,11 @@ class Names:
                 files[weight] = name
         given = {name: shapes[file] for name, file in files.items()}
         return cls(files, given, {key: tuple(found) for key, found in helpers.items()}, helper_shapes, tuple(twice))
+
+    @classmethod
+    def plain(cls, shapes: Mapping[str, tuple[int, ...]]) -> "Names":
+        """Take the names of a file as they are."""
+        return cls({name: name for name in shapes}, shapes)
 
     def find(self, pattern: str) -> list[tuple[str, dict[str, str]]]:
         """List the names that a pattern matches, in their order, each with its numbers."""

@@ -32,7 +32,8 @@ class Wired:
     graph
         The network, or None where nothing is known.
     rule
-        On what evidence: ``"wiring"`` for a user's file, else the names of the rules; empty where there is none.
+        On what evidence: ``"wiring"`` for a user's file, ``"ONNX graph"`` or ``"Keras configuration"`` for what the
+        file itself says, else the names of the rules; empty where there is none.
     unknown
         Tensors of which something isn't known, with the reason. Most are not in the graph; one that is lacks something,
         such as the number of heads.
@@ -63,12 +64,14 @@ def wire(
     config: "Mapping[str, object] | str | os.PathLike[str] | None" = None,
     wiring: "Wiring | Mapping[str, object] | str | os.PathLike[str] | None" = None,
 ) -> Wired:
-    """Find out how the tensors of a model are connected, from what a user says or from their names and shapes.
+    """Find out how the tensors of a model are connected: from a user, the graph in its file, or names and shapes.
 
     Parameters
     ----------
     arrays
-        An open checkpoint, or arrays by name. Values are views of the file where it stores them plain.
+        An open checkpoint, or arrays by name. Values are views of the file where it stores them plain. An ONNX model
+        is wired by its graph, and a Keras model by its configuration, where an open checkpoint brings one: then names
+        say nothing.
     config
         What the names don't say, with the keys of Hugging Face's ``config.json``: ``num_attention_heads``,
         ``num_key_value_heads``, ``hidden_act``, ``tie_word_embeddings``. A mapping, or the path of a JSON file. By
@@ -107,8 +110,11 @@ def wire(
     shapes, outside = _tensors(arrays)
     names = Names.of(shapes)
     notes: dict[str, str] = {}
+    graph = None if wiring is not None else _in_the_file(arrays, shapes)
     if wiring is not None:
         found = as_wiring(wiring)
+    elif graph is not None:
+        found, names = graph, Names.plain(shapes)
     else:
         from symbreak.checkpoints.wiring._families import find_wiring
 
@@ -152,6 +158,21 @@ def _tensors(
     for name in [name for name, shape in shapes.items() if 0 in shape]:
         outside[name] = ("it is empty", shapes.pop(name))
     return shapes, outside
+
+
+def _in_the_file(arrays: object, shapes: Mapping[str, tuple[int, ...]]) -> Wiring | None:
+    """Wire what the file's own graph says; None where it brings none."""
+    if not isinstance(arrays, Checkpoint):
+        return None
+    if arrays.format == "onnx":
+        from symbreak.checkpoints.wiring._onnx import onnx_wiring
+
+        return onnx_wiring(arrays.structure, shapes, arrays.__getitem__)
+    if arrays.format in ("keras", "keras-h5"):
+        from symbreak.checkpoints.wiring._keras import keras_wiring
+
+        return keras_wiring(arrays.structure, shapes)
+    return None
 
 
 def _beside(arrays: object) -> tuple[Config, str]:

@@ -8,7 +8,12 @@ import numpy as np
 
 from symbreak.graph import Weight
 
-MADE = (".apart", ".groups", ".length")  # arrays that no file holds
+MADE = (".apart", ".groups", ".length", ".rows")  # arrays that no file holds
+
+
+def is_made(name):
+    """Whether an array of a graph is one that no file holds."""
+    return name.partition("[")[0].partition("@")[0].endswith(MADE)
 
 
 def places(shapes):
@@ -24,7 +29,7 @@ def places(shapes):
 def uses(graph):
     """Yield name, array and axes of each use of each array that a file holds."""
     for each in (*graph.connections, *graph.per_unit):
-        if not each.name.endswith(MADE):
+        if not is_made(each.name):
             for axes in each.uses if isinstance(each, Weight) else (each.axes,):
                 yield each.name, each.array, axes
 

@@ -1,0 +1,120 @@
+"""The wiring of an ONNX model, from the graph in its file: units are followed from node to node.
+
+Operators are those of the standard's own domain [1]. A node that isn't known, or that treats units as it can't treat
+them all alike, tells apart the units that it reads; what it reads and what it writes are not known.
+
+[1] https://onnx.ai/onnx/operators/
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+
+from symbreak.checkpoints.wiring._flow import Axis, Flow, NotUnderstood, Value, Var
+from symbreak.checkpoints.wiring._onnx_lists import Lists
+from symbreak.checkpoints.wiring._onnx_nodes import Node
+from symbreak.checkpoints.wiring._onnx_operators import OPERATORS
+from symbreak.checkpoints.wiring._onnx_values import Step
+from symbreak.checkpoints.wiring._spec import Wiring
+from symbreak.checkpoints.wiring._values import Const, Even, Known
+
+RULE = "ONNX graph"
+DOMAINS = ("", "ai.onnx")
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def onnx_wiring(
+    structure: Mapping[str, object], shapes: Mapping[str, tuple[int, ...]], get: Callable[[str], Array]
+) -> Wiring:
+    """Wire what the graph of an ONNX model reads.
+
+    Parameters
+    ----------
+    structure
+        The model as `Checkpoint.structure` has it.
+    shapes
+        The tensors of the file that can be read.
+    get
+        Gives their values; only short arrays are asked for, which may say lengths and places.
+    """
+    graph = structure.get("graph")
+    return _Run(graph if isinstance(graph, Mapping) else {}, shapes, get).wiring()
+
+
+@final
+class _Run:
+    """All nodes, in their order."""
+
+    def __init__(
+        self, graph: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], get: Callable[[str], Array]
+    ) -> None:
+        self.graph, self.shapes = graph, shapes
+        self.flow = Flow(RULE)
+        self.lists = Lists(shapes, get)
+        self.known: dict[str, Known] = {}
+
+    def wiring(self) -> Wiring:
+        inside = set(self.graph.get("initializers", ()))
+        for said in self.graph.get("inputs", ()):
+            if said["name"] not in inside:
+                self.known[said["name"]] = self.entry(said)
+        for place, said in enumerate(self.graph.get("nodes", ())):
+            self.step(Node(said, place))
+        for said in self.graph.get("outputs", ()):
+            value = self.known.get(said["name"])
+            for axis in value.axes if isinstance(value, Value) else ():
+                self.flow.show(axis)
+        for name in self.lists.used & set(self.shapes):
+            self.flow.ignore(name, "lengths or places")
+        return self.flow.wiring()
+
+    def entry(self, said: Mapping[str, Any]) -> Known:
+        """Make the value of an input: no axis of it is one of units until a weight reads it."""
+        shape = said.get("shape")
+        if shape is None:
+            return None
+        batches: dict[str, Var] = {}
+        axes: list[Axis] = []
+        for size in shape:
+            var = self.flow.var(size if isinstance(size, int) else None, name=said["name"])
+            axes.append((batches.setdefault(size, var) if isinstance(size, str) else var,))
+        return Value(tuple(axes))
+
+    def step(self, node: Node) -> None:
+        """Follow the units through one node."""
+        inputs = [self.value(name) for name in node.inputs]
+        try:
+            if node.domain not in DOMAINS or node.op not in OPERATORS:
+                raise NotUnderstood("no rule knows it")
+            found = self.lists.follow(node, inputs)
+            if found is not None:
+                self.lists.known[node.outputs[0]] = found
+                self.known[node.outputs[0]] = Even()
+                return
+            if any(name and value is None for name, value in zip(node.inputs, inputs, strict=True)):
+                raise NotUnderstood("something before it isn't understood")
+            made: Sequence[Known] = OPERATORS[node.op](Step(self.flow, self.lists, node, inputs))
+        except NotUnderstood as fault:
+            self.give_up(node, inputs, str(fault))
+        except (IndexError, TypeError, ValueError, AttributeError, KeyError, ZeroDivisionError):
+            self.give_up(node, inputs, "it isn't as the standard has it")
+        else:
+            self.known |= dict(zip(node.outputs, made, strict=False))
+
+    def give_up(self, node: Node, inputs: Sequence[Known], fault: str) -> None:
+        """Tell apart what a node reads that isn't understood, and say so of the arrays around it."""
+        operator = ".".join(word for word in (node.domain, node.op) if word)
+        reason = f"the graph's {operator} {node.name!r} isn't understood: {fault}"
+        self.flow.tell_apart(inputs, reason, fault=True)
+        for each in inputs:
+            if isinstance(each, Const) and not each.single:
+                self.flow.doubt(each.tensor, reason)
+        self.known |= dict.fromkeys(node.outputs)
+
+    def value(self, name: str) -> Known:
+        """Give what is known of a value by name."""
+        if name and name not in self.known and name in self.shapes:
+            shape = self.shapes[name]
+            self.known[name] = Const(name, shape, tuple(range(len(shape))))
+        return self.known.get(name)

@@ -1,0 +1,95 @@
+"""ONNX operators that work value by value, and those whose outputs have no units."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from symbreak.checkpoints.wiring._flow import Flow, NotUnderstood, Value, has_units
+from symbreak.checkpoints.wiring._onnx_lists import Lists
+from symbreak.checkpoints.wiring._onnx_nodes import Node
+from symbreak.checkpoints.wiring._values import Const, Even, Known, entered, met, without_units
+
+# Functions of one number that leave a value as it is for what reads it: their name, empty for those of no effect.
+FUNCTIONS: Mapping[str, str] = {
+    "Relu": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Gelu": "gelu", "Elu": "elu", "Selu": "selu", "Celu": "celu",
+    "LeakyRelu": "leaky_relu", "Softplus": "softplus", "Softsign": "softsign", "Mish": "mish", "Swish": "silu",
+    "HardSigmoid": "hard_sigmoid", "HardSwish": "hard_swish", "Identity": "", "Cast": "", "CastLike": "", "Neg": "",
+    **dict.fromkeys(("Erf", "Exp", "Log", "Sqrt", "Reciprocal", "Abs", "Sin", "Cos", "Sign", "Floor", "Ceil", "Round",
+                     "Not", "IsNaN", "IsInf", "Clip", "ThresholdedRelu", "Shrink"), "unknown"),
+}  # fmt: skip
+
+
+class Step(NamedTuple):
+    """One node on its turn: what was found before, and what is known of its inputs."""
+
+    flow: Flow
+    lists: Lists
+    node: Node
+    inputs: Sequence[Known]
+
+
+def one(inputs: Sequence[Known], flow: Flow, number: int = 0) -> Value:
+    """Give an input that must be a value; an array of the file becomes one, its last axis that of the units."""
+    found = inputs[number]
+    if isinstance(found, Const):
+        return entered(flow, found)
+    if not isinstance(found, Value):
+        raise NotUnderstood("one of its inputs isn't known")
+    return found
+
+
+def functional(step: Step) -> Sequence[Known]:
+    """Follow a function of one number: every unit alike."""
+    first = step.inputs[0]
+    if not isinstance(first, Value):
+        return [first]
+    name = FUNCTIONS[step.node.op]
+    if step.node.op == "Clip" and [_bound(step.lists, step.node, i, key) for i, key in ((1, "min"), (2, "max"))] == [
+        0.0,
+        6.0,
+    ]:
+        name = "relu6"
+    return [Value(first.axes, (*first.passed, name) if name else first.passed)]
+
+
+def _bound(lists: Lists, node: Node, number: int, key: str) -> float | None:
+    value = node.attributes.get(key)
+    if isinstance(value, int | float):
+        return float(value)
+    name = node.inputs[number] if len(node.inputs) > number else ""
+    array = lists.get(name) if name in lists.shapes else None
+    return float(array.ravel()[0]) if array is not None and array.size == 1 and array.dtype.kind == "f" else None
+
+
+def together(step: Step) -> Sequence[Known]:
+    """Follow a function of several numbers, value by value: what meets is one space."""
+    return met(step.flow, step.node.op, step.inputs)
+
+
+def softmax(step: Step) -> Sequence[Known]:
+    """Follow a softmax, or a norm without parameters: symmetric in what it runs over."""
+    value = one(step.inputs, step.flow)
+    return [Value(value.axes, (*value.passed, "unknown") if has_units(value.axes[-1]) else value.passed)]
+
+
+def even(_: Step) -> Sequence[Known]:
+    """Give numbers that no unit has a part of."""
+    return [Even()]
+
+
+def constant(step: Step) -> Sequence[Known]:
+    """Give an array of the file, or a number."""
+    shape = step.lists.shapes.get(step.node.outputs[0])
+    return [Even() if shape is None else Const(step.node.outputs[0], shape, tuple(range(len(shape))))]
+
+
+def positions(step: Step) -> Sequence[Known]:
+    """Give numbers that count positions."""
+    return [Value(((step.flow.var(None),),))]
+
+
+def alike(step: Step) -> Sequence[Known]:
+    """Follow what changes no axis."""
+    first = step.inputs[0]
+    if isinstance(first, Value) and step.node.op in ("Trilu", "CumSum"):
+        without_units(first, range(len(first.axes))[-2:])
+    return [first, None]

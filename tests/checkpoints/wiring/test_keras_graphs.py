@@ -1,0 +1,265 @@
+"""The configuration in a Keras file says how its arrays are wired: units are followed from layer to layer.
+
+The files of `tests/data/graphs` are of Keras, which runs them where it is installed.
+"""
+
+import copy
+import os
+import warnings
+
+import numpy as np
+import pytest
+
+from symbreak.checkpoints import open_checkpoint, wire
+from symbreak.checkpoints.wiring._build import build
+from symbreak.checkpoints.wiring._keras import keras_wiring
+from symbreak.checkpoints.wiring._names import Names
+from tests.checkpoints._make import DATA
+from tests.checkpoints.wiring._permute import axes_over, closed, moved, places
+from tests.checkpoints.wiring._planted import plantable, planted, tied
+
+GRAPHS = DATA.parent / "graphs"
+FILES = {  # spaces of which every axis is known
+    "convolutions": ["stem", "squeeze", "side", "wide.heads", "wide.units", "groups.units", "open"],
+    "row": ["wide", "inner.first"],
+    "steps": ["table", "attention.query.heads", "attention.query.units", "attention.value.units", "up", "both.forward",
+              "both.backward", "gated", "plain"],
+}  # fmt: skip
+SAME = 1e-5  # of the largest output
+INVARIANT = ("key/bias",)  # a softmax doesn't see it
+
+
+def opened(name):
+    """Give the configuration in a file, and its arrays."""
+    with open_checkpoint(GRAPHS / f"{name}.keras") as ckpt:
+        return ckpt.structure, {key: np.array(ckpt[key]) for key in ckpt}
+
+
+def graph_of(structure, arrays):
+    shapes = {key: array.shape for key, array in arrays.items()}
+    wiring = keras_wiring(structure, shapes)
+    return build(wiring, Names.plain(shapes), arrays.__getitem__, {}).graph, wiring
+
+
+class Runner:
+    """A model that is run with the values of its arrays in one row."""
+
+    def __init__(self, name):
+        pytest.importorskip("torch").set_num_threads(1)
+        if not os.environ.get("KERAS_BACKEND"):
+            os.environ["KERAS_BACKEND"] = "torch"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            keras = pytest.importorskip("keras")
+            self.model = keras.saving.load_model(GRAPHS / f"{name}.keras")
+        self.structure, self.arrays = opened(name)
+        self.places, self.total = places({key: array.shape for key, array in self.arrays.items()})
+        self.graph, _ = graph_of(self.structure, self.places)
+        rng = np.random.default_rng(0)
+        self.values = np.zeros(self.total)
+        for key, array in self.arrays.items():
+            drawn = array + rng.uniform(-0.3, 0.3, array.shape)
+            self.values[self.places[key].ravel()] = drawn.ravel()
+
+    def __call__(self, values):
+        for variable in self.model.weights:
+            key = next(key for key in self.arrays if variable.path.endswith(key) or key.endswith("/" + variable.path))
+            variable.assign(values[self.places[key]])
+        shape = [2, *self.model.inputs[0].shape[1:]]
+        count = np.arange(np.prod(shape)).reshape(shape)
+        given = count % 7 if self.model.inputs[0].dtype == "int32" else np.sin(count * 0.7).astype("f4")
+        return np.asarray(self.model(given, training=False).detach().cpu()).ravel()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_array_of_a_saved_model_is_in_its_graph(name):
+    with open_checkpoint(GRAPHS / f"{name}.keras") as ckpt:
+        found = wire(ckpt)
+        assert found.rule == "Keras configuration"
+        assert (dict(found.unknown), dict(found.apart)) == ({}, {})
+        held = {each.partition("[")[0] for each in found.graph.arrays}
+        assert {key for key in ckpt if "seed_generator" not in key} <= held
+    assert sorted(closed(found.graph)) == sorted(FILES[name])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", FILES)
+def test_renumbering_the_units_of_a_space_on_all_its_axes_changes_nothing_and_on_all_but_one_does(name):
+    run = Runner(name)
+    before = run(run.values)
+    scale = np.abs(before).max()
+    for space in closed(run.graph):
+        after = run(run.values[moved(run.graph, space, run.total)])
+        assert np.abs(after - before).max() < SAME * scale, space
+        for array, number in axes_over(run.graph, space):
+            if not array.endswith(INVARIANT):
+                after = run(run.values[moved(run.graph, space, run.total, without=(array, number))])
+                assert np.abs(after - before).max() > SAME * scale, (space, array, number)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_tie_in_any_space_is_found_and_none_where_there_is_none(name):
+    structure, arrays = opened(name)
+    at, total = places({key: array.shape for key, array in arrays.items()})
+    graph, _ = graph_of(structure, at)
+    values = np.random.default_rng(0).normal(size=total)
+
+    def judged(values):
+        return tied(graph_of(structure, {key: values[at[key]] for key in arrays})[0])
+
+    assert judged(values) == set()
+    for space in plantable(graph):
+        assert judged(values[planted(graph, space, total)]), space
+
+
+def layers_of(structure):
+    """Yield the layers of a configuration, those of inner models too."""
+    for layer in structure["config"]["layers"]:
+        yield layer
+        if "layers" in layer["config"]:
+            yield from layers_of(layer)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", FILES)
+def test_where_a_layer_is_not_known_no_space_is_closed_that_is_not(name):
+    run = Runner(name)
+    before = run(run.values)
+    scale = np.abs(before).max()
+    for place, layer in enumerate(layers_of(run.structure)):
+        if layer["class_name"] == "InputLayer" or place % 3:
+            continue
+        changed = copy.deepcopy(dict(run.structure))
+        list(layers_of(changed))[place]["class_name"] = "Mystery"
+        graph, wiring = graph_of(changed, run.places)
+        reason = "a Mystery, isn't understood"
+        assert graph is None or any(reason in each for each in wiring.unknown.values()), layer["name"]
+        for space in closed(graph) if graph is not None else []:
+            after = run(run.values[moved(graph, space, run.total)])
+            assert np.abs(after - before).max() < SAME * scale, (layer["name"], space)
+
+
+def row(*layers, shape=(None, 3), **arrays):
+    """Wire a row of layers between two dense ones of 8 units: (class, configuration) of each, and its arrays."""
+    listed = [("Dense", {"name": "in", "units": 8}), *layers, ("Dense", {"name": "out", "units": 2})]
+    structure = {
+        "class_name": "Sequential",
+        "config": {
+            "layers": [
+                {"class_name": kind, "config": {"name": "it", **config}, "module": "keras.layers"}
+                for kind, config in listed
+            ],
+            "build_input_shape": list(shape),
+        },
+    }  # fmt: skip
+    tensors = {"in/kernel": np.ones((3, 8)), "out/kernel": np.ones((8, 2))} | {
+        key.replace("_", "/", 1): np.asarray(array) for key, array in arrays.items()
+    }
+    return graph_of(structure, tensors)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "reason"),
+    [
+        ("Lambda", {}, "the layer 'it', a Lambda, isn't understood: no rule knows it"),
+        ("Dense", {"units": 8}, "the file has no kernel of it"),
+        ("Dense", {"units": None}, "its units is no whole number"),
+        ("Dense", {}, "its units is no whole number"),
+        ("Conv1D", {"filters": 8, "data_format": "channels_first"}, "its units are not along the last axis"),
+        ("Flatten", {"data_format": "channels_first"}, "its units are not along the last axis"),
+        ("GroupNormalization", {"groups": 3}, "8 units don't make 3 groups"),
+        ("LayerNormalization", {"axis": [0, 1]}, "it normalizes over several axes"),
+        ("Embedding", {"input_dim": 3, "output_dim": 8}, "units are looked up"),
+        ("TimeDistributed", {"layer": {"class_name": "Flatten"}}, "a Flatten at each time is not followed"),
+        ("Reshape", {"target_shape": [3, 3]}, "an axis of 8 is reshaped to 3"),
+        ("Reshape", {}, "it isn't as Keras writes it"),
+        ("EinsumDense", {"equation": "...x,xy->...y", "output_shape": 8}, "stand for several axes"),
+        ("EinsumDense", {"equation": "aa,bc->ac", "output_shape": 8}, "its equation has a letter twice"),
+        ("EinsumDense", {"equation": "ab,bc->ac", "output_shape": [None]}, "how many units it writes isn't known"),
+        ("Bidirectional", {"layer": {"class_name": "LSTM", "config": {"return_state": True}}},
+         "its states are read or given"),
+        ("Bidirectional", {"layer": {"class_name": "ConvLSTM1D", "config": {}}}, "no rule knows a ConvLSTM1D in it"),
+        ("MultiHeadAttention", {}, "it isn't as Keras writes it"),
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_is_not_known_and_the_reason_is_said(kind, config, reason):
+    graph, wiring = row((kind, config))
+    assert any(reason in each for each in wiring.unknown.values()), wiring.unknown
+    assert closed(graph) == []
+
+
+def test_a_class_of_one_s_own_is_not_known_though_it_has_the_name_of_another():
+    structure = {
+        "class_name": "Sequential",
+        "config": {
+            "layers": [
+                {"class_name": "Dense", "config": {"name": "in", "units": 8}, "registered_name": "mine>Dense"},
+                {"class_name": "Dense", "config": {"name": "out", "units": 2}, "module": "mine"},
+            ],
+            "build_input_shape": [None, 3],
+        },
+    }
+    _, wiring = graph_of(structure, {"in/kernel": np.ones((3, 8)), "out/kernel": np.ones((8, 2))})
+    assert "it is no layer of Keras" in wiring.unknown["in/kernel"]
+    assert set(wiring.unknown) == {"in/kernel", "out/kernel"}
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"layers": [{"class_name": "Dense"}]}, "its configuration isn't as Keras writes it"),
+        ({"layers": [{"class_name": "Dense", "config": {}}], "build_input_shape": [None, 3]}, "a layer has no name"),
+        ({"layers": [{"class_name": "Dense", "config": {"name": "a"}, "inbound_nodes": [[["b", 0, 0, {}]]]}],
+          "input_layers": [], "output_layers": [["a", 0, 0]]}, "a layer reads what no layer writes"),
+    ],
+)  # fmt: skip
+def test_a_configuration_that_is_malformed_makes_nothing_known(config, reason):
+    kind = "Functional" if "input_layers" in config else "Sequential"
+    wiring = keras_wiring({"class_name": kind, "config": config}, {"a/kernel": (3, 2)})
+    assert (wiring.statements, dict(wiring.unknown)) == ([], {"a/kernel": reason})
+
+
+def test_models_in_models_without_end_are_refused():
+    inner = {"class_name": "Dense", "config": {"name": "a", "units": 2}, "module": "keras.layers"}
+    for _ in range(30):
+        inner = {
+            "class_name": "Sequential",
+            "config": {"name": "m", "layers": [inner], "build_input_shape": [None, 3]},
+            "module": "keras",
+        }
+    wiring = keras_wiring(inner, {"m/kernel": (3, 2)})
+    assert wiring.statements == []
+
+
+def test_a_functional_model_of_keras_2_is_read():
+    """Its layers name what they are called on by a list, and not by a table."""
+    structure = {
+        "class_name": "Functional",
+        "config": {
+            "layers": [
+                {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 3], "name": "x"}, "name": "x",
+                 "inbound_nodes": []},
+                {"class_name": "Dense", "config": {"units": 8, "name": "a", "activation": "relu"}, "name": "a",
+                 "inbound_nodes": [[["x", 0, 0, {}]]]},
+                {"class_name": "Dense", "config": {"units": 8, "name": "b"}, "name": "b",
+                 "inbound_nodes": [[["a", 0, 0, {}]]]},
+                {"class_name": "Add", "config": {"name": "sum"}, "name": "sum",
+                 "inbound_nodes": [[["a", 0, 0, {}], ["b", 0, 0, {}]]]},
+                {"class_name": "Dense", "config": {"units": 2, "name": "c"}, "name": "c",
+                 "inbound_nodes": [[["sum", 0, 0, {}]]]},
+            ],
+            "input_layers": [["x", 0, 0]],
+            "output_layers": [["c", 0, 0]],
+        },
+    }  # fmt: skip
+    arrays = {"m/a/kernel": np.ones((3, 8)), "m/b/kernel": np.ones((8, 8)), "m/c/kernel": np.ones((8, 2))}
+    graph, wiring = graph_of(structure, arrays)
+    assert not wiring.unknown
+    assert graph.writers("a") == ("m/a/kernel", "m/b/kernel")
+    assert graph.readers("a") == ("m/b/kernel", "m/c/kernel")
+    assert closed(graph) == ["a"]
+
+
+def test_a_file_of_weights_alone_is_wired_by_names():
+    with open_checkpoint(DATA / "keras_3_15.weights.h5") as ckpt:
+        assert wire(ckpt).rule != "Keras configuration"
