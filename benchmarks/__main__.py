@@ -22,6 +22,7 @@ FILES = (
     "ties",
     "near",
     "certificate",
+    "streams",
     "files",
     "engine",
     "restarts",

@@ -3,13 +3,14 @@
 Two arrays that share a stretch of one stream agree there, up to a factor and a constant, in whether each value is
 larger than the one before. Of one array the comparisons in a window of 65 values are looked up among those at every
 start of the other's beginning, so that a match is met whatever the distance. Windows stand every 64 values at first,
-then every 1,024: an array is read in one pass, and one value of sixteen is looked at. Of matrices the beginning is
+then every 2,048: an array is read in one pass, and one value of thirty is looked at then. Of matrices the beginning is
 taken by columns as well. The correlation of what follows decides.
 
 What is found for certain, of draws in float32 or float64: a weight of 128 values that begins among the first 65,536 of
-another one, one of 1,088 that begins among the first 4,194,304, and either where its beginning was overwritten and as
-many values are left. Likewise a matrix that lies transposed, and whose columns have 128 values, or which holds 1,088.
-Of more than 2,048 weights fewer starts are looked up: 64 from 32,768 weights on, and beyond 8,192 no columns.
+another one, one of 2,112 that begins among the first 4,194,304, and either where up to 400 values of its beginning were
+overwritten and as many are left. Likewise a matrix that lies transposed, and whose columns have 128 values, or which
+holds 2,112. Of more than 1,024 weights fewer starts are looked up: 64 from 32,768 weights on, and beyond 8,192 no
+columns.
 
 What can be missed: in bfloat16 one window of 65 values in forty changes, in 8-bit floats every second. Beyond 65,536
 values there is one window to match, before there are up to sixteen. Streams that are drawn in blocks, as those of
@@ -21,7 +22,7 @@ million values 4e12 pairs of windows are looked at. Windows of which less than 1
 as among many zeros, say too little.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
@@ -34,10 +35,17 @@ Array = npt.NDArray[Any]
 Codes = npt.NDArray[np.uint64]
 
 BITS = 64  # comparisons of a window
-DENSE, EVERY = 1 << 16, 1 << 10  # values up to which windows stand every 64, and how far apart they are from there on
+DENSE, EVERY = 1 << 16, 1 << 11  # values up to which windows stand every 64, and how far apart they are from there on
 LIMIT = 1 << 22  # values of an array that are read
-STARTS, LEAST_STARTS = 1 << 10, 1 << 6  # places at which a window is looked up in the beginning of an array
-TABLE = 1 << 21  # windows that are kept to be looked up, for each order of the axes
+STARTS, NEAR_STARTS, LEAST_STARTS = (
+    1 << 11,
+    1 << 9,
+    1 << 6,
+)  # places at which a window is looked up in the beginning of an array
+TABLE = 1 << 21  # windows that are looked up, for each order of the axes
+ROWS = 64  # arrays whose beginnings are taken together
+HASHED = 22  # bits of a table in which windows of both kinds must meet
+MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: Knuth, "Sorting and searching", 6.4
 TURNED = 1 << 13  # arrays beyond which matrices are not looked at by columns
 PIECE = 1 << 22  # bytes read at a time
 TRIED = 4  # stretches of two arrays that are compared
@@ -86,17 +94,22 @@ def find_later(source: Source, sketches: Mapping[str, Sketch], together: Mapping
     from ._one_stream import correlation, is_same
 
     drawn = [sketch for sketch in sketches.values() if sketch.drawn and sketch.count >= 2 * BITS]
-    starts = min(STARTS, max(LEAST_STARTS, TABLE // max(1, len(drawn))))
+    far = any(source.size(sketch.name) > DENSE for sketch in drawn)
+    starts = min(STARTS if far else NEAR_STARTS, max(LEAST_STARTS, TABLE // max(1, len(drawn))))
     beginnings: list[_Beginning] = []
     read: list[tuple[int, Codes]] = []
     for sketch in drawn:
         try:
-            found, codes = _read(source, sketch.name, starts + BITS, turned=len(drawn) <= TURNED)
+            found, codes = _read(source, sketch.name, max(starts + BITS, COMPARED), turned=len(drawn) <= TURNED)
         except source.errors:
             continue
         read += [(len(beginnings), codes)]
         beginnings += found
-    pairs = _matches(beginnings, read, starts)
+    # Of weights that begin alike the longest stands for all.
+    longest: dict[int, str] = {}
+    for name, number in sorted(together.items(), key=lambda item: -source.size(item[0])):
+        longest.setdefault(number, name)
+    pairs = _matches(beginnings, read, starts, together.keys() - set(longest.values()))
     result: list[Later] = []
     group = dict(together)
     for sketch in drawn:
@@ -199,54 +212,86 @@ def _numbers(values: Array) -> Array:
 def _codes(rises: npt.NDArray[np.bool_]) -> Codes:
     """Give the codes of windows, (windows, 64): the same for values times a factor; 0 for one that says nothing."""
     packed = np.packbits(rises, axis=1, bitorder="little").view("<u8").reshape(-1).astype(np.uint64)
-    count = rises.sum(axis=1)
-    packed[(count < LEAST_RISES) | (count > BITS - LEAST_RISES)] = 0
-    return np.where(packed & np.uint64(1), ~packed, packed)
+    return _canonical(packed)
+
+
+def _rolling(rises: npt.NDArray[np.bool_], starts: int) -> Codes:
+    """Give the codes of the windows at the first starts of each row, (rows, starts)."""
+    codes = rises[:, : starts + BITS - 1].astype(np.uint64)
+    for step in (1, 2, 4, 8, 16, 32):
+        codes = codes[:, :-step] | (codes[:, step:] << np.uint64(step))
+    return _canonical(codes)
+
+
+def _canonical(codes: Codes) -> Codes:
+    count = np.bitwise_count(codes)
+    codes = np.where((count < LEAST_RISES) | (count > BITS - LEAST_RISES), np.uint64(0), codes)
+    return np.where(codes & np.uint64(1), ~codes, codes)
+
+
+def _hash(codes: Codes) -> Codes:
+    return (codes * MIX) >> np.uint64(64 - HASHED)
 
 
 def _matches(
-    beginnings: list[_Beginning], read: list[tuple[int, Codes]], starts: int
+    beginnings: list[_Beginning], read: list[tuple[int, Codes]], starts: int, left_out: Set[str] = frozenset()
 ) -> dict[tuple[int, int], list[tuple[int, int]]]:
-    """Give, for pairs of arrays, the places of windows that agree: {(one, other): [(in one, in other), ...]}."""
-    looked: list[Codes] = []
-    owners: list[Array] = []
-    begins: list[Array] = []
-    for number, each in enumerate(beginnings):
-        rises = each.values[1:] > each.values[:-1]
-        if len(rises) >= BITS:
-            windows = np.lib.stride_tricks.sliding_window_view(rises, BITS)[:starts]
-            looked.append(_codes(windows))
-            owners.append(np.full(len(windows), number, np.int32))
-            begins.append(np.arange(len(windows), dtype=np.int32))
-    if not looked:
-        return {}
-    order = np.argsort(np.concatenate(looked), kind="stable")
-    table, owner, begin = (np.concatenate(each)[order] for each in (looked, owners, begins))
-    pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    """Give, for pairs of arrays, the places of windows that agree: {(one, other): [(in one, in other), ...]}.
 
-    def look(number: int, codes: Codes, step: int | None) -> None:
-        low = np.searchsorted(table, codes)
-        met = np.flatnonzero((codes != 0) & (table[np.minimum(low, len(table) - 1)] == codes))
-        for place in met.tolist():
-            at = int(low[place])
-            while at < len(table) and table[at] == codes[place]:
-                other = int(owner[at])
-                if beginnings[other].name != beginnings[number].name:
-                    where = _position(place) if step is None else place * step
-                    kept = pairs.setdefault((number, other), [])
-                    if len(kept) < TRIED:
-                        kept.append((where, int(begin[at])))
-                at += 1
-                if at - int(low[place]) > 64 * TRIED:
-                    break
-
-    for number, codes in read:
-        look(number, codes, None)
+    The beginnings of arrays that are `left_out` are not looked up.
+    """
+    every = list(read)
     for number, each in enumerate(beginnings):
         if each.turned:
             rises = each.values[1:] > each.values[:-1]
-            look(number, _codes(rises[: len(rises) // BITS * BITS].reshape(-1, BITS)), BITS)
+            every.append((number, _codes(rises[: len(rises) // BITS * BITS].reshape(-1, BITS))))
+    met = np.zeros(1 << HASHED, np.bool_)
+    for _, codes in every:
+        met[_hash(codes)] = True
+    asked = [number for number, each in enumerate(beginnings) if each.name not in left_out and len(each.values) > BITS]
+    table, owner, begin = _looked_up(beginnings, asked, starts, met)
+    met[:] = False
+    met[_hash(table)] = True
+    pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for place, (number, codes) in enumerate(every):
+        near = np.flatnonzero(met[_hash(codes)] & (codes != 0))
+        low = np.searchsorted(table, codes[near])
+        near, low = near[low < len(table)], low[low < len(table)]
+        same = table[low] == codes[near]
+        near, low = near[same], low[same]
+        high = np.searchsorted(table, codes[near], "right")
+        for window, first, last in np.stack([near, low, high], axis=1).tolist():
+            where = _position(window) if place < len(read) else window * BITS
+            for at in range(first, last):
+                other = int(owner[at])
+                if beginnings[other].name != beginnings[number].name:
+                    kept = pairs.setdefault((number, other), [])
+                    if len(kept) < TRIED:
+                        kept.append((where, int(begin[at])))
     return pairs
+
+
+def _looked_up(
+    beginnings: list[_Beginning], asked: list[int], starts: int, met: npt.NDArray[np.bool_]
+) -> tuple[Codes, Array, Array]:
+    """Give windows at every start of some beginnings, where one like it may have been met: code, owner and start."""
+    found: list[tuple[Codes, Array, Array]] = []
+    for low in range(0, len(asked), ROWS):
+        some = np.array(asked[low : low + ROWS])
+        lengths = np.array([len(beginnings[number].values) - 1 for number in some.tolist()])
+        rises = np.zeros((len(some), int(lengths.max())), np.bool_)
+        for row, number in zip(rises, some.tolist(), strict=True):
+            values = beginnings[number].values
+            np.greater(values[1:], values[:-1], out=row[: len(values) - 1])
+        codes = _rolling(rises, starts)
+        inside = np.arange(codes.shape[1]) <= (lengths - BITS)[:, np.newaxis]
+        rows, start = np.nonzero(met[_hash(codes)] & inside & (codes != 0))
+        found.append((codes[rows, start], some[rows], start))
+    if not found:
+        return np.empty(0, np.uint64), np.empty(0, np.intp), np.empty(0, np.intp)
+    table, owner, begin = (np.concatenate(each) for each in zip(*found, strict=True))
+    order = np.argsort(table, kind="stable")
+    return table[order], owner[order], begin[order]
 
 
 def _compared(

@@ -52,9 +52,9 @@ def test_every_distance_is_found_at_any_scale(seed):
 
 
 @pytest.mark.parametrize("begin", [DENSE - 1, DENSE, DENSE + 1, DENSE + EVERY - 1, 123_457, 199_999])
-def test_far_distances_are_found_for_weights_of_1088_values(begin):
+def test_far_distances_are_found_for_weights_of_2112_values(begin):
     stream = draw(300_000)
-    part = stream[begin : begin + 1088].reshape(34, 32)
+    part = stream[begin : begin + 2112].reshape(66, 32)
     for shape in ((300, 1000), (2, 150_000), (100_000, 3)):
         assert later({"long": stream.reshape(shape), "short": part}) == [{"long": (begin, False), "short": (0, False)}]
 
@@ -63,7 +63,7 @@ def test_what_is_beyond_the_limit_is_not_read(monkeypatch):
     monkeypatch.setattr(_later, "LIMIT", 100_000)
     stream = draw(300_000)
     for begin, count in ((90_000, 1), (120_000, 0)):
-        arrays = {"long": stream.reshape(300, -1), "short": stream[begin : begin + 1088].reshape(34, 32)}
+        arrays = {"long": stream.reshape(300, -1), "short": stream[begin : begin + 2112].reshape(66, 32)}
         assert len(later(arrays)) == count
     assert LIMIT == 1 << 22
 
@@ -74,7 +74,7 @@ def test_the_windows_stand_where_they_are_said_to_whatever_the_pieces():
     source = in_memory({"w": stream.reshape(-1, 2)})
     for size in (280, 1000, 5000, 60_000, 300_000, 1 << 22):
         cut = Source(source.arrays, lambda name, _, size=size: source.pieces(name, size))
-        _, codes = _later._read(cut, "w", 1088, turned=True)
+        _, codes = _later._read(cut, "w", 2112, turned=True)
         for number in (0, 1, 1023, 1024, 1025, len(codes) - 1):
             begin = _later._position(number)
             rises = stream[begin + 1 : begin + 65] > stream[begin : begin + 64]
@@ -109,7 +109,7 @@ def test_coarse_types_are_found_among_the_first_values_and_mostly_beyond(dtype):
     for seed in range(20):
         stream = draw(150_000, seed=seed)
         for begin in (4321, 100_000):
-            part = stream[begin : begin + 2000].reshape(50, 40).astype(kind)
+            part = stream[begin : begin + 2500].reshape(50, 50).astype(kind)
             found = later({"long": stream.reshape(150, -1), "short": part})
             near, far = near + (begin == 4321) * len(found), far + (begin > 4321) * len(found)
     assert near >= (20 if dtype != "float8_e4m3fn" else 17)
@@ -158,8 +158,8 @@ def test_values_that_only_rise_alike_are_not_one_stream():
     arrays = {"a": first.reshape(50, 100), "b": second.reshape(50, 100)}
     source = in_memory(arrays)
     drawn = {name: replace(sketch, drawn=True) for name, sketch in sketches(source).items()}
-    beginnings, read = zip(*(_later._read(source, name, 1088, turned=False) for name in arrays), strict=True)
-    assert _later._matches([each for (each,) in beginnings], list(enumerate(read)), 1024)
+    beginnings, read = zip(*(_later._read(source, name, 2112, turned=False) for name in arrays), strict=True)
+    assert _later._matches([each for (each,) in beginnings], list(enumerate(read)), 2048)
     assert find_later(source, drawn, {}) == []
 
 
