@@ -106,15 +106,23 @@ class Link(NamedTuple):
 @final
 @dataclass(frozen=True)
 class System:
-    """The nodes of a graph, the arrays between them, and which nested nodes go with each other."""
+    """The nodes of a graph, the arrays between them, and which nested nodes go with each other.
+
+    Parameters
+    ----------
+    nodes, views, links
+        These, in the order of the graph.
+    masks
+        Of each weight that masks multiply, where none of them is 0; of the weight's shape.
+    masking
+        The names of these masks.
+    """
 
     nodes: tuple[Node, ...]
     views: tuple[View, ...]
     links: tuple[Link, ...]
     masks: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
-    """Of each weight that masks multiply, where none of them is 0; of the weight's shape."""
     masking: Set[str] = frozenset()
-    """The masks themselves."""
 
     @classmethod
     def of(cls, graph: LayerGraph, noise: Iterable[str] = (), *, picking: bool = True) -> "System":

@@ -163,6 +163,19 @@ def test_values_that_only_rise_alike_are_not_one_stream():
     assert find_later(source, drawn, {}) == []
 
 
+def test_windows_of_which_few_values_rise_say_nothing():
+    """One value among zeros rises and falls as one among other zeros does."""
+    values = np.zeros((4, 65))
+    values[0, 10], values[1, 10] = 2.0, -3.0
+    values[2, ::3] = 1.0
+    values[3] = draw(65)
+    codes = _later._codes(values[:, 1:] > values[:, :-1])
+    assert codes[0] == codes[1] == 0
+    assert codes[2] and codes[3]
+    rolled = _later._rolling(values[:, 1:] > values[:, :-1], 5)
+    assert np.array_equal(rolled, codes[:, np.newaxis])
+
+
 def test_tables_and_symmetric_matrices_are_not_their_own_other():
     square = draw(60, 60)
     steps = np.sin(np.outer(np.arange(1, 90), 0.3 ** np.arange(30)))
