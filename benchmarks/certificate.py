@@ -37,7 +37,7 @@ def rows() -> Iterator[Row]:
     net = graph([np.full_like(free[0], 0.5) for _ in range(3)])
     yield Row(
         "untie, three weights, all units tied", "their certificate",
-        lambda: sb.untie(net, rng=0), lambda: sb.diagnose(net, workers=2), 8.0, at_most=True, rounds=3,
+        lambda: sb.untie(net, rng=0), lambda: sb.diagnose(net, workers=2), 10.0, at_most=True, rounds=3,
     )  # fmt: skip
 
 

@@ -303,7 +303,8 @@ def _compared(
         mine, yours = _stretch(source, one, begin), _stretch(source, other, from_)
         count = min(len(mine), len(yours))
         mine, yours = mine[:count], yours[:count]
-        if count > BITS and min(len(np.unique(mine)), len(np.unique(yours))) >= DISTINCT:
+        finite = bool(np.isfinite(mine).all() and np.isfinite(yours).all())
+        if finite and count > BITS and min(len(np.unique(mine)), len(np.unique(yours))) >= DISTINCT:
             places = Place(one.name, one.turned, begin), Place(other.name, other.turned, from_)
             yield Later(*places, count, float(measure(mine, yours)))
 

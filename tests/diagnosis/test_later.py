@@ -163,6 +163,26 @@ def test_values_that_only_rise_alike_are_not_one_stream():
     assert find_later(source, drawn, {}) == []
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_no_draws(value):
+    stream = draw(10_000)
+    short = stream[1000:4000].copy()
+    short[500:] = value
+    assert later({"long": stream.reshape(100, 100), "short": short.reshape(60, 50)}) == []
+    short[400:] = stream[1400:4000]
+    short[2900] = value  # beyond what is compared
+    assert len(later({"long": stream.reshape(100, 100), "short": short.reshape(60, 50)})) == 1
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", "<c8", "longdouble", "bfloat16"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_every_type_and_order_of_memory_is_read_alike(dtype, order):
+    stream = draw(80_000)
+    long = np.asarray(stream.reshape(800, 100).astype(getattr(ml_dtypes, dtype, dtype)), order=order)
+    found = later({"long": long, "short": stream[70_000:73_000].reshape(60, 50)})
+    assert found == [{"long": (70_000, False), "short": (0, False)}]
+
+
 def test_windows_of_which_few_values_rise_say_nothing():
     """One value among zeros rises and falls as one among other zeros does."""
     values = np.zeros((4, 65))
@@ -171,7 +191,8 @@ def test_windows_of_which_few_values_rise_say_nothing():
     values[3] = draw(65)
     codes = _later._codes(values[:, 1:] > values[:, :-1])
     assert codes[0] == codes[1] == 0
-    assert codes[2] and codes[3]
+    assert codes[2]
+    assert codes[3]
     rolled = _later._rolling(values[:, 1:] > values[:, :-1], 5)
     assert np.array_equal(rolled, codes[:, np.newaxis])
 
