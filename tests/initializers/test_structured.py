@@ -99,6 +99,8 @@ def test_an_even_kernel_has_its_middle_where_padding_same_looks():
         for init in (sb.Identity(), sb.Dirac(), sb.PaddedIdentity(), sb.ZerO()):
             kernel = torch.from_numpy(init((6, 6, *taps), dtype="float64"))
             assert torch.equal(torch.nn.functional.conv2d(image, kernel, padding="same"), image)
+        delta = sb.DeltaOrthogonal()((6, 6, *taps), rng=0)
+        assert np.argwhere(delta[0, 0]).tolist() == [[(tap - 1) // 2 for tap in taps]]
     theirs = torch.nn.init.dirac_(torch.empty(6, 6, 4, 4, dtype=torch.float64))
     assert not torch.equal(torch.nn.functional.conv2d(image, theirs, padding="same"), image)
 
