@@ -37,6 +37,8 @@ def test_large_ones_too_across_blocks_of_reflections(shape):
         ((24, 3, 3, 3), sb.Axes("oihw", groups=4)),
         ((8, 6, 3, 3), sb.Axes("iohw", groups=4)),
         ((3, 3, 4, 12), "hwio"),
+        ((20, 6, 8), "ibo"),  # each head of an attention kernel
+        ((4, 10, 40), sb.Axes("bio", splits=4)),  # each gate of each layer
     ],
 )
 def test_every_copy_group_and_part_is_orthogonal_on_its_own(shape, axes):
