@@ -137,6 +137,8 @@ def test_zero_is_the_product_of_its_three_matrices(units, inputs):
         return
     p = 1 << (units - 1).bit_length()
     assert made == pytest.approx(np.eye(units, p) @ (linalg.hadamard(p) / math.sqrt(p)) @ np.eye(p, inputs), abs=1e-15)
+    stated = sb.ZerO().expected((units, inputs))
+    assert (stated.mean, stated.std) == pytest.approx((made.mean(), made.std()), abs=1e-12)
     labels = len(np.unique(made, axis=0))
     assert labels == min(units, 1 << (inputs - 1).bit_length())  # what the class says of its ties
 
