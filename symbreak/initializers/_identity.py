@@ -230,12 +230,13 @@ class ZerO(AbstractInitializer):
     Notes
     -----
     Units whose numbers differ by a multiple of the power of two at or above n are equal: expanding by more than it
-    ties units (``ties = "ties"``), until what reads them tells them apart.
+    ties units (``ties = "ties"``), until what reads them tells them apart. The scale is that of the authors' code, with
+    which columns have length one where m is a power of two; the paper's is sqrt(2) times as large.
 
     References
     ----------
     Zhao, Schäfer, Anandkumar. "ZerO initialization: initializing neural networks with only zeros and ones". TMLR 2022,
-    algorithm 1. :arxiv:`2110.12661`
+    algorithms 1 and 2. :arxiv:`2110.12661`
 
     Examples
     --------
