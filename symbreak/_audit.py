@@ -13,7 +13,7 @@ from ._visible import visible
 from .axes import Axes, Fans
 from .diagnosis import find_ties
 from .dtypes import EXTENSION_FLOATS
-from .initializers import AbstractVarianceScaling, Moments
+from .initializers import AbstractInitializer, AbstractVarianceScaling, Moments
 from .rules import Plan, Row, units_first
 
 Array = npt.NDArray[Any]
@@ -172,7 +172,7 @@ def audit(plan: Plan, params: Any) -> Audit:
         if array.shape != row.shape:
             found["unexpected"][row.name] = f"has shape {array.shape} where the plan has {row.shape}"
             continue
-        if not _is_real(array.dtype):
+        if not _is_real(array.dtype) and not (array.dtype.kind == "c" and _makes_complex(row.initializer)):
             found["unexpected"][row.name] = f"has dtype {array.dtype}, which holds no real numbers"
             continue
         judged[row.name], wrongs = _judge(row, array)
@@ -217,6 +217,10 @@ def _is_real(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "biuf" or dtype.name in EXTENSION_FLOATS
 
 
+def _makes_complex(initializer: AbstractInitializer) -> bool:
+    return type(initializer).sample_complex is not AbstractInitializer.sample_complex
+
+
 def _judge(row: Row, array: Array) -> tuple[Judged, list[tuple[str, str]]]:
     """Give the numbers of a parameter, and what is wrong with it."""
     policy = row.initializer.ties
@@ -226,19 +230,26 @@ def _judge(row: Row, array: Array) -> tuple[Judged, list[tuple[str, str]]]:
     )  # fmt: skip
     if array.size == 0:
         return judged, []
-    values = array.astype(np.float64)
-    wrong = int(np.count_nonzero(~np.isfinite(values)))
+    kind, spread = np.dtype(array.real.dtype), 1.0
+    if array.dtype.kind == "c":  # real and imaginary parts, which share the variance
+        values, spread = np.stack([array.real, array.imag], axis=-1).astype(np.float64), math.sqrt(2.0)
+    else:
+        values = array.astype(np.float64)
+    finite = np.isfinite(values) if spread == 1 else np.isfinite(values).all(axis=-1)
+    wrong = array.size - int(np.count_nonzero(finite))
     if wrong:
         return replace(judged, finite=array.size - wrong), [
             ("not_finite", f"{wrong} of {array.size} values are not finite")
         ]
     found = []
     with np.errstate(all="ignore"):  # a moment that overflows is off
-        wrongs = [_compare(part, expected, array.dtype) for part, expected in _parts(row, values)]
+        wrongs = [
+            _compare(part, replace(expected, std=expected.std / spread), kind) for part, expected in _parts(row, values)
+        ]
     if any(wrongs):
         found.append(("off", next(sentence for sentence in wrongs if sentence)))
     with np.errstate(all="ignore"):
-        mean, std = _known(values.mean()), _known(values.std())
+        mean, std = _known(values.mean()), _known(values.std() * spread)
     judged = replace(judged, mean=mean, std=std, low=float(values.min()), high=float(values.max()))
     if array.ndim < 2:
         return judged, found
@@ -303,11 +314,12 @@ def _chance(row: Row, array: Array) -> float:
 
 
 def _one(row: Row, array: Array) -> float:
-    """Give the chance that two entries are equal."""
-    step = 2.0 ** -MANTISSA_BITS.get(array.dtype.name, 2)
-    one = max(0.2 * step, 2.0**-24 if array.dtype != np.float64 else 0.0)
+    """Give the chance that two entries are equal; of complex ones, at most: that their real parts are."""
+    kind = np.dtype(array.real.dtype)
+    step = 2.0 ** -MANTISSA_BITS.get(kind.name, 2)
+    one = max(0.2 * step, 2.0**-24 if kind != np.float64 else 0.0)
     if row.expected and row.expected.std > 0:  # around a mean, and near zero, floats are equally spaced
-        spacing = max(step * abs(row.expected.mean), _smallest(array.dtype))
+        spacing = max(step * abs(row.expected.mean), _smallest(kind))
         one = min(1.0, max(one, 0.29 * spacing / row.expected.std))  # 1 / sqrt(12) uniforms, 1 / sqrt(4 pi) normals
     return one
 

@@ -57,8 +57,8 @@ def critical(activation: str | Callable[[Any], Any], *, bias_std: float = 0.0) -
 
     Notes
     -----
-    Where several pairs are critical, the one of the smallest variance that attracts is given; the smallest, where none
-    does. The derivative is a difference of five points.
+    Where several pairs are critical, the one of the smallest variance is given. The derivative is a difference of five
+    points.
 
     References
     ----------
@@ -97,8 +97,8 @@ def critical(activation: str | Callable[[Any], Any], *, bias_std: float = 0.0) -
         most = math.sqrt(max(float(np.nanmax(biases)), 0.0))
         remedy = f"take biases up to {most:.3g}" if line.starts_at_zero else "take others"
         raise ValueError(f"no weights are critical for {activation!r} with bias_std={bias_std!r}; {remedy}")
-    pairs = [_rounded(line, bias_std, _root(line, wanted, float(GRID[at]), float(GRID[at + 1]))) for at in crossings]
-    return next((pair for pair in pairs if pair.slope <= 1), pairs[0])
+    at = int(crossings[0])
+    return _rounded(line, bias_std, _root(line, wanted, float(GRID[at]), float(GRID[at + 1])))
 
 
 class _Line:

@@ -106,6 +106,12 @@ def gain(
 
     Notes
     -----
+    The names are ``identity``, ``relu``, ``leaky_relu``, ``relu6``, ``relu_squared``, ``elu``, ``celu``, ``selu``,
+    ``gelu``, ``gelu_tanh``, ``quick_gelu``, ``silu``, ``mish``, ``softplus``, ``squareplus``, ``sigmoid``, ``tanh``,
+    ``arctan``, ``erf``, ``softsign``, ``hard_tanh``, ``hard_sigmoid``, ``hard_swish``, ``log_sigmoid``,
+    ``tanhshrink``, ``softshrink``, ``sin``, ``cos``, ``gaussian``, ``exp``, ``square``; also ``linear``, ``swish``,
+    ``hardtanh``, ``hardsigmoid``, ``hardswish``, ``relu2``, ``logsigmoid``, ``sine``, ``atan``.
+
     For a function the expectation is a Gauss-Legendre sum on 96 panels of [-12, 12], good to ten digits for functions
     that are smooth but for corners at multiples of 1/4; it is rounded to ten digits.
 

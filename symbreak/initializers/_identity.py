@@ -5,6 +5,7 @@ than inputs is where the classes differ: refused, zero, or the inputs once more.
 """
 
 import abc
+import math
 from dataclasses import field
 from functools import lru_cache
 from typing import Any, final
@@ -229,12 +230,13 @@ class ZerO(AbstractInitializer):
     Notes
     -----
     Units whose numbers differ by a multiple of the power of two at or above n are equal: expanding by more than it
-    ties units (``ties = "ties"``), until what reads them tells them apart.
+    ties units (``ties = "ties"``), until what reads them tells them apart. The scale is that of the authors' code, with
+    which columns have length one where m is a power of two; the paper's is sqrt(2) times as large.
 
     References
     ----------
     Zhao, Schäfer, Anandkumar. "ZerO initialization: initializing neural networks with only zeros and ones". TMLR 2022,
-    algorithm 1. :arxiv:`2110.12661`
+    algorithms 1 and 2. :arxiv:`2110.12661`
 
     Examples
     --------
@@ -255,20 +257,18 @@ class ZerO(AbstractInitializer):
             return place.scatter(stream, shape, Dirac()._places(found, shape), 1.0)
         middle, kind = place.centre(found, shape), stream.dtype.type
         sizes = [part.stop - part.start for part in place.parts(found, shape)]
-        start_of_unit = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
+        begin_of_unit = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
         scale_of_unit = np.repeat(np.array(scale, stream.dtype), sizes)
+        narrow_of_unit = np.repeat(np.array(sizes) <= inputs, sizes)
 
         def entries(at: place.Coordinates) -> Array:
-            unit = at.unit - start_of_unit[at.unit] if len(sizes) > 1 else at.unit
-            size = scale_of_unit[at.unit] if len(sizes) > 1 else kind(scale[0])
-            if max(sizes) <= inputs:
-                values = (unit == at.input) * size
-            else:
-                odd = np.bitwise_count(unit & at.input) & 1
-                values = np.where(odd, -size, size)
-                if min(sizes) <= inputs:
-                    narrow = np.repeat([each <= inputs for each in sizes], sizes)[at.unit]
-                    values = np.where(narrow, (unit == at.input) * size, values)
+            unit, size = at.unit, kind(scale[0])
+            if len(sizes) > 1:
+                unit, size = at.unit - begin_of_unit[at.unit], scale_of_unit[at.unit]
+            odd = np.bitwise_count(unit & at.input) & 1
+            values = np.where(odd, -size, size)
+            if min(sizes) <= inputs:
+                values = np.where(narrow_of_unit[at.unit], (unit == at.input) * size, values)
             if place.field(found, shape):
                 values = np.where(at.tap == middle, values, kind(0))
             return np.asarray(values.astype(stream.dtype, copy=False))
@@ -283,7 +283,7 @@ class ZerO(AbstractInitializer):
         """Give the size of what is not zero in each part."""
         inputs = self._inputs(axes, shape)
         sizes = [part.stop - part.start for part in place.parts(axes, shape)]
-        return [1.0 if size <= inputs else 2.0 ** (-(size - 1).bit_length() / 2) for size in sizes]
+        return [1.0 if size <= inputs else math.sqrt(2.0 ** -(size - 1).bit_length()) for size in sizes]
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the moments of the entries."""
@@ -299,7 +299,7 @@ class ZerO(AbstractInitializer):
             if size <= inputs:
                 total, square = total + size, square + size
                 continue
-            total += scale * sum(size - 2 * _odd(size, j) for j in range(inputs))
+            total += scale * float(_column_sums(size)[:inputs].sum())
             square += scale**2 * size * inputs
             low = min(low, -scale)
         mean = total / (units * incoming)
@@ -307,8 +307,13 @@ class ZerO(AbstractInitializer):
         return Moments(mean, max(0.0, spread) ** 0.5, low, max(scales))
 
 
-def _odd(size: int, j: int) -> int:
-    """Count the numbers below `size` that share an odd number of bits with j."""
-    if j == 0:
-        return 0
-    return int(np.count_nonzero(np.bitwise_count(np.arange(size) & j) & 1))
+def _column_sums(size: int) -> Array:
+    """Sum each column of the first `size` rows of Sylvester's matrix, by the fast Walsh-Hadamard transform."""
+    width = 1 << (size - 1).bit_length()
+    sums: Array = (np.arange(width) < size).astype(np.float64)
+    half = 1
+    while half < width:
+        pairs = sums.reshape(-1, 2, half)
+        sums = np.stack([pairs[:, 0] + pairs[:, 1], pairs[:, 0] - pairs[:, 1]], axis=1).reshape(-1)
+        half *= 2
+    return sums

@@ -120,6 +120,13 @@ def dead(torch: Any) -> tuple[Any, Any]:
     return int((~theirs.any(axis=1)).sum()), int((~ours.any(axis=1)).sum())
 
 
+def again(torch: Any) -> tuple[Any, Any]:
+    """Whether one seed gives the same sparse weight twice."""
+    make = lambda: torch.nn.init.sparse_(torch.empty(64, 64), 0.9, generator=torch.Generator().manual_seed(0))  # noqa: E731
+    ours = lambda: sb.Sparse(0.1)((64, 64), rng=0)  # noqa: E731
+    return bool((make() == make()).all()), bool((ours() == ours()).all())
+
+
 def half_infinite(torch: Any) -> tuple[Any, Any]:
     theirs = refusal(lambda: torch.nn.init.trunc_normal_(torch.empty(1000), a=2.0, b=math.inf))
     values = sb.TruncatedNormal(low=2, high=math.inf)(1000, rng=0)
@@ -274,6 +281,7 @@ CLAIMS = [
     Claim("torch", "unitary in complex64", "made", torch_complex, "made".__eq__),
     Claim("torch", "eight stacked 64 x 64 weights: error of orthogonality", "0", torch_stack, lambda got: got < 1e-5),
     Claim("torch", "sparse, 256 units, 1 % of the inputs: units without any", "0", dead, lambda got: got == 0),
+    Claim("torch", "sparse from one generator seed, twice: the same", "True", again, True.__eq__),
     Claim("torch", "identity kernel 4 x 4 under padding 'same': change of the image", "0", even, lambda got: got == 0),
     Claim(
         "torch",

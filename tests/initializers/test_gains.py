@@ -83,6 +83,7 @@ def test_every_activation_has_a_gain_and_every_alias_that_of_its_row():
         assert function(grid) == pytest.approx(FUNCTIONS[name](grid), rel=1e-13, abs=1e-14)
     for alias, name in ALIASES.items():
         assert sb.gain(alias) == sb.gain(name)
+    assert all(f"``{name}``" in sb.gain.__doc__ for name in (*ACTIVATIONS, *ALIASES))
 
 
 @pytest.mark.parametrize("slope", [0.01, 0.2, -0.5, 1.0])

@@ -37,6 +37,8 @@ def test_large_ones_too_across_blocks_of_reflections(shape):
         ((24, 3, 3, 3), sb.Axes("oihw", groups=4)),
         ((8, 6, 3, 3), sb.Axes("iohw", groups=4)),
         ((3, 3, 4, 12), "hwio"),
+        ((20, 6, 8), "ibo"),  # each head of an attention kernel
+        ((4, 10, 40), sb.Axes("bio", splits=4)),  # each gate of each layer
     ],
 )
 def test_every_copy_group_and_part_is_orthogonal_on_its_own(shape, axes):
@@ -179,9 +181,27 @@ def test_complex_weights_are_filled_cut_and_refused_like_others(init):
 
 def test_a_rule_may_ask_for_complex_weights():
     plan = sb.plan({"w": (4, 4)}, {"w": sb.Rule(sb.Orthogonal(), dtype="complex64")})
-    assert plan.initialize(0)["w"].dtype == np.complex64
+    params = plan.initialize(0)
+    assert params["w"].dtype == np.complex64
+    assert plan.audit(params).ok
     with pytest.raises(TypeError, match="weights can't be made as 'complex64'"):
         sb.Rule(sb.HeNormal(), dtype="complex64")
+
+
+def test_the_audit_judges_complex_weights_as_pairs():
+    plan = sb.plan({"w": (40, 30)}, {"w": sb.Rule(sb.Orthogonal(), dtype="complex128")})
+    params = plan.initialize(0)
+    found = plan.audit(params)
+    assert found.ok
+    assert found.parameters["w"].std == pytest.approx(1 / math.sqrt(40), rel=0.01)
+    assert plan.audit({"w": params["w"] * 1.3}).off
+    tied = params["w"].copy()
+    tied[3] = tied[5]
+    assert plan.audit({"w": tied}).tied
+    tied[0, 0] = complex(0, math.nan)
+    assert plan.audit({"w": tied}).not_finite
+    real = sb.plan({"w": (40, 30)}, {"w": sb.HeNormal()})
+    assert "holds no real numbers" in real.audit(params).unexpected["w"]
 
 
 def test_delta_orthogonal_is_unitary_in_the_middle():

@@ -112,3 +112,24 @@ def test_a_fill_that_copies_its_output_is_caught():
     finally:
         tracemalloc.stop()
     assert peak > 16 * 2**20
+
+
+DETERMINISTIC = [
+    sb.Identity(), sb.Dirac(), sb.PaddedIdentity(), sb.ZerO(), sb.Fourier(part="real"), sb.Constant(np.arange(3000.0)),
+    sb.Constant(np.arange(1500.0)[:, None]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("init", DETERMINISTIC, ids=[repr(init)[:25] for init in DETERMINISTIC])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_so_does_one_of_a_class_without_chance(init, dtype, order):
+    init((1500, 3000), rng=0, dtype=dtype)  # what is loaded and made once
+    out = np.empty((1500, 3000), sb.Zeros()(1, dtype=dtype).dtype, order=order)
+    tracemalloc.start()
+    try:
+        init.fill(out, rng=0, workers=2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * 2**20

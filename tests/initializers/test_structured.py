@@ -99,6 +99,8 @@ def test_an_even_kernel_has_its_middle_where_padding_same_looks():
         for init in (sb.Identity(), sb.Dirac(), sb.PaddedIdentity(), sb.ZerO()):
             kernel = torch.from_numpy(init((6, 6, *taps), dtype="float64"))
             assert torch.equal(torch.nn.functional.conv2d(image, kernel, padding="same"), image)
+        delta = sb.DeltaOrthogonal()((6, 6, *taps), rng=0)
+        assert np.argwhere(delta[0, 0]).tolist() == [[(tap - 1) // 2 for tap in taps]]
     theirs = torch.nn.init.dirac_(torch.empty(6, 6, 4, 4, dtype=torch.float64))
     assert not torch.equal(torch.nn.functional.conv2d(image, theirs, padding="same"), image)
 
@@ -135,12 +137,14 @@ def test_zero_is_the_product_of_its_three_matrices(units, inputs):
         return
     p = 1 << (units - 1).bit_length()
     assert made == pytest.approx(np.eye(units, p) @ (linalg.hadamard(p) / math.sqrt(p)) @ np.eye(p, inputs), abs=1e-15)
+    stated = sb.ZerO().expected((units, inputs))
+    assert (stated.mean, stated.std) == pytest.approx((made.mean(), made.std()), abs=1e-12)
     labels = len(np.unique(made, axis=0))
     assert labels == min(units, 1 << (inputs - 1).bit_length())  # what the class says of its ties
 
 
 def test_zero_grows_in_rank_where_a_partial_identity_does_not():
-    """Zhao et al. 2022, section 2.3: the outputs of a linear network that expands its input, trained by gradients."""
+    """Zhao et al. 2022, theorem 1: how far a square layer behind an expanding one comes from the identity."""
     rng = np.random.default_rng(0)
     x, targets = rng.normal(size=(4, 200)), rng.normal(size=(16, 16)) @ rng.normal(size=(16, 200))
     ranks = {}
