@@ -194,7 +194,7 @@ class LruThetaLog(_LogOfUniform):
         return 0.0, self.largest
 
 
-def lru_gamma_log(nu_log: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
+def lru_gamma_log(nu_log: npt.ArrayLike) -> Array:
     r"""Give the logarithm of what a linear recurrent unit multiplies its inputs with, from its decays.
 
     :math:`\gamma = \sqrt{1 - |\lambda|^2}`, :math:`|\lambda| = \exp(-\exp(\nu))`: the states then have the variance of
