@@ -46,6 +46,8 @@ def expm1(x: Array) -> Array:
     out = np.empty_like(small)
     horner(small, EXPM1, out, DOUBLE)
     out *= small
+    if near.all():
+        return out
     return np.where(near, out, exp(np.where(near, 0.0, x)) - 1.0)
 
 
