@@ -19,7 +19,7 @@ from .initializers._validate import as_float, is_real
 Array = npt.NDArray[Any]
 Forward = Callable[[dict[str, Array]], Mapping[str, Any]]
 
-STEEPEST, FLATTEST = 32.0, 0.25  # slopes that a step believes: powers of the weight that the outputs may go with
+STEEPEST, FLATTEST = 32.0, 1 / 16  # slopes that a step believes: powers of the weight that the outputs may go with
 FARTHEST = math.log(1e12)  # what a weight may be scaled by
 
 
@@ -214,6 +214,11 @@ class _Network:
         """Say whether the outputs have the variance that is asked for."""
         return abs((self.stds[name] / self.target) ** 2 - 1) < self.tolerance
 
+    def excess(self, name: str) -> float:
+        """Give the logarithm of what the std is too large by, infinite where outputs vanish or overflow."""
+        std = self.stds[name]
+        return math.log(std / self.target) if 0 < std < math.inf else -math.inf if std == 0 else math.inf
+
     def scale(self, name: str, log: float) -> None:
         """Make the weight exp(log) times what was given, and run the network."""
         self.logs[name] = log
@@ -228,25 +233,21 @@ class _Network:
     def settle(self, name: str, steps: int) -> None:
         """Scale one weight until its layer has the variance, and keep the nearest that was found."""
         self.dead.pop(name, None)
-        seen: list[tuple[float, float]] = []  # log of the factor, log of what the std is too large by
-        while True:
-            std = self.stds[name]
-            if not 0 < std < math.inf:
-                if not seen:
-                    self.dead[name] = (
-                        "its outputs are constant on this batch, so no factor changes their variance"
-                        if std == 0
-                        else "its outputs are not finite"
-                    )
-                    return
-                break  # scaled to death: back to what was nearest
-            seen.append((self.logs[name], math.log(std / self.target)))
+        std = self.stds[name]
+        if not 0 < std < math.inf:
+            self.dead[name] = (
+                "its outputs are constant on this batch, so no factor changes their variance"
+                if std == 0
+                else "its outputs are not finite"
+            )
+            return
+        seen = [(self.logs[name], self.excess(name))]
+        for _ in range(steps):
             if self.reached(name):
                 return
-            if len(seen) > steps:
-                break
             self.taken[name] += 1
             self.scale(name, _next(seen))
+            seen.append((self.logs[name], self.excess(name)))
         nearest = min(seen, key=lambda point: abs(point[1]))[0]
         if nearest != self.logs[name]:
             self.scale(name, nearest)
@@ -270,20 +271,21 @@ class _Network:
 def _next(seen: list[tuple[float, float]]) -> float:
     """Give the logarithm of the factor to try: a secant step, within the bracket if there is one."""
     x, y = seen[-1]
+    finite = [point for point in seen[:-1] if math.isfinite(point[1])]
+    if not math.isfinite(y):  # half of the way back
+        return (x + min((point[0] for point in finite), key=lambda other: abs(other - x))) / 2
     slope = 1.0
-    if len(seen) > 1:
-        others = [point for point in seen[:-1] if point[1] * y < 0] or seen[:-1]  # the other side of zero is better
-        x0, y0 = min(others, key=lambda point: abs(point[1]))
+    if finite:
+        x0, y0 = min(finite, key=lambda point: abs(point[1]))
         if x != x0:
-            slope = (y - y0) / (x - x0)
-        slope = min(STEEPEST, max(FLATTEST, slope))
+            slope = min(STEEPEST, max(FLATTEST, (y - y0) / (x - x0)))
     tried = x - y / slope
     below = [point[0] for point in seen if point[1] < 0]
     above = [point[0] for point in seen if point[1] > 0]
     if below and above and max(below) < min(above):
         low, high = max(below), min(above)
-        margin = (high - low) / 20
-        tried = min(high - margin, max(low + margin, tried))
+        margin = (high - low) / 50
+        tried = tried if low + margin < tried < high - margin else (low + high) / 2
     return min(FARTHEST, max(-FARTHEST, tried))
 
 

@@ -64,7 +64,7 @@ class Adapter(NamedTuple):
         return np.asarray(self.residual.astype(np.result_type(delta.dtype, compute_dtype(self.residual.dtype))) + delta)
 
     def energy(self) -> float:
-        """Give the share of the weight's squared norm that the residual no longer has, 1 - |residual|^2 / |W|^2."""
+        """Give the share of the weight's squared norm that the residual no longer has: 1 less the ratio of the two."""
         whole = float(np.sum(self.merged().astype(np.float64) ** 2))
         return 1 - float(np.sum(self.residual.astype(np.float64) ** 2)) / whole if whole else 0.0
 

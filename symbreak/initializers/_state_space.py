@@ -194,7 +194,7 @@ class LruThetaLog(_LogOfUniform):
         return 0.0, self.largest
 
 
-def lru_gamma_log(nu_log: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
+def lru_gamma_log(nu_log: npt.ArrayLike) -> Array:
     r"""Give the logarithm of what a linear recurrent unit multiplies its inputs with, from its decays.
 
     :math:`\gamma = \sqrt{1 - |\lambda|^2}`, :math:`|\lambda| = \exp(-\exp(\nu))`: the states then have the variance of
@@ -287,7 +287,7 @@ class MambaDtBias(AbstractInitializer):
             raise ValueError(f"MambaDtBias: floor is a step below high, or 0; got {self.floor!r}")
 
     def _bias(self, u: Array) -> Array:
-        low, high = math.log(self.low), math.log(self.high)
+        low, high = elementary.log(np.array([self.low, self.high])).tolist()  # whose bits are the same everywhere
         step = np.clip(elementary.exp(low + u * (high - low)), max(self.low, self.floor), self.high)
         return step + elementary.log(-elementary.expm1(-step))  # softplus(b) = step, without overflow
 

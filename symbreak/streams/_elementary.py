@@ -12,6 +12,7 @@ import numpy as np
 from ._transforms import DOUBLE, Array, horner, negative_log
 
 CHUNK = 1 << 14  # elements: a chunk and its scratch arrays stay in cache
+PER_LN2 = 1.4426950408889634  # 1 / ln 2
 LN2_HIGH = float.fromhex("0x1.62e42feep-1")  # 33 bits: an exponent times it is exact
 LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")  # ln 2 - LN2_HIGH
 # exp(r) = sum r**k / k!: what follows 1/14! is below 2**-57 for |r| <= ln(2) / 2.
@@ -29,7 +30,7 @@ def log(x: Array) -> Array:
 
 def exp(x: Array) -> Array:
     """Give exp(x) of float64 numbers between -700 and 700."""
-    k = np.rint(x * (1 / math.log(2)))
+    k = np.rint(x * PER_LN2)
     r = (x - k * LN2_HIGH) - k * LN2_LOW
     out = np.empty_like(r)
     horner(r, EXP, out, DOUBLE)
@@ -45,6 +46,8 @@ def expm1(x: Array) -> Array:
     out = np.empty_like(small)
     horner(small, EXPM1, out, DOUBLE)
     out *= small
+    if near.all():
+        return out
     return np.where(near, out, exp(np.where(near, 0.0, x)) - 1.0)
 
 

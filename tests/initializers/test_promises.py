@@ -343,7 +343,8 @@ def test_bits_do_not_depend_on_workers_or_the_split(row, data, seed, workers):
 
 
 @pytest.mark.parametrize(
-    "init", [sb.HeNormal(), sb.GlorotUniform(), sb.LecunTruncatedNormal(), sb.TruncatedNormal(low=-3.0)]
+    "init",
+    [sb.HeNormal(), sb.GlorotUniform(), sb.LecunTruncatedNormal(), sb.TruncatedNormal(low=-3.0), sb.MambaDtBias()],
 )
 def test_threads_change_no_bit_of_a_weight_that_they_share(init):
     one = init((1030, 1100), rng=8, workers=1)

@@ -238,3 +238,12 @@ def test_a_rotation_keeps_gradients_for_ever_and_a_normal_weight_does_not():
         assert np.linalg.svd(power, compute_uv=False) == pytest.approx(np.ones(32), rel=1e-9)
     shrunk = np.linalg.matrix_power(0.9 * sb.Orthogonal()((32, 32), rng=0, dtype="float64"), 1000)
     assert np.linalg.norm(shrunk) < 1e-40
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_keras_opens_the_same_gate(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    keras = pytest.importorskip("keras")
+    cell = keras.layers.LSTMCell(5, unit_forget_bias=True)
+    cell.build((None, 3))
+    assert np.asarray(cell.bias).tolist() == sb.ForgetBias(order="ifco")(20).tolist()

@@ -39,6 +39,23 @@ INITIALIZERS = {
     "zer_o": (sb.ZerO(), (61, 37)),
     "icnr": (sb.ICNR("he_normal"), (16, 8, 3, 3)),
     "looks_linear": (sb.LooksLinear("he_normal"), (62, 36)),
+    "forget_bias": (sb.ForgetBias(), (248,)),
+    "chrono": (sb.Chrono(1000), (2480,)),
+    "henaff": (sb.Henaff(), (61, 61)),
+    "henaff skew": (sb.Henaff("skew"), (61, 61)),
+    "cayley": (sb.Cayley(), (61, 61)),
+    "cayley skew": (sb.Cayley("skew"), (61, 61)),
+    "lru_nu_log": (sb.LruNuLog(), (61, 37)),
+    "lru_nu_log ring": (sb.LruNuLog(0.9, 0.999), (61, 37)),
+    "lru_theta_log": (sb.LruThetaLog(), (61, 37)),
+    "log_of_uniform": (sb.LogOfUniform(), (61, 37)),
+    "mamba_dt_bias": (sb.MambaDtBias(), (61, 37)),
+    "s4d_log_decay": (sb.S4dLogDecay(), (61, 37)),
+    "s4d_frequency": (sb.S4dFrequency("inv"), (61, 37)),
+    "hippo_legs_a": (sb.HippoLegsA(), (61, 61)),
+    "hippo_legs_b": (sb.HippoLegsB(), (61,)),
+    "siren": (sb.Siren(), (61, 37)),
+    "prior_bias": (sb.PriorBias((0.9, 0.09, 1e-5)), (63,)),
 }
 
 
