@@ -66,8 +66,11 @@ class MuP(AbstractRecipe):
         """Need the shape of each parameter in the base model."""
         for part in tree.parts:
             found = self._base(part)
-            if len(found) != len(part.shape):
-                raise RuleError(f"MuP: {part.name!r} has shape {part.shape}, and {found} in the base model")
+            if len(found) != len(part.shape) or 0 in (*found, *part.shape):
+                raise RuleError(
+                    f"MuP: {part.name!r} has shape {part.shape}, and {found} in the base model; shapes have as many "
+                    f"axes, none of them empty"
+                )
         self.recipe.check(self._tree(tree))
 
     def weight(self, part: Part, tree: Tree) -> tuple[AbstractInitializer, str]:

@@ -213,6 +213,12 @@ def test_the_spectral_condition(shape):
     assert exact.rates == {"a": {"adam": 1 / fan_in, "sgd": fan_out / fan_in}}
 
 
+def test_empty_weights_are_empty():
+    for recipe in (recipes.GPT2(), recipes.Spectral(), recipes.Spectral("normal")):
+        made = recipe({"a": (0, 4), "b": (4, 0)}, roles={"*": "hidden"}).plan().initialize(0)
+        assert [array.shape for array in made.values()] == [(0, 4), (4, 0)]
+
+
 def test_vectors_start_at_zero_and_one():
     params = recipes.GPT2()(gpt2(1)).plan().initialize(0)
     assert (params["transformer.h.0.ln_1.weight"] == 1).all()
@@ -297,8 +303,9 @@ NOT_FOR = {name: shape for name, shape in gpt2(1).items() if "c_proj" not in nam
         (
             lambda: recipes.MuP({"wte": (3,)})({"wte": (3, 3)}),
             RuleError,
-            r"MuP: 'wte' has shape \(3, 3\), and \(3,\) in the base model",
+            r"MuP: 'wte' has shape \(3, 3\), and \(3,\) in the base model; shapes have as many",
         ),
+        (lambda: recipes.MuP({"wte": (3, 0)})({"wte": (3, 3)}), RuleError, "axes, none of them empty"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(make, error, message):

@@ -156,6 +156,24 @@ def test_blocks_depths_and_stacks():
     assert blocks.layers("") == 4
 
 
+def test_blocks_whose_words_are_numbered():
+    flax = {f"layers_{k}/mlp/fc{n}/kernel": (8, 8) for k in range(3) for n in (1, 2)}
+    assert read_parts(flax).layers("") == 3
+    vit = {f"encoder.layers.encoder_layer_{k}.mlp.{n}.weight": (8, 8) for k in range(4) for n in (0, 3)}
+    tree = read_parts(vit)
+    assert [(part.role, part.depth) for part in tree.parts[2:4]] == [("mlp_in", 1), ("mlp_out", 1)]
+    assert (tree.layers("encoder"), tree.branches("encoder")) == (4, 4)
+
+
+def test_branches_that_can_not_be_told_apart_are_refused():
+    shapes = {"first.fc2.weight": (8, 8), "second.fc2.weight": (8, 8)}
+    with pytest.raises(RuleError, match=r"'first.fc2.weight' and 'second.fc2.weight' write to a residual stream, and"):
+        read_parts(shapes)
+    told = {"first*": Role("mlp_out", 0), "second*": Role("mlp_out", 1)}
+    assert read_parts(shapes, told).layers("") == 2
+    assert read_parts({"fc2.weight": (8, 8), "attn.proj.weight": (8, 8)}).branches("") == 2
+
+
 def test_experts_of_a_block_share_a_branch():
     shapes = {f"layers.{k}.experts.{e}.feed_forward.w2.weight": (8, 8) for k in range(3) for e in range(5)}
     assert read_parts(shapes).branches("") == 3
