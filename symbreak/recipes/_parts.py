@@ -291,8 +291,8 @@ def _check_blocks(parts: Sequence[Part]) -> None:
             first = seen.setdefault(part.branch, part.name)
             if first != part.name:
                 raise RuleError(
-                    f"{first!r} and {part.name!r} write to a residual stream, and their names don't say in which block; "
-                    f"say it: roles={{{part.name!r}: Role({part.role!r}, depth=1)}}"
+                    f"{first!r} and {part.name!r} write to a residual stream, and their names don't say in which "
+                    f"block; say it: roles={{{part.name!r}: Role({part.role!r}, depth=1)}}"
                 )
 
 
