@@ -7,7 +7,7 @@ from typing import Any, final
 from ..axes import Axes, as_shape
 from ..errors import RuleError
 from ..initializers import AbstractInitializer, Normal, Zeros
-from ._base import AbstractRecipe
+from ._base import AbstractRecipe, get
 from ._gpt2 import GPT2
 from ._parts import Part, Tree
 
@@ -28,7 +28,7 @@ class MuP(AbstractRecipe):
     base
         The shapes of the base model, by the same names.
     recipe
-        What the base model starts by.
+        What the base model starts by: a recipe, its name, or a mapping with its name and its options.
     zero_readout
         Start the readout at zero, as the authors advise.
 
@@ -59,6 +59,11 @@ class MuP(AbstractRecipe):
     def __post_init__(self) -> None:
         if not isinstance(self.base, Mapping):
             raise TypeError(f"MuP: base maps parameter names to the shapes of the base model; got {self.base!r}")
+        given: Any = self.recipe
+        if isinstance(given, str):
+            object.__setattr__(self, "recipe", get(given))
+        elif isinstance(given, Mapping) and isinstance(given.get("name"), str):
+            object.__setattr__(self, "recipe", get(**given))
         if not isinstance(self.recipe, AbstractRecipe) or isinstance(self.recipe, MuP):
             raise TypeError(f"MuP: recipe is another recipe, for the base model; got {self.recipe!r}")
 

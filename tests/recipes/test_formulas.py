@@ -298,7 +298,7 @@ NOT_FOR = {name: shape for name, shape in gpt2(1).items() if "c_proj" not in nam
             "Fixup scales '0.fc1.weight' by its residual branch, whose last layer is not there",
         ),
         (lambda: recipes.MuP(3), TypeError, "MuP: base maps parameter names to the shapes of the base model; got 3"),
-        (lambda: recipes.MuP({}, recipe="gpt2"), TypeError, "MuP: recipe is another recipe.*got 'gpt2'"),
+        (lambda: recipes.MuP({}, recipe=3), TypeError, "MuP: recipe is another recipe.*got 3"),
         (lambda: recipes.MuP({})(gpt2(1)), RuleError, "MuP: 'transformer.wte.weight' is not in the base model"),
         (
             lambda: recipes.MuP({"wte": (3,)})({"wte": (3, 3)}),
