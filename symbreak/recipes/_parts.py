@@ -55,7 +55,7 @@ NAMES: tuple[tuple[str, str], ...] = (
     ("bias", r"(?:\w*bias\w*|beta|b)"),
     ("multiplier", r"(?:scale|multiplier)"),
     ("position", r"(?:wpe|position_embeddings?|pos_embed(?:ding)?s?|embed_positions)" + _END),
-    ("input", r"(?:patch_embed\.proj|patch_embeddings\.projection|conv_proj|stem\.\w+|conv_stem)" + _END),
+    ("input", r"(?:patch_embed\.proj|patch_embeddings\.projection|conv_proj|conv_stem|stem\.(?:conv\w*|0))" + _END),
     (
         "embedding",
         r"(?:wte|\w*embed_tokens|embed_in|tok_embeddings?|shared|(?:\w+_)?embed(?:ding)?s?)"
@@ -84,9 +84,10 @@ NAMES: tuple[tuple[str, str], ...] = (
     ("shortcut", r"(?:downsample|shortcut)(?:\.0)?" + _END),
     ("readout", r"(?:lm_head|head|heads\.head|classifier|embed_out|output_projection|output|score|fc)" + _END),
 )  # fmt: skip
-_PATTERNS = tuple((role, re.compile(r"(?:^|.*\.)" + pattern)) for role, pattern in NAMES)
+_PATTERNS = tuple((role, re.compile(r"(?:(.*)\.)?" + pattern)) for role, pattern in NAMES)
 _CONVOLUTION = re.compile(r"(.*\.)?conv(\d+)(?:\.(?:weight|kernel))?")  # of a residual network: the last one writes
 _NUMBERED = re.compile(r"\d+|(?:encoder_?|decoder_?|transformer_?)?(?:layers?|blocks?|h)_\d+")  # of a block
+# Roles of what stands outside of blocks.
 _FIRST = ("input", "readout", "embedding", "position")
 
 RolesLike: TypeAlias = "Mapping[str, str | Role]"
@@ -333,7 +334,10 @@ def _told(name: str, shape: tuple[int, ...], roles: Sequence[tuple[str, Role]]) 
 
 def _by_name(name: str, shape: tuple[int, ...]) -> Role | None:
     text = name.replace("/", ".").lower()
-    role = next((role for role, pattern in _PATTERNS if pattern.fullmatch(text)), None)
+    matches = ((role, pattern.fullmatch(text)) for role, pattern in _PATTERNS)
+    role, found = next((pair for pair in matches if pair[1]), (None, None))
+    if role in _FIRST and found and any(map(_NUMBERED.fullmatch, (found[1] or "").split("."))):
+        return None  # a block has none of them
     vector = role in VECTORS
     # A weight is no bias whatever its name, and a vector no weight.
     return None if role is None or vector != (len(shape) < 2 or shape[:-1].count(1) == len(shape) - 1) else Role(role)

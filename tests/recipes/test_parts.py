@@ -103,6 +103,8 @@ def test_the_names_of_a_residual_network():
         ("blocks.0.attn.qkv.weight", (24, 8), "qkv"),
         ("blocks.0.attn.proj.weight", (8, 8), "attention_out"),
         ("patch_embed.proj.weight", (8, 3, 4, 4), "input"),
+        ("stem.0.weight", (8, 3, 4, 4), "input"),
+        ("encoder.embed_tokens.weight", (9, 8), "embedding"),
         ("pos_embed", (1, 9, 8), "position"),
         ("layer1.0.scale", (1,), "multiplier"),
         ("layer1.0.bias1a", (1,), "bias"),
@@ -123,6 +125,10 @@ def test_names_of_other_models(name, shape, role):
         ("conv1.weight", (8, 8)),
         ("w", (8, 8)),
         ("proj.weight", (8, 8)),
+        ("stem.mix", (8, 8)),
+        ("h.0.fc.weight", (8, 8)),  # inside a block nothing reads out
+        ("layers.3.mlp.output.weight", (8, 8)),
+        ("layers_3/embed/kernel", (8, 8)),
     ],
 )
 def test_what_is_not_known_is_never_guessed(name, shape):
