@@ -31,7 +31,7 @@ class LayerScale(AbstractRecipe):
     >>> from symbreak import recipes
     >>> plan = recipes.LayerScale()({"0.fc1.weight": (8, 4), "0.fc2.weight": (4, 8), "0.gamma_1": (4,)}).plan()
     >>> str(plan.rows[-1].rule.initializer)
-    'Constant(value=0.1)'
+    'Constant(0.1)'
     """
 
     gain: float | None = None
