@@ -34,6 +34,14 @@ CASES = [
     ("truncated normal", sb.TruncatedNormal(0.02), 10.0),
 ]
 
+MADE_OF_OTHERS = [  # at most 1.5 times the fill of what they are made of
+    ("scaled", sb.Scaled(sb.Uniform(), 0.5), sb.Uniform()),
+    ("masked by a rule", sb.Masked(sb.Normal(), "lower"), sb.Normal()),
+    ("blocks along the units", sb.Blocks((sb.Uniform(), sb.Uniform()), (-1, 1000)), sb.Uniform()),
+    ("blocks along the inputs", sb.Blocks((sb.Normal(), sb.Normal()), (-1, 1000), "i"), sb.Normal()),
+    ("perturbed", sb.Perturbed(sb.Constant(0.5)), sb.Normal()),
+]
+
 
 def rows() -> Iterator[Row]:
     """Yield the rows against torch, jax and NumPy, as far as they are installed."""
@@ -43,6 +51,8 @@ def rows() -> Iterator[Row]:
     def ours(init: sb.AbstractInitializer, workers: int = WORKERS):
         return lambda: init.fill(out, key, workers=workers)
 
+    for name, init, base in MADE_OF_OTHERS:
+        yield Row(f"fill {name}", repr(base), ours(init), ours(base), 1.5, at_most=True)
     if have("torch"):
         import torch
 

@@ -542,6 +542,15 @@ def test_weights_with_fixed_entries_pass_over_many_seeds(init):
     assert plan.audit(params).off
 
 
+def test_the_moments_of_a_weight_with_few_entries_are_judged_by_its_tails():
+    """One of 32 inputs is drawn: standard deviations stray seven times as far as those of a normal."""
+    plan = sb.plan({"w": (48, 32)}, {"w": sb.Blocks(("normal", "zeros"), (1, -1), "i")})
+    assert not [seed for seed in range(60) if plan.audit(plan.initialize(seed)).off]
+    params = plan.initialize(0)
+    params["w"] = params["w"] * np.float32(3)
+    assert plan.audit(params).off
+
+
 def test_a_dead_pair_is_tied_though_few_entries_are_drawn():
     plan = sb.plan({"w": (48, 32)}, {"w": sb.Masked("normal", "lower")})
     params = plan.initialize(0)

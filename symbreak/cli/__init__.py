@@ -19,7 +19,7 @@ COMMANDS = (
     ("check", "check", "say which units of saved weights are tied"),
     ("init", "init", "write the initial weights of a model to a file, by rules or a recipe"),
     ("repair", "repair", "merge, untie or draw again the tied units of saved weights"),
-    ("list", "codes", "list what can be found, and the initializers"),
+    ("list", "codes", "list what can be found, the initializers and the recipes"),
     ("explain", "explain", "explain a code: what it means, its causes, what to do"),
     ("demo", "demo", "train a network from a constant and a random start, and diagnose both"),
 )

@@ -1,4 +1,4 @@
-"""List the codes that a diagnosis can give, and the names of the initializers."""
+"""List the codes that a diagnosis can give, and the names of the initializers and the recipes."""
 
 import argparse
 import textwrap
@@ -11,12 +11,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:  # noqa: ARG001 - every command takes its arguments
-    """Print one line a code, and the initializers."""
-    from symbreak.initializers import names
+    """Print one line a code, the initializers, and the recipes."""
+    from symbreak import initializers, recipes
 
     for row in CODES.values():
         print(f"{row.code}  {row.level!s:<8} {row.sentence}")
-    print("\ninitializers")
-    for line in textwrap.wrap(", ".join(names()), 76, break_long_words=False):
-        print(f"    {line}")
+    for title, names in (("initializers", initializers.names()), ("recipes", recipes.names())):
+        print(f"\n{title}")
+        for line in textwrap.wrap(", ".join(names), 76, break_long_words=False):
+            print(f"    {line}")
     return 0

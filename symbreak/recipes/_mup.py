@@ -7,7 +7,7 @@ from typing import Any, final
 from ..axes import Axes, as_shape
 from ..errors import RuleError
 from ..initializers import AbstractInitializer, Normal, Zeros
-from ._base import AbstractRecipe
+from ._base import AbstractRecipe, get
 from ._gpt2 import GPT2
 from ._parts import Part, Tree
 
@@ -28,7 +28,7 @@ class MuP(AbstractRecipe):
     base
         The shapes of the base model, by the same names.
     recipe
-        What the base model starts by.
+        What the base model starts by: a recipe, its name, or a mapping with its name and its options.
     zero_readout
         Start the readout at zero, as the authors advise.
 
@@ -59,6 +59,11 @@ class MuP(AbstractRecipe):
     def __post_init__(self) -> None:
         if not isinstance(self.base, Mapping):
             raise TypeError(f"MuP: base maps parameter names to the shapes of the base model; got {self.base!r}")
+        given: Any = self.recipe
+        if isinstance(given, str):
+            object.__setattr__(self, "recipe", get(given))
+        elif isinstance(given, Mapping) and isinstance(given.get("name"), str):
+            object.__setattr__(self, "recipe", get(**given))
         if not isinstance(self.recipe, AbstractRecipe) or isinstance(self.recipe, MuP):
             raise TypeError(f"MuP: recipe is another recipe, for the base model; got {self.recipe!r}")
 
@@ -66,8 +71,11 @@ class MuP(AbstractRecipe):
         """Need the shape of each parameter in the base model."""
         for part in tree.parts:
             found = self._base(part)
-            if len(found) != len(part.shape):
-                raise RuleError(f"MuP: {part.name!r} has shape {part.shape}, and {found} in the base model")
+            if len(found) != len(part.shape) or 0 in (*found, *part.shape):
+                raise RuleError(
+                    f"MuP: {part.name!r} has shape {part.shape}, and {found} in the base model; shapes have as many "
+                    f"axes, none of them empty"
+                )
         self.recipe.check(self._tree(tree))
 
     def weight(self, part: Part, tree: Tree) -> tuple[AbstractInitializer, str]:

@@ -55,7 +55,7 @@ NAMES: tuple[tuple[str, str], ...] = (
     ("bias", r"(?:\w*bias\w*|beta|b)"),
     ("multiplier", r"(?:scale|multiplier)"),
     ("position", r"(?:wpe|position_embeddings?|pos_embed(?:ding)?s?|embed_positions)" + _END),
-    ("input", r"(?:patch_embed\.proj|patch_embeddings\.projection|conv_proj|stem\.\w+|conv_stem)" + _END),
+    ("input", r"(?:patch_embed\.proj|patch_embeddings\.projection|conv_proj|conv_stem|stem\.(?:conv\w*|0))" + _END),
     (
         "embedding",
         r"(?:wte|\w*embed_tokens|embed_in|tok_embeddings?|shared|(?:\w+_)?embed(?:ding)?s?)"
@@ -79,13 +79,15 @@ NAMES: tuple[tuple[str, str], ...] = (
     (
         "mlp_out",
         r"(?:mlp\.c_proj|fc2|fc_out|down_proj|feed_forward\.w2|linear2|linear_2|dense_4h_to_h|output\.dense|lin2|"
-        r"densereludense\.wo|mlp\.2)" + _END,
+        r"densereludense\.wo|mlp\.[23])" + _END,
     ),
     ("shortcut", r"(?:downsample|shortcut)(?:\.0)?" + _END),
     ("readout", r"(?:lm_head|head|heads\.head|classifier|embed_out|output_projection|output|score|fc)" + _END),
 )  # fmt: skip
-_PATTERNS = tuple((role, re.compile(r"(?:^|.*\.)" + pattern)) for role, pattern in NAMES)
+_PATTERNS = tuple((role, re.compile(r"(?:(.*)\.)?" + pattern)) for role, pattern in NAMES)
 _CONVOLUTION = re.compile(r"(.*\.)?conv(\d+)(?:\.(?:weight|kernel))?")  # of a residual network: the last one writes
+_NUMBERED = re.compile(r"\d+|(?:encoder_?|decoder_?|transformer_?)?(?:layers?|blocks?|h)_\d+")  # of a block
+# Roles of what stands outside of blocks.
 _FIRST = ("input", "readout", "embedding", "position")
 
 RolesLike: TypeAlias = "Mapping[str, str | Role]"
@@ -123,7 +125,8 @@ class Part:
     stack
         ``"encoder"`` or ``"decoder"``, as a word of its name says, or ``""``.
     block
-        The name up to its first number, ``"h.3"`` of ``"h.3.mlp.c_fc.weight"``; ``""`` outside of blocks.
+        The name up to its first number, ``"h.3"`` of ``"h.3.mlp.c_fc.weight"``, or up to a word such as ``layers_3``;
+        ``""`` outside of blocks.
     depth
         Which block of its stack, from 0, in the order of the parameters; None outside of blocks.
     axes
@@ -163,7 +166,7 @@ class Tree:
         return [part for part in self.parts if part.role in roles and stack in (None, part.stack)]
 
     @cached_property
-    def counts(self) -> Counter[tuple[str, str, str]]:
+    def counts(self) -> Mapping[tuple[str, str, str], int]:
         """How many parts of a role each block of a stack has: by stack, block and role."""
         return Counter((part.stack, part.block, part.role) for part in self.parts)
 
@@ -240,7 +243,7 @@ def read_parts(
     Raises
     ------
     RuleError
-        If the role of a parameter is not known; all are listed.
+        If the role of a parameter is not known; all are listed. If two branches can't be told apart.
     TypeError, ValueError
         For a role that is none, or a shape or a layout that makes no sense.
 
@@ -277,7 +280,21 @@ def read_parts(
     for name, role in found.items():
         assert role is not None  # noqa: S101 - for the type checker
         parts.append(_part(name, named[name], role, _axes(name, named[name], axes, turned), depths))
+    _check_blocks(parts)
     return Tree(tuple(parts))
+
+
+def _check_blocks(parts: Sequence[Part]) -> None:
+    """Refuse branches that can't be told apart, for their number counts."""
+    seen: dict[tuple[str, str, str], str] = {}
+    for part in parts:
+        if part.role in OUTS and part.depth is None:
+            first = seen.setdefault(part.branch, part.name)
+            if first != part.name:
+                raise RuleError(
+                    f"{first!r} and {part.name!r} write to a residual stream, and their names don't say in which "
+                    f"block; say it: roles={{{part.name!r}: Role({part.role!r}, depth=1)}}"
+                )
 
 
 def _part(name: str, shape: tuple[int, ...], role: Role, axes: AxesLike, depths: dict[str, dict[str, int]]) -> Part:
@@ -285,7 +302,7 @@ def _part(name: str, shape: tuple[int, ...], role: Role, axes: AxesLike, depths:
     stack = role.stack
     if stack is None:
         stack = next((word for word in words if word in ("encoder", "decoder")), "")
-    number = next((place for place, word in enumerate(words) if word.isdecimal()), None)
+    number = next((place for place, word in enumerate(words) if _NUMBERED.fullmatch(word.lower())), None)
     block = "" if number is None or role.role in _FIRST else ".".join(words[: number + 1])
     if role.depth is not None:
         block = block or f"{stack}.{role.depth}"
@@ -317,7 +334,10 @@ def _told(name: str, shape: tuple[int, ...], roles: Sequence[tuple[str, Role]]) 
 
 def _by_name(name: str, shape: tuple[int, ...]) -> Role | None:
     text = name.replace("/", ".").lower()
-    role = next((role for role, pattern in _PATTERNS if pattern.fullmatch(text)), None)
+    matches = ((role, pattern.fullmatch(text)) for role, pattern in _PATTERNS)
+    role, found = next((pair for pair in matches if pair[1]), (None, None))
+    if role in _FIRST and found and any(map(_NUMBERED.fullmatch, (found[1] or "").split("."))):
+        return None  # a block has none of them
     vector = role in VECTORS
     # A weight is no bias whatever its name, and a vector no weight.
     return None if role is None or vector != (len(shape) < 2 or shape[:-1].count(1) == len(shape) - 1) else Role(role)

@@ -54,17 +54,18 @@ class Spectral(AbstractRecipe):
         if part.role in ("embedding", "position"):
             return Normal(1.0), "one token is read at a time"
         fan_in, fan_out = part.fans
-        norm = math.sqrt(fan_out / fan_in)
+        norm = math.sqrt(fan_out / fan_in) if fan_in and fan_out else 1.0  # an empty weight has none
         why = f"norm sqrt({fan_out} / {fan_in})"
         if self.distribution == "orthogonal":
             return Orthogonal(gain=norm), why
-        return Normal(min(1.0, norm) / math.sqrt(fan_in)), why
+        return Normal(min(1.0, norm) / math.sqrt(max(fan_in, 1))), why
 
     def rates(self, tree: Tree) -> dict[str, dict[str, float]]:
         """Give the rates of the weights."""
         found = {}
         for part in tree.parts:
             if len(part.shape) > 1 and part.role not in ("embedding", "position"):
-                fan_in, fan_out = part.fans
-                found[part.name] = {"adam": 1 / fan_in, "sgd": fan_out / fan_in}
+                fan_in, fan_out = map(float, part.fans)
+                if fan_in and fan_out:
+                    found[part.name] = {"adam": 1 / fan_in, "sgd": fan_out / fan_in}
         return found

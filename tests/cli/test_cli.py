@@ -226,14 +226,16 @@ def test_a_wrong_call_is_exit_code_2_and_says_what_is_wrong(capsys, arguments, m
     assert "\x1b" not in err
 
 
-def test_list_names_every_code_and_initializer(capsys):
+def test_list_names_every_code_initializer_and_recipe(capsys):
     assert main(["list"]) == 0
     out = capsys.readouterr().out
     for row in CODES.values():
         assert f"{row.code}  {row.level!s:<8} {row.sentence}\n" in out
-    codes, initializers = out.split("\ninitializers\n")
+    codes, names = out.split("\ninitializers\n")
     assert len(codes.splitlines()) == len(CODES)
-    assert initializers.replace("\n", " ").replace(" ", "").split(",") == symbreak.names()
+    initializers, recipes = ("".join(part.split()).split(",") for part in names.split("\nrecipes\n"))
+    assert initializers == symbreak.names()
+    assert recipes == symbreak.recipes.names()
 
 
 @pytest.mark.parametrize("code", CODES)

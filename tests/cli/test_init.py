@@ -252,6 +252,15 @@ def test_what_is_read_is_never_written(capsys):
         assert f"{out} is to be read, and is never changed; name another file" in said
 
 
+def test_a_shard_is_never_written_over(capsys):
+    save_safetensors("s1.safetensors", {name: np.zeros(shape, "f4") for name, shape in SHAPES.items()})
+    index = {"metadata": {}, "weight_map": dict.fromkeys(SHAPES, "s1.safetensors")}
+    Path("m.safetensors.index.json").write_text(json.dumps(index))
+    call = ["--like", "m.safetensors.index.json", "--rules", "rules.toml"]
+    assert "s1.safetensors is to be read" in refused(capsys, *call, "-o", "s1.safetensors")
+    assert main(["init", *call, "-o", "other.safetensors"]) == 0
+
+
 def test_two_recipes_are_one_too_many(capsys):
     Path("r.json").write_text('{"recipe": "gpt2"}')
     said = refused(capsys, "--shapes", "shapes.json", "--rules", "r.json", "--recipe", "gpt2", "-o", "o.npz")

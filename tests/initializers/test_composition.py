@@ -235,6 +235,13 @@ def test_a_part_has_fans_of_its_own():
         assert part.std() == pytest.approx(std, rel=6.5 / math.sqrt(2 * 4096))
 
 
+def test_parts_that_are_made_whole_have_streams_of_their_own():
+    key = sb.Key(5)["w"]
+    made = sb.Blocks((sb.Orthogonal(), sb.HeNormal(), sb.Orthogonal()), (8, 8, -1))((24, 8), rng=key)
+    for k, init in enumerate((sb.Orthogonal(), sb.HeNormal(), sb.Orthogonal())):
+        assert np.array_equal(made[8 * k : 8 * k + 8], init((8, 8), rng=key[str(k)]))
+
+
 def test_blocks_keep_the_layout_along_other_axes():
     axes = sb.Axes("oi", splits=2)
     made = sb.Blocks((sb.Orthogonal(), sb.Zeros()), sizes=(5, -1), axis="i")((20, 8), rng=0, axes=axes)

@@ -8,6 +8,7 @@ import pytest
 import symbreak as sb
 from symbreak import recipes
 from symbreak.errors import RuleError, UnknownName
+from symbreak.recipes import read_parts
 
 from ._models import bert, both, gpt2, llama, mlp_blocks, resnet
 
@@ -144,6 +145,21 @@ def test_deepnorm_of_two_stacks():
     assert made["decoder.layers.0.multihead_attn.in_proj_weight"].inits[2].factor == pytest.approx(decoder)
 
 
+@pytest.mark.parametrize(("n", "m"), [(6, 6), (18, 18), (100, 3), (3, 500)])
+def test_the_constants_of_deepnorm_keep_the_bound_of_the_paper_at_one_half(n, m):
+    """Section 4: what a step moves is at most a sum over the branches, 2 N (beta / alpha)^2 in an encoder.
+
+    A decoder of M layers has three branches each, and what it reads of the encoder enters M times with beta^2 / alpha.
+    """
+    one = recipes.DeepNorm().constants("", read_parts(mlp_blocks(n, 4)))
+    assert 2 * n * (one[1] / one[0]) ** 2 == pytest.approx(0.5)
+    tree = read_parts(both(n, m))
+    encoder, decoder = (recipes.DeepNorm().constants(stack, tree) for stack in ("encoder", "decoder"))
+    assert 3 * m * (decoder[1] / decoder[0]) ** 2 == pytest.approx(0.5)
+    read = m * decoder[1] ** 2 / decoder[0]
+    assert read * 2 * n * (encoder[1] / encoder[0]) ** 2 == pytest.approx(0.5, rel=0.02)  # 0.81 and 0.87 are rounded
+
+
 def test_a_fused_value_is_scaled_in_its_third():
     made = recipes.DeepNorm()(gpt2(2, 64)).plan().initialize(1)["transformer.h.0.attn.c_attn.weight"]
     for part, std in zip(np.split(made, 3), (0.125, 0.125, 0.125 * 16**-0.25), strict=True):
@@ -193,7 +209,7 @@ def test_layer_scale_is_smaller_in_deeper_networks(layers, gain):
     found = recipes.LayerScale()(shapes)
     assert found.rules["h.0.resweight"].initializer == sb.Constant(gain)
     assert recipes.LayerScale(gain=0.3)(shapes).rules["h.0.resweight"].initializer == sb.Constant(0.3)
-    assert found.rules["h.0.fc1.weight"].initializer == sb.TruncatedNormal(0.02)
+    assert found.rules["h.0.fc1.weight"].initializer.expected((4, 4)).std == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize("shape", [(64, 16), (16, 64), (32, 32)])
@@ -211,6 +227,12 @@ def test_the_spectral_condition(shape):
     largest = np.linalg.norm(normal.plan().initialize(0)["a"], 2)
     assert 0.9 * norm < largest < 2.2 * norm
     assert exact.rates == {"a": {"adam": 1 / fan_in, "sgd": fan_out / fan_in}}
+
+
+def test_empty_weights_are_empty():
+    for recipe in (recipes.GPT2(), recipes.Spectral(), recipes.Spectral("normal")):
+        made = recipe({"a": (0, 4), "b": (4, 0)}, roles={"*": "hidden"}).plan().initialize(0)
+        assert [array.shape for array in made.values()] == [(0, 4), (4, 0)]
 
 
 def test_vectors_start_at_zero_and_one():
@@ -292,13 +314,14 @@ NOT_FOR = {name: shape for name, shape in gpt2(1).items() if "c_proj" not in nam
             "Fixup scales '0.fc1.weight' by its residual branch, whose last layer is not there",
         ),
         (lambda: recipes.MuP(3), TypeError, "MuP: base maps parameter names to the shapes of the base model; got 3"),
-        (lambda: recipes.MuP({}, recipe="gpt2"), TypeError, "MuP: recipe is another recipe.*got 'gpt2'"),
+        (lambda: recipes.MuP({}, recipe=3), TypeError, "MuP: recipe is another recipe.*got 3"),
         (lambda: recipes.MuP({})(gpt2(1)), RuleError, "MuP: 'transformer.wte.weight' is not in the base model"),
         (
             lambda: recipes.MuP({"wte": (3,)})({"wte": (3, 3)}),
             RuleError,
-            r"MuP: 'wte' has shape \(3, 3\), and \(3,\) in the base model",
+            r"MuP: 'wte' has shape \(3, 3\), and \(3,\) in the base model; shapes have as many",
         ),
+        (lambda: recipes.MuP({"wte": (3, 0)})({"wte": (3, 3)}), RuleError, "axes, none of them empty"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(make, error, message):

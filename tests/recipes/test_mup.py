@@ -59,6 +59,15 @@ def test_a_readout_of_zero_and_the_factors_of_the_base():
     assert fused.expected.std == pytest.approx(recipes.DeepNorm()(gpt2(2, 16)).plan().rows[4].expected.std / 2)
 
 
+def test_the_recipe_of_the_base_may_be_named():
+    assert recipes.MuP({}, "gpt2") == recipes.MuP({}, recipes.GPT2())
+    assert recipes.get("mup", base={}, recipe={"name": "gpt2", "std": 0.1}) == recipes.MuP({}, recipes.GPT2(std=0.1))
+    with pytest.raises(ValueError, match="no recipe is called 'gpt3'"):
+        recipes.MuP({}, "gpt3")
+    with pytest.raises(TypeError, match="MuP: recipe is another recipe"):
+        recipes.MuP({}, recipes.MuP({}))
+
+
 def test_the_authors_package_gives_the_same():
     mup = pytest.importorskip("mup")
     torch = pytest.importorskip("torch")

@@ -103,6 +103,8 @@ def test_the_names_of_a_residual_network():
         ("blocks.0.attn.qkv.weight", (24, 8), "qkv"),
         ("blocks.0.attn.proj.weight", (8, 8), "attention_out"),
         ("patch_embed.proj.weight", (8, 3, 4, 4), "input"),
+        ("stem.0.weight", (8, 3, 4, 4), "input"),
+        ("encoder.embed_tokens.weight", (9, 8), "embedding"),
         ("pos_embed", (1, 9, 8), "position"),
         ("layer1.0.scale", (1,), "multiplier"),
         ("layer1.0.bias1a", (1,), "bias"),
@@ -123,6 +125,10 @@ def test_names_of_other_models(name, shape, role):
         ("conv1.weight", (8, 8)),
         ("w", (8, 8)),
         ("proj.weight", (8, 8)),
+        ("stem.mix", (8, 8)),
+        ("h.0.fc.weight", (8, 8)),  # inside a block nothing reads out
+        ("layers.3.mlp.output.weight", (8, 8)),
+        ("layers_3/embed/kernel", (8, 8)),
     ],
 )
 def test_what_is_not_known_is_never_guessed(name, shape):
@@ -154,6 +160,24 @@ def test_blocks_depths_and_stacks():
     blocks = read_parts(resnet(2))
     assert [part.depth for part in blocks.of("branch_out")] == [0, 1, 2, 3]
     assert blocks.layers("") == 4
+
+
+def test_blocks_whose_words_are_numbered():
+    flax = {f"layers_{k}/mlp/fc{n}/kernel": (8, 8) for k in range(3) for n in (1, 2)}
+    assert read_parts(flax).layers("") == 3
+    vit = {f"encoder.layers.encoder_layer_{k}.mlp.{n}.weight": (8, 8) for k in range(4) for n in (0, 3)}
+    tree = read_parts(vit)
+    assert [(part.role, part.depth) for part in tree.parts[2:4]] == [("mlp_in", 1), ("mlp_out", 1)]
+    assert (tree.layers("encoder"), tree.branches("encoder")) == (4, 4)
+
+
+def test_branches_that_can_not_be_told_apart_are_refused():
+    shapes = {"first.fc2.weight": (8, 8), "second.fc2.weight": (8, 8)}
+    with pytest.raises(RuleError, match=r"'first.fc2.weight' and 'second.fc2.weight' write to a residual stream, and"):
+        read_parts(shapes)
+    told = {"first*": Role("mlp_out", 0), "second*": Role("mlp_out", 1)}
+    assert read_parts(shapes, told).layers("") == 2
+    assert read_parts({"fc2.weight": (8, 8), "attn.proj.weight": (8, 8)}).branches("") == 2
 
 
 def test_experts_of_a_block_share_a_branch():
