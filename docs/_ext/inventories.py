@@ -1,4 +1,4 @@
-"""Links to the documentation of Python and NumPy, from short lists instead of downloaded inventories."""
+"""Links to the documentation of Python, NumPy, Dask and Hypothesis, from short lists instead of downloaded inventories."""
 
 import atexit
 import shutil
@@ -47,6 +47,17 @@ PYTHON = {
     "typing.Literal": ("data", "library/typing.html#$"),
     "typing.NamedTuple": ("class", "library/typing.html#$"),
 }
+DASK = {
+    "dask.array.Array": ("class", "generated/$.html#$"),
+    "dask.array.core.Array": ("class", "generated/dask.array.Array.html#dask.array.Array"),
+}
+HYPOTHESIS = {
+    "hypothesis.strategies.SearchStrategy": ("class", "reference/strategies.html#$"),
+    "hypothesis.strategies._internal.strategies.SearchStrategy": (
+        "class",
+        "reference/strategies.html#hypothesis.strategies.SearchStrategy",
+    ),
+}
 NUMPY = {
     "numpy.dtype": ("class", "reference/generated/$.html#$"),
     "numpy.float64": ("class", "reference/arrays.scalars.html#$"),
@@ -68,6 +79,11 @@ def mapping() -> dict[str, tuple[str, str]]:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return {
         "python": ("https://docs.python.org/3", write(folder / "python.inv", "Python", PYTHON)),
+        "dask": ("https://docs.dask.org/en/stable", write(folder / "dask.inv", "Dask", DASK)),
+        "hypothesis": (
+            "https://hypothesis.readthedocs.io/en/latest",
+            write(folder / "h.inv", "Hypothesis", HYPOTHESIS),
+        ),
         "numpy": ("https://numpy.org/doc/stable", write(folder / "numpy.inv", "NumPy", NUMPY)),
     }
 

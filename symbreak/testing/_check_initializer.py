@@ -37,6 +37,7 @@ SIGMAS = 7.0  # of the mean over these weights: chance passes it once in 1e7
 SHARED = (1030, 1100)  # large enough for two threads
 LARGEST = (1 << 16, 1 << 12)  # 1 GB in float32
 BESIDE = 32 << 20  # bytes that a region of one entry may take
+SEEN = ("float32", "float64")  # dtypes in which units are equal on purpose alone
 COARSE = tuple(name for name in NUMPY_FLOATS + EXTENSION_FLOATS if name != "float64" and name != "float32")
 
 # Runs in a process of its own: the instance and the layout come on stdin, the bytes go to stdout.
@@ -318,22 +319,27 @@ def _compare(shape: tuple[int, ...], stated: Moments, drawn: Array) -> Iterator[
 
 def _ties(asked: _Asked) -> Iterator[str]:
     policy = asked.init.ties
-    for shape, axes in asked.layouts:
-        for dtype in ("float32", "float64"):
-            made = asked.make(shape, axes, dtype=dtype)
-            maps = [each for each in asked.units(shape, axes, made) if each.shape[1]]
-            equal = sum(len(labels) - len(np.unique(labels)) for labels in (find_ties(each).labels for each in maps))
-            zero = sum(int(np.count_nonzero(~each.any(1))) for each in maps)
-            units = sum(len(each) for each in maps)
-            if policy == "breaks" and len(shape) > 1 and (equal or zero):
-                yield (
-                    f"`ties` is 'breaks', but for shape {shape} in {dtype} {equal} of {units} units equal others and "
-                    f"{zero} are zero"
-                )
-            elif policy == "ties" and not equal and any(len(each) > 1 for each in maps):
-                yield f"`ties` is 'ties', but for shape {shape} in {dtype} no two of {units} units are equal"
-            elif policy == "zeroes" and zero < units:
-                yield f"`ties` is 'zeroes', but for shape {shape} in {dtype} {units - zero} of {units} units are not"
+    found = [
+        (shape, dtype, *_equal_and_zero(asked, shape, axes, dtype)) for shape, axes in asked.layouts for dtype in SEEN
+    ]
+    for shape, dtype, units, equal, zero in found:
+        if policy == "breaks" and len(shape) > 1 and (equal or zero):
+            yield (
+                f"`ties` is 'breaks', but for shape {shape} in {dtype} {equal} of {units} units equal others and "
+                f"{zero} are zero"
+            )
+        elif policy == "zeroes" and zero < units:
+            yield f"`ties` is 'zeroes', but for shape {shape} in {dtype} {units - zero} of {units} units are not"
+    if policy == "ties" and not any(equal for *_, equal, _ in found):  # some tie in some shapes only
+        yield "`ties` is 'ties', but no two units are equal for " + ", ".join(f"{shape}" for shape, _ in asked.layouts)
+
+
+def _equal_and_zero(asked: _Asked, shape: tuple[int, ...], axes: AxesLike, dtype: str) -> tuple[int, int, int]:
+    """Count the units of a weight, those that equal another, and those that are zero."""
+    maps = [each for each in asked.units(shape, axes, asked.make(shape, axes, dtype=dtype)) if each.shape[1]]
+    equal = sum(len(labels) - len(np.unique(labels)) for labels in (find_ties(each).labels for each in maps))
+    zero = sum(int(np.count_nonzero(~each.any(1))) for each in maps)
+    return sum(len(each) for each in maps), equal, zero
 
 
 def _empty(asked: _Asked) -> Iterator[str]:
