@@ -495,7 +495,7 @@ class Flow:
 
     def wiring(self) -> Wiring:
         """Give the statements, once everything was followed."""
-        wiring = Wiring(self.rule)
+        wiring = Wiring(self.rule, plain=True)
         for said in self.said:
             if re.search(r"[{}*]", said.tensor) or len(said.tensor) > LONGEST:
                 self.doubt(said.tensor, "its name would be read as a pattern")
