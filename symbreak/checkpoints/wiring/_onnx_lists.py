@@ -75,6 +75,12 @@ class Lists:
         self.used.add(const.tensor)
         return True
 
+    def are_places(self, const: Const) -> bool:
+        """Whether an array of the file holds whole numbers or flags, which are of positions."""
+        found = self.get(const.tensor).dtype.name in ("int64", "int32", "bool")
+        self.used |= {const.tensor} if found else set()
+        return found
+
     def is_scalar(self, name: str) -> bool:
         """Whether an array of the file has no axes."""
         return self.shapes.get(name) == ()

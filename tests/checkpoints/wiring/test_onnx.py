@@ -271,6 +271,9 @@ REFUSED = [
     (between, [node("Einsum", "h", "q"), node("Add", "h q", "z")], {}, "something before it isn't understood"),
     (between, [node("Gather", "w x", "q", axis=1), node("Add", "h q", "z")], {}, "another axis than the first"),
     (between, [node("Gather", "w h", "z")], {}, "units are looked up"),
+    (between, [node("Split", "h", "z q", axis=2)], {}, "it names axis 2 of 2"),
+    (between, [node("ReduceMean", "h", "z", axes=[5])], {}, "it names axis 5 of 2"),
+    (between, [node("Mystery", "a", "q"), node("Add", "h q", "z")], {"a": np.ones((4, 8))}, "no rule knows it"),
     (between, [node("Conv", "h x", "z")], {}, "its kernel is no array of the file"),
     (between, [node("LSTM", "h x x", "z")], {}, "its weights are no arrays of the file"),
 ]  # fmt: skip
@@ -301,6 +304,17 @@ PICTURE = ("n", 3, 8, 8)
 def test_convolutions_that_do_not_meet_are_not_known(nodes, arrays, reason):
     _, wiring = wired([node("Conv", "x k0", "h"), *nodes], PICTURE, k0=K, **arrays)
     assert any(reason in each for each in wiring.unknown.values()), wiring.unknown
+
+
+def test_a_node_that_reads_positions_alone_need_not_be_known():
+    """A mask is made of whole numbers and flags, by any operators, and no unit has a part of it."""
+    places, flags = np.arange(8).reshape(2, 4), np.ones((2, 4), bool)
+    mask = [node("GatherElements", "a b", "p"), node("LessOrEqual", "p c", "m"), node("Where", "m h h", "z")]
+    graph, wiring = between(*mask, a=places, b=places, c=flags)
+    assert not wiring.unknown
+    assert closed(graph) == ["in"]
+    _, loop = between(node("If", "a", "p", then_branch={"graph": {}}), node("Add", "h p", "z"), a=places)
+    assert "no rule knows it" in loop.unknown["a"]  # its branches may read any value
 
 
 def test_units_that_are_picked_by_their_values_are_told_apart_and_that_is_no_fault():
