@@ -493,6 +493,20 @@ class Flow:
                 raise NotUnderstood(f"an axis of {size} is reshaped to {wanted}")
         return tuple(found)
 
+    def shared(self) -> list[str]:
+        """List the arrays that are parameters of the units of several spaces."""
+        found: dict[str, set[frozenset[Var]]] = {}
+        for said in self.said:
+            if said.kind != WEIGHT:
+                found.setdefault(said.tensor, set()).add(frozenset(self.vars_of(said)))
+        return [tensor for tensor, spaces in found.items() if len(spaces) > 1]
+
+    def part(self, tensor: str, reason: str) -> None:
+        """Tell apart the units of an array."""
+        for said in self.said:
+            if said.tensor == tensor:
+                self.tell_apart([Value((tuple(self.vars_of(said)),))], reason)
+
     def wiring(self) -> Wiring:
         """Give the statements, once everything was followed."""
         wiring = Wiring(self.rule, plain=True)

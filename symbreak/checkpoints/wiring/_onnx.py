@@ -65,6 +65,9 @@ class _Run:
             value = self.known.get(said["name"])
             for axis in value.axes if isinstance(value, Value) else ():
                 self.flow.show(axis)
+        for tensor in self.flow.shared():
+            if not self.lists.is_constant(tensor):
+                self.flow.part(tensor, "they share an array with units of another space")
         for name in self.lists.used & set(self.shapes):
             self.flow.ignore(name, "lengths or places")
         return self.flow.wiring()

@@ -317,6 +317,16 @@ def test_a_node_that_reads_positions_alone_need_not_be_known():
     assert "no rule knows it" in loop.unknown["a"]  # its branches may read any value
 
 
+def test_one_array_for_the_units_of_two_spaces_ties_none_of_them_unless_it_is_of_one_number():
+    """A parameter of both would get both gradients; but zeros are one array because the exporter found them equal."""
+    nodes = [IN, node("Add", "h b", "k"), node("MatMul", "k u", "l", "mid"), node("Add", "l b", "z"), OUT]
+    arrays = {"w": W, "v": V, "u": RNG.normal(size=(8, 8))}
+    graph, wiring = wired(nodes, **arrays, b=B)
+    assert closed(graph) == []
+    assert wiring.spaces["in"].apart == wiring.spaces["mid"].apart == "they share an array with units of another space"
+    assert closed(wired(nodes, **arrays, b=np.zeros(8))[0]) == ["in", "mid"]
+
+
 def test_units_that_are_picked_by_their_values_are_told_apart_and_that_is_no_fault():
     for op in ("ArgMax", "TopK", "ReduceMax"):
         graph, wiring = between(node(op, "h", "m q", axis=1, axes=[1]), node("Relu", "h", "z"))
