@@ -213,7 +213,7 @@ class Flow:
     def consume(self, value: Value, number: int) -> Axis:
         """Give an axis that a weight reads, and note through which functions it sees the units."""
         axis = self.units_of(value.axes[number])
-        for var in expand(axis):
+        for var in _inside(axis):
             if var.units:
                 var.readings[value.passed] = None
         return axis

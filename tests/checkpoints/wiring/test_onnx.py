@@ -97,6 +97,16 @@ def test_every_array_of_an_exported_network_is_in_its_graph(name):
     assert sorted(closed(found.graph)) == sorted(FILES[name])
 
 
+def test_the_functions_through_which_units_are_read_are_named():
+    with open_checkpoint(GRAPHS / "convolutions.onnx") as ckpt:
+        spaces = {space.name: space.activation for space in wire(ckpt).graph.spaces}
+    assert spaces["squeeze"] == "relu"
+    assert spaces["up"] == "relu6 or relu6, hard_swish"  # by the depthwise layer, and by the next
+    assert spaces["stem"] == "relu or identity or unknown"  # the last is a product of units and their weights
+    assert spaces["wide.units"] == "silu"
+    assert spaces["more"] == "unknown"  # what is joined has passed through several
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_renumbering_the_units_of_a_space_on_all_its_axes_changes_nothing_and_on_all_but_one_does(name):
     run = Runner(name)
