@@ -88,15 +88,12 @@ class _Run:
         """Follow the units through one node."""
         inputs = [self.value(name) for name in node.inputs]
         try:
-            if node.domain not in DOMAINS or (node.op not in OPERATORS and not self.is_even(node, inputs)):
+            if node.domain not in DOMAINS or node.op not in OPERATORS:
                 raise NotUnderstood("no rule knows it")
             found = self.lists.follow(node, inputs)
             if found is not None:
                 self.lists.known[node.outputs[0]] = found
                 self.known[node.outputs[0]] = Even()
-                return
-            if self.is_even(node, inputs):
-                self.known |= dict.fromkeys(node.outputs, Even())
                 return
             if any(name and value is None for name, value in zip(node.inputs, inputs, strict=True)):
                 raise NotUnderstood("something before it isn't understood")
@@ -107,18 +104,6 @@ class _Run:
             self.give_up(node, inputs, "it isn't as the standard has it")
         else:
             self.known |= dict(zip(node.outputs, made, strict=False))
-
-    def is_even(self, node: Node, inputs: Sequence[Known]) -> bool:
-        """Whether no unit has a part of what a node reads, as of masks, nor has one of what it makes."""
-        if not inputs or any(
-            isinstance(each, dict) and {"graph", "graphs"} & set(each) for each in node.attributes.values()
-        ):
-            return False
-        arrays = [each for each in inputs if isinstance(each, Const) and not each.single]
-        if len(arrays) == 1 and node.op in OPERATORS and not any(isinstance(each, Even) for each in inputs):
-            return False  # it may be turned, or be of units
-        even = all(isinstance(each, Even | Const) for name, each in zip(node.inputs, inputs, strict=True) if name)
-        return even and all(self.lists.are_places(each) for each in arrays)
 
     def give_up(self, node: Node, inputs: Sequence[Known], fault: str) -> None:
         """Tell apart what a node reads that isn't understood, and say so of the arrays around it."""

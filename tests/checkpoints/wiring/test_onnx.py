@@ -316,15 +316,39 @@ def test_convolutions_that_do_not_meet_are_not_known(nodes, arrays, reason):
     assert any(reason in each for each in wiring.unknown.values()), wiring.unknown
 
 
-def test_a_node_that_reads_positions_alone_need_not_be_known():
-    """A mask is made of whole numbers and flags, by any operators, and no unit has a part of it."""
-    places, flags = np.arange(8).reshape(2, 4), np.ones((2, 4), bool)
-    mask = [node("GatherElements", "a b", "p"), node("LessOrEqual", "p c", "m"), node("Where", "m h h", "z")]
-    graph, wiring = between(*mask, a=places, b=places, c=flags)
+def test_whole_numbers_and_flags_are_of_positions_and_tell_units_apart_that_they_meet():
+    """A mask is made of them; along the axis of units they would be a number of each."""
+    made = [node("GatherElements", "a b", "p"), node("LessOrEqual", "p c", "m")]
+    mask = [
+        node("Unsqueeze", "h t", "u"),
+        *made,
+        node("Where", "m u u", "w"),
+        node("ReduceSum", "w t", "z", keepdims=0),
+    ]
+    places = {"a": np.arange(4)[:, None], "b": np.zeros((4, 1), int), "c": np.arange(4)[:, None], "t": np.array([1])}
+    graph, wiring = between(*mask, **places)
     assert not wiring.unknown
     assert closed(graph) == ["in"]
-    _, loop = between(node("If", "a", "p", then_branch={"graph": {}}), node("Add", "h p", "z"), a=places)
-    assert "no rule knows it" in loop.unknown["a"]  # its branches may read any value
+    for numbers in (np.arange(8), np.arange(8) > 3):
+        graph, wiring = between(node("Add", "h a", "z"), a=numbers)
+        assert not wiring.unknown
+        assert closed(graph) == []
+        assert wiring.spaces["in"].apart == "they are added to positions"
+
+
+def test_a_list_of_lengths_that_meets_values_is_not_understood():
+    _, wiring = between(node("Shape", "h", "s"), node("Mul", "h s", "z"))
+    assert any("lengths meet values" in reason for reason in wiring.unknown.values())
+
+
+def test_a_depthwise_layer_that_makes_several_of_each_unit_gives_it_several_slices():
+    nodes = [node("Conv", "x a", "h", "a"), node("Conv", "h d", "k", "d", group=6), node("Conv", "k c", "y", "c")]
+    arrays = {"a": np.ones((6, 3, 1, 1)), "d": np.ones((12, 1, 3, 3)), "c": np.ones((4, 12, 1, 1))}
+    graph, wiring = wired(nodes, PICTURE, **arrays)
+    assert not wiring.unknown
+    assert "scale, (out a, receptive, receptive, receptive)" in repr(graph.per_unit[0])
+    assert next(weight for weight in graph.connections if weight.name == "c").array.shape == (4, 6, 2, 1, 1)
+    assert closed(graph) == ["a"]
 
 
 def test_one_array_for_the_units_of_two_spaces_ties_none_of_them_unless_it_is_of_one_number():
