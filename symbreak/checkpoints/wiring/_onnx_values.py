@@ -63,7 +63,8 @@ def _bound(lists: Lists, node: Node, number: int, key: str) -> float | None:
 def together(step: Step) -> Sequence[Known]:
     """Follow a function of several numbers, value by value: what meets is one space."""
     inputs = [placed(step, each) for each in step.inputs]
-    if any(len(step.lists.known.get(name, ())) > 1 for name in step.node.inputs):
+    units = any(has_units(axis) for each in inputs if isinstance(each, Value) for axis in each.axes)
+    if units and any(len(step.lists.known.get(name, ())) > 1 for name in step.node.inputs):
         raise NotUnderstood("lengths meet values")
     return met(step.flow, step.node.op, inputs)
 
