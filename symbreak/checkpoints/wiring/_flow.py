@@ -404,7 +404,10 @@ class Flow:
         if not any(has_units(axis) for axis in axes):
             return (self.var(total),)
         made = self.var(total, units=True)
-        made.pieces = tuple(self.units_of(axis) for axis in axes)
+        for axis in map(self.units_of, axes):
+            made.pieces += axis[0].pieces if len(axis) == 1 and axis[0].pieces else (axis,)
+        if len(made.pieces) > LARGEST_CUT:
+            raise NotUnderstood(f"{len(made.pieces)} pieces are laid end to end")
         return (made,)
 
     def member(self, value: Value, number: int, index: int) -> Value:

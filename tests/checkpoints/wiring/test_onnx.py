@@ -4,6 +4,7 @@ The files of `tests/data/graphs` are of PyTorch's exporters. They are run by the
 it is installed.
 """
 
+import time
 import warnings
 
 import numpy as np
@@ -417,3 +418,25 @@ def test_a_square_that_is_read_and_written_in_groups_is_told_apart():
     assert "it runs over one space, or the heads of one, twice" in wiring.unknown["b"]
     assert closed(graph) == []
     assert set(graph.weights) == {"a", "b", "c"}
+
+
+def test_a_graph_that_joins_axes_without_end_takes_no_more_time_than_another():
+    """Each node joins what the one before it made to itself, or to a little more."""
+    for other in ("{}", "h"):
+        nodes = [IN]
+        for number in range(3000):
+            before = f"c{number - 1}" if number else "h"
+            nodes.append(node("Concat", f"{before} {other.format(before)}", f"c{number}", axis=1))
+        begin = time.perf_counter()
+        _, wiring = wired([*nodes, node("MatMul", "c2999 v", "y", "out")], w=W, v=V)
+        assert time.perf_counter() - begin < 20
+        assert wiring.unknown
+
+
+def test_a_graph_that_cuts_axes_without_end_is_not_known():
+    first = np.ones((3, 2500), "f4")
+    nodes = [node("MatMul", "x w", "s0", "in")]
+    nodes += [node("Split", f"s{n}", f"p{n} s{n + 1}", axis=1, split=[1, 2499 - n]) for n in range(2000)]
+    graph, wiring = wired([*nodes, node("Relu", "s2000", "y")], w=first)
+    assert graph is None
+    assert set(wiring.unknown.values()) == {"the graph cuts and joins axes too often"}
