@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from symbreak.graph import LayerGraph
 
+if TYPE_CHECKING:
+    from symbreak.checkpoints import Wiring
+
 Array = npt.NDArray[Any]
 
 
 def find_graph(
-    arrays: dict[str, Array], path: str, wiring: str | None, config: str | None
+    arrays: dict[str, Array], path: str, wiring: "str | Wiring | None", config: str | None
 ) -> tuple[LayerGraph | None, str, Mapping[str, str]]:
     """Give the graph of the tensors, by what rule it is known, and the tensors of which something is not known.
 

@@ -8,13 +8,16 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from symbreak.cli._output import is_same
 from symbreak.errors import BadCheckpoint, CannotRepair, MissingExtra
 from symbreak.reports import visible
+
+if TYPE_CHECKING:
+    from symbreak.checkpoints import Wiring
 
 SUFFIXES = (".safetensors", ".npz")
 LISTED = 8  # tensors in an error
@@ -90,8 +93,8 @@ def _repair(arguments: argparse.Namespace) -> list[str]:
     """Read, repair and write; give the lines that say what was done."""
     from symbreak.repair import rewrite
 
-    arrays, metadata = _read(arguments)
-    graph, rule = _graph(arguments, arrays)
+    arrays, metadata, brought = _read(arguments)
+    graph, rule = _graph(arguments, arrays, brought)
     try:
         repaired = _apply(arguments, graph, rule)
         tensors, changes = rewrite(arrays, graph, repaired)
@@ -158,9 +161,10 @@ def _verb(arguments: argparse.Namespace) -> str:
     return "merged" if arguments.merge else "drawn again" if arguments.reinit else "untied"
 
 
-def _read(arguments: argparse.Namespace) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Read every tensor; one that can't be read could not be written either."""
+def _read(arguments: argparse.Namespace) -> "tuple[dict[str, np.ndarray], dict[str, str], Wiring | None]":
+    """Read every tensor, and the graph if the file has one; what can't be read could not be written either."""
     from symbreak.checkpoints import open_checkpoint
+    from symbreak.checkpoints.wiring import wiring_in
 
     try:
         with open_checkpoint(arguments.path) as ckpt:
@@ -170,7 +174,8 @@ def _read(arguments: argparse.Namespace) -> tuple[dict[str, np.ndarray], dict[st
                 some = ", ".join(f"{visible(item.name)}: {item.reason}" for item in ckpt.skipped[:LISTED])
                 more = ", ..." if len(ckpt.skipped) > LISTED else ""
                 raise _Refused(f"{visible(ckpt.path)}: not all of it can be read, and so not be written: {some}{more}")
-            return {name: np.asarray(ckpt[name], order="C") for name in ckpt}, dict(ckpt.metadata)
+            arrays = {name: np.asarray(ckpt[name], order="C") for name in ckpt}
+            return arrays, dict(ckpt.metadata), wiring_in(ckpt)
     except (BadCheckpoint, MissingExtra) as error:
         raise _Refused(str(error)) from None
     except IsADirectoryError:
@@ -182,11 +187,11 @@ def _read(arguments: argparse.Namespace) -> tuple[dict[str, np.ndarray], dict[st
         raise _Refused(f"cannot read {visible(arguments.path)}: {error.strerror or error}") from None
 
 
-def _graph(arguments: argparse.Namespace, arrays: dict[str, np.ndarray]) -> tuple[Any, str]:
+def _graph(arguments: argparse.Namespace, arrays: dict[str, np.ndarray], brought: "Wiring | None") -> tuple[Any, str]:
     from symbreak.cli._wired import find_graph
 
     try:
-        graph, rule, unknown = find_graph(arrays, arguments.path, arguments.wiring, arguments.config)
+        graph, rule, unknown = find_graph(arrays, arguments.path, arguments.wiring or brought, arguments.config)
     except OSError as error:
         raise _Refused(f"cannot read {visible(error.filename or 'the wiring')}: {error.strerror or error}") from None
     except ValueError as error:

@@ -526,3 +526,35 @@ def test_only_the_named_spaces_are_merged(tmp_path, monkeypatch, capsys):
         "b.weight": (1, 3),
         "c.weight": (1, 1),
     }
+
+
+GRAPHS = Path(__file__).parents[1] / "data" / "graphs"
+
+
+def test_a_model_that_brings_its_graph_is_repaired_by_it(tmp_path, monkeypatch, capsys):
+    """Its layers are numbered, and a norm lies between them: by their numbers alone, too, but then by less evidence."""
+    monkeypatch.chdir(tmp_path)
+    data, weights = bytearray((GRAPHS / "dense.onnx").read_bytes()), read(GRAPHS / "dense.onnx")[0]
+    for name, axis in (("0.weight", 0), ("0.bias", 0), ("3.weight", 1)):
+        old = weights[name]
+        new = np.take(old, [0, 0, *range(2, old.shape[axis])], axis=axis)
+        at = data.index(old.tobytes())
+        data[at : at + old.nbytes] = new.tobytes()
+    Path("tied.onnx").write_bytes(data)
+    assert main(["repair", "tied.onnx", "-o", "out.safetensors", "--reinit"]) == 0
+    assert "wired by ONNX graph" in capsys.readouterr().out
+    after = read("out.safetensors")[0]
+    assert list(after) == list(weights)
+    assert not np.array_equal(after["0.weight"][0], after["0.weight"][1])
+
+
+def test_a_model_whose_graph_is_not_understood_is_not_repaired_by_names(tmp_path, monkeypatch, capsys):
+    """A node of another domain stands between two layers, which by their names would be a plain row."""
+    monkeypatch.chdir(tmp_path)
+    data = (GRAPHS / "dense.onnx").read_bytes()
+    assert data.count(b"Tanh") >= 1
+    Path("odd.onnx").write_bytes(data.replace(b"Tanh", b"Tuna"))
+    assert main(["repair", "odd.onnx", "-o", "out.safetensors", "--reinit"]) == 0
+    printed = capsys.readouterr()
+    assert "Tuna" in printed.out + printed.err
+    assert "no tied units are known" in printed.out

@@ -5,3 +5,4 @@ from symbreak.checkpoints.wiring._file import save_wiring as save_wiring
 from symbreak.checkpoints.wiring._spec import Wiring as Wiring
 from symbreak.checkpoints.wiring._wire import Wired as Wired
 from symbreak.checkpoints.wiring._wire import wire as wire
+from symbreak.checkpoints.wiring._wire import wiring_in as wiring_in

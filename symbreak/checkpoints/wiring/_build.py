@@ -89,7 +89,7 @@ def build(
         A statement of a strict wiring that doesn't meet the tensors.
     """
     work = _Builder(wiring, names, read)
-    work.used.rule, work.used.strict, work.used.unknown = wiring.rule, True, wiring.unknown
+    work.used = Wiring(wiring.rule, unknown=wiring.unknown, plain=wiring.plain, strict=True)
     for file, (reason, shape) in outside.items():
         work.leave_out(file, reason, shape)
     said = _fill_in(work)

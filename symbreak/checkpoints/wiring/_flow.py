@@ -213,7 +213,7 @@ class Flow:
     def consume(self, value: Value, number: int) -> Axis:
         """Give an axis that a weight reads, and note through which functions it sees the units."""
         axis = self.units_of(value.axes[number])
-        for var in expand(axis):
+        for var in _inside(axis):
             if var.units:
                 var.readings[value.passed] = None
         return axis
@@ -404,7 +404,10 @@ class Flow:
         if not any(has_units(axis) for axis in axes):
             return (self.var(total),)
         made = self.var(total, units=True)
-        made.pieces = tuple(self.units_of(axis) for axis in axes)
+        for axis in map(self.units_of, axes):
+            made.pieces += axis[0].pieces if len(axis) == 1 and axis[0].pieces else (axis,)
+        if len(made.pieces) > LARGEST_CUT:
+            raise NotUnderstood(f"{len(made.pieces)} pieces are laid end to end")
         return (made,)
 
     def member(self, value: Value, number: int, index: int) -> Value:
@@ -493,9 +496,23 @@ class Flow:
                 raise NotUnderstood(f"an axis of {size} is reshaped to {wanted}")
         return tuple(found)
 
+    def shared(self) -> list[str]:
+        """List the arrays that are parameters of the units of several spaces."""
+        found: dict[str, set[frozenset[Var]]] = {}
+        for said in self.said:
+            if said.kind != WEIGHT:
+                found.setdefault(said.tensor, set()).add(frozenset(self.vars_of(said)))
+        return [tensor for tensor, spaces in found.items() if len(spaces) > 1]
+
+    def part(self, tensor: str, reason: str) -> None:
+        """Tell apart the units of an array."""
+        for said in self.said:
+            if said.tensor == tensor:
+                self.tell_apart([Value((tuple(self.vars_of(said)),))], reason)
+
     def wiring(self) -> Wiring:
         """Give the statements, once everything was followed."""
-        wiring = Wiring(self.rule)
+        wiring = Wiring(self.rule, plain=True)
         for said in self.said:
             if re.search(r"[{}*]", said.tensor) or len(said.tensor) > LONGEST:
                 self.doubt(said.tensor, "its name would be read as a pattern")

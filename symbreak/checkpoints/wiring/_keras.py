@@ -48,6 +48,8 @@ def keras_wiring(structure: Config, shapes: Mapping[str, tuple[int, ...]]) -> Wi
         for name in shapes:
             run.flow.doubt(name, reason)
         run.flow.said.clear()
+    for name in run.flow.shared():
+        run.flow.part(name, "they share an array with units of another space")
     for name in shapes:
         if any(map(is_optimizer, name.split("/"))):
             run.flow.ignore(name, "the state of an optimizer")

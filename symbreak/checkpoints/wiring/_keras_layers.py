@@ -21,7 +21,7 @@ from symbreak.checkpoints.wiring._flow import (
     read,
 )
 from symbreak.checkpoints.wiring._keras_layer import Layer
-from symbreak.checkpoints.wiring._values import meet, met, turned, without_units
+from symbreak.checkpoints.wiring._values import meet, met, place, turned, without_units
 
 Follow = Callable[[Flow, Layer, Sequence[Value]], Sequence[Value]]
 
@@ -138,7 +138,7 @@ def norm(flow: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Value]:
     """Follow a norm: its parameters are those of the units of its axis."""
     value = inputs[0]
     said = layer.config.get("axis", -1)
-    axes = [axis % len(value.axes) for axis in (said if isinstance(said, list) else [said])]
+    axes = [place(axis, len(value.axes)) for axis in (said if isinstance(said, list) else [said])]
     kept = list(value.axes)
     for axis in axes:
         kept[axis] = flow.units_of(kept[axis])
@@ -284,7 +284,7 @@ def _joined(flow: Flow, op: str, inputs: Sequence[Value]) -> Sequence[Value]:
 
 def concatenate(flow: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Value]:
     """Lay values end to end along one axis, and unit by unit along all others."""
-    at = layer.number("axis", -1) % len(inputs[0].axes)
+    at = place(layer.number("axis", -1), len(inputs[0].axes))
     axes = list(inputs[0].axes)
     for each in inputs[1:]:
         for number, axis in enumerate(each.axes):

@@ -16,10 +16,12 @@ from symbreak.checkpoints.wiring._onnx_lists import Lists
 from symbreak.checkpoints.wiring._onnx_nodes import Node
 from symbreak.checkpoints.wiring._onnx_operators import OPERATORS
 from symbreak.checkpoints.wiring._onnx_values import Step
+from symbreak.checkpoints.wiring._patterns import is_plain
 from symbreak.checkpoints.wiring._spec import Wiring
 from symbreak.checkpoints.wiring._values import Const, Even, Known
 
 RULE = "ONNX graph"
+TOO_DEEP = "the graph cuts and joins axes too often"
 DOMAINS = ("", "ai.onnx")
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -39,7 +41,10 @@ def onnx_wiring(
         Gives their values; only short arrays are asked for, which may say lengths and places.
     """
     graph = structure.get("graph")
-    return _Run(graph if isinstance(graph, Mapping) else {}, shapes, get).wiring()
+    try:
+        return _Run(graph if isinstance(graph, Mapping) else {}, shapes, get).wiring()
+    except RecursionError:
+        return Wiring(RULE, unknown=dict.fromkeys(filter(is_plain, shapes), TOO_DEEP), plain=True)
 
 
 @final
@@ -65,6 +70,9 @@ class _Run:
             value = self.known.get(said["name"])
             for axis in value.axes if isinstance(value, Value) else ():
                 self.flow.show(axis)
+        for tensor in self.flow.shared():
+            if not self.lists.is_constant(tensor):
+                self.flow.part(tensor, "they share an array with units of another space")
         for name in self.lists.used & set(self.shapes):
             self.flow.ignore(name, "lengths or places")
         return self.flow.wiring()

@@ -14,6 +14,7 @@ from symbreak.checkpoints.wiring._values import (
     entered,
     has_beside,
     meet,
+    place,
     same_length,
     turned,
     without_units,
@@ -94,7 +95,7 @@ def reduce(step: Step) -> Sequence[Known]:
         raise NotUnderstood("over what it runs isn't known")
     if axes is None:
         axes = [] if step.node.number("noop_with_empty_axes", 0) else list(range(len(value.axes)))
-    over = {axis % len(value.axes) for axis in axes}
+    over = {place(axis, len(value.axes)) for axis in axes}
     if step.node.op in ("ReduceMax", "ReduceMin"):
         step.flow.tell_apart([Value(tuple(value.axes[axis] for axis in over))], "one of them is picked by its value")
     keep = step.node.number("keepdims", 1)
@@ -108,7 +109,7 @@ def reduce(step: Step) -> Sequence[Known]:
 def pick(step: Step) -> Sequence[Known]:
     """Give the largest along an axis: its units are picked, and so told apart."""
     value = one(step.inputs, step.flow)
-    axis = step.node.number("axis", -1 if step.node.op == "TopK" else 0) % len(value.axes)
+    axis = place(step.node.number("axis", -1 if step.node.op == "TopK" else 0), len(value.axes))
     step.flow.tell_apart([Value((value.axes[axis],))], "they are picked by their values")
     rest = list(value.axes)
     rest[axis] = (step.flow.var(None),) if step.node.op == "TopK" else ()
@@ -181,7 +182,7 @@ def squeeze(step: Step) -> Sequence[Known]:
             return [Const(first.tensor, first.shape, tuple(None if n in places else next(rest) for n in range(rank)))]
         others = iter(first.axes)
         return [Value(tuple(() if n in places else next(others) for n in range(rank)), first.passed)]
-    gone = {axis % len(first.axes) for axis in axes}
+    gone = {place(axis, len(first.axes)) for axis in axes}
     lengths = first.lengths if isinstance(first, Const) else [length(axis) for axis in first.axes]
     if any(lengths[axis] != 1 for axis in gone):
         raise NotUnderstood("an axis that it leaves out isn't known to be of length 1")
@@ -214,7 +215,7 @@ def concatenate(step: Step) -> Sequence[Known]:
     if not any(isinstance(each, Value) for each in step.inputs):
         raise NotUnderstood("it joins arrays of the file")
     rank = max(len(each.axes) for each in step.inputs if isinstance(each, Value))
-    at = step.node.number("axis", 0) % rank
+    at = place(step.node.number("axis", 0), rank)
     values = []
     first = next(each for each in step.inputs if isinstance(each, Value))
     for each in step.inputs:
@@ -239,7 +240,7 @@ def concatenate(step: Step) -> Sequence[Known]:
 def split(step: Step) -> Sequence[Known]:
     """Cut an axis into pieces."""
     value = one(step.inputs, step.flow)
-    at = step.node.number("axis", 0) % len(value.axes)
+    at = place(step.node.number("axis", 0), len(value.axes))
     sizes = step.node.numbers("split") or (step.lists.whole(step.node.inputs[1]) if len(step.node.inputs) > 1 else None)
     total = length(value.axes[at])
     if sizes is None and total is not None and len(step.node.inputs) < 2:
@@ -280,9 +281,9 @@ def cut(step: Step) -> Sequence[Known]:
             raise NotUnderstood("it cuts units whose number isn't known")
         a, b, _ = slice(begin, end).indices(size)
         if b - a == 1 < size and has_beside(found[axis]):
-            row = step.flow.member(Value(tuple(found), value.passed), axis % len(found), a)
+            row = step.flow.member(Value(tuple(found), value.passed), place(axis, len(found)), a)
             found = [*row.axes]
-            found.insert(axis % len(value.axes), ())
+            found.insert(place(axis, len(value.axes)), ())
             continue
         sizes = [each for each in (a, b - a, size - b) if each > 0]
         found[axis] = found[axis] if len(sizes) == 1 else step.flow.pieces(found[axis], sizes)[1 if a else 0]

@@ -69,11 +69,21 @@ class Lists:
         if not const.single:
             if math.prod(const.shape) > LONGEST:
                 return False
-            array = self.get(const.tensor)
-            if (array != array.flat[0]).any():
+            if not self.is_constant(const.tensor):
                 return False
         self.used.add(const.tensor)
         return True
+
+    def is_constant(self, tensor: str) -> bool:
+        """Whether an array of the file holds one number everywhere: exporters make one array of all zeros."""
+        array = self.get(tensor)
+        return not (array != array.flat[0]).any()
+
+    def are_places(self, const: Const) -> bool:
+        """Whether an array of the file holds whole numbers or flags, which are of positions."""
+        found = self.get(const.tensor).dtype.name in ("int64", "int32", "bool")
+        self.used |= {const.tensor} if found else set()
+        return found
 
     def is_scalar(self, name: str) -> bool:
         """Whether an array of the file has no axes."""

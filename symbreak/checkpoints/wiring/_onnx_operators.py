@@ -28,6 +28,7 @@ from symbreak.checkpoints.wiring._onnx_values import (
     constant,
     even,
     functional,
+    look_up,
     positions,
     softmax,
     together,
@@ -65,7 +66,8 @@ OPERATORS: Mapping[str, Operator] = {
     **dict.fromkeys(GATES, recurrent),
     **dict.fromkeys(("Shape", "Size", "ConstantOfShape"), even),
     **dict.fromkeys(("Dropout", "Trilu", "CumSum"), alike),
-    "Constant": constant, "Range": positions, "MatMul": multiply, "Gemm": gemm, "GroupNormalization": group_norm,
+    "Constant": constant, "Range": positions, "GatherElements": look_up,
+    "MatMul": multiply, "Gemm": gemm, "GroupNormalization": group_norm,
     "Pad": pad, "Reshape": reshape, "Flatten": flatten, "Transpose": transpose, "Expand": expand_,
     "Concat": concatenate, "Split": split, "Slice": cut, "Gather": gather,
 }  # fmt: skip

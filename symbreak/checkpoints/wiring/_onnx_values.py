@@ -62,7 +62,27 @@ def _bound(lists: Lists, node: Node, number: int, key: str) -> float | None:
 
 def together(step: Step) -> Sequence[Known]:
     """Follow a function of several numbers, value by value: what meets is one space."""
-    return met(step.flow, step.node.op, step.inputs)
+    inputs = [placed(step, each) for each in step.inputs]
+    units = any(has_units(axis) for each in inputs if isinstance(each, Value) for axis in each.axes)
+    if units and any(len(step.lists.known.get(name, ())) > 1 for name in step.node.inputs):
+        raise NotUnderstood("lengths meet values")
+    return met(step.flow, step.node.op, inputs)
+
+
+def placed(step: Step, known: Known) -> Known:
+    """Take whole numbers and flags for what they are of: positions."""
+    if not isinstance(known, Const) or known.single or not step.lists.are_places(known):
+        return known
+    return Value(tuple((step.flow.var(size),) if size > 1 else () for size in known.lengths))
+
+
+def look_up(step: Step) -> Sequence[Known]:
+    """Give elements of places by their numbers, as many as there are numbers."""
+    data, numbers = (placed(step, each) for each in step.inputs)
+    if not isinstance(data, Value | Even) or not isinstance(numbers, Value):
+        raise NotUnderstood("what it looks up isn't known")
+    without_units(Value((*numbers.axes, *(data.axes if isinstance(data, Value) else ()))), range(len(numbers.axes)))
+    return [numbers]
 
 
 def softmax(step: Step) -> Sequence[Known]:

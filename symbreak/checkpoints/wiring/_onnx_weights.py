@@ -19,7 +19,18 @@ from symbreak.checkpoints.wiring._onnx_axes import field_over
 from symbreak.checkpoints.wiring._onnx_lists import Lists
 from symbreak.checkpoints.wiring._onnx_nodes import Node
 from symbreak.checkpoints.wiring._onnx_values import Step, one
-from symbreak.checkpoints.wiring._values import Const, Even, Known, aligned, merged, met, say, turned, without_units
+from symbreak.checkpoints.wiring._values import (
+    Const,
+    Even,
+    Known,
+    aligned,
+    merged,
+    met,
+    place,
+    say,
+    turned,
+    without_units,
+)
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}  # slices of a unit
 
@@ -167,7 +178,7 @@ def gather(step: Step) -> Sequence[Known]:
         before = _positions(step.flow, step.lists, step.node.inputs[1], places)
         return [Value((*before, made))]
     value = one(step.inputs, step.flow)
-    at %= len(value.axes)
+    at = place(at, len(value.axes))
     numbers = step.lists.whole(step.node.inputs[1])
     if numbers is not None and step.lists.is_scalar(step.node.inputs[1]):
         return [step.flow.member(value, at, numbers[0])]

@@ -22,6 +22,11 @@ def check_pattern(pattern: str, where: str) -> None:
         raise ValueError(f"{where}: {quoted(pattern)} has more than two '*'")
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name, taken as a pattern, matches itself alone."""
+    return len(name) <= LONGEST and not re.search(r"[{}*]", name)
+
+
 def placeholders(pattern: str) -> tuple[str, ...]:
     """Names of the placeholders of a pattern, each once."""
     return tuple(dict.fromkeys(PLACEHOLDER.findall(pattern)))

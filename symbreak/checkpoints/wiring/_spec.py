@@ -86,6 +86,7 @@ class Wiring:
     spaces: dict[str, SpaceSpec] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)  # pattern: why
     unknown: dict[str, str] = field(default_factory=dict)  # pattern of names in the graph of which something is unknown
+    plain: bool = False  # whether names are those of the file, with what a wrapper put around them
     strict: bool = False  # whether a statement that matches nothing is an error: in files, where it is a typing error
 
     def tensor(

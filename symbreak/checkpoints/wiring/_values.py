@@ -91,6 +91,13 @@ def say(flow: Flow, const: Const, parts: Mapping[int, Part], kind: str = WEIGHT)
     )
 
 
+def place(axis: int, rank: int) -> int:
+    """Give the number of an axis, which may be counted from the end."""
+    if not -rank <= axis < rank:
+        raise NotUnderstood(f"it names axis {axis} of {rank}")
+    return axis % rank
+
+
 def without_units(value: Value, axes: Sequence[int]) -> None:
     """Raise where one of these axes has units."""
     if any(has_units(value.axes[axis]) for axis in axes):

@@ -110,11 +110,10 @@ def wire(
     shapes, outside = _tensors(arrays)
     names = Names.of(shapes)
     notes: dict[str, str] = {}
-    graph = None if wiring is not None else _in_the_file(arrays, shapes)
-    if wiring is not None:
-        found = as_wiring(wiring)
-    elif graph is not None:
-        found, names = graph, Names.plain(shapes)
+    brought = None if wiring is not None else wiring_in(arrays)
+    if wiring is not None or brought is not None:
+        found = brought or as_wiring(wiring)
+        names = Names.plain(shapes) if found.plain else names
     else:
         from symbreak.checkpoints.wiring._families import find_wiring
 
@@ -160,10 +159,11 @@ def _tensors(
     return shapes, outside
 
 
-def _in_the_file(arrays: object, shapes: Mapping[str, tuple[int, ...]]) -> Wiring | None:
-    """Wire what the file's own graph says; None where it brings none."""
+def wiring_in(arrays: object) -> Wiring | None:
+    """Wire what the own graph of an open checkpoint says; None where it brings none."""
     if not isinstance(arrays, Checkpoint):
         return None
+    shapes = {name: info.shape for name, info in arrays.tensors.items() if 0 not in info.shape}
     if arrays.format == "onnx":
         from symbreak.checkpoints.wiring._onnx import onnx_wiring
 

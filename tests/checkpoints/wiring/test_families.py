@@ -447,3 +447,25 @@ def test_rows_of_layers_in_the_names_and_shapes_of_matlab(names, axis):
 def test_a_bias_of_another_length_is_not_taken_for_a_row():
     arrays = {"fc1_weight": np.ones((6, 3)), "fc1_bias": np.zeros((1, 5)), "fc2_weight": np.ones((2, 6))}
     assert "doesn't meet the others" in wire(arrays).unknown["fc1_bias"]
+
+
+def test_dora_s_lengths_belong_to_the_units_that_are_written_and_equal_rows_are_told_from_others():
+    """It divides by the length of each row of a sum, which rows have in common that are equal, and no others surely."""
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=(6, 3))
+    first[4] = first[1]
+    given = {
+        "fc1.base_layer.weight": first,
+        "fc1.lora_A.default.weight": rng.normal(size=(2, 3)),
+        "fc1.lora_B.default.weight": np.zeros((6, 2)),
+        "fc1.lora_magnitude_vector.default.weight": np.linalg.norm(first, axis=1),
+        "fc2.weight": rng.normal(size=(2, 6)),
+    }
+    found = wire(given)
+    assert not found.unknown
+    per_unit = {each.name: each for each in found.graph.per_unit}
+    assert per_unit["fc1.lora_magnitude_vector.default.weight"].kind == "scale"
+    assert per_unit["fc1.lora_magnitude_vector.default.weight"].space == "fc1"
+    labels = per_unit["fc1.base_layer.weight.rows"].array
+    assert labels[1] == labels[4]
+    assert len(np.unique(labels)) == 5

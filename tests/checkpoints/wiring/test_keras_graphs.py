@@ -260,6 +260,26 @@ def test_a_functional_model_of_keras_2_is_read():
     assert closed(graph) == ["a"]
 
 
+def test_a_norm_that_two_layers_share_ties_none_of_their_units():
+    said = [("Input", "x", None), ("Dense", "a", "x"), ("LayerNormalization", "n", "a"), ("Dense", "b", "n"),
+            ("LayerNormalization", "n", "b"), ("Dense", "c", "n")]  # fmt: skip
+    layers = {}
+    for kind, name, source in said:
+        layer = layers.setdefault(name, {
+            "class_name": kind if name != "x" else "InputLayer", "name": name, "inbound_nodes": [],
+            "config": {"name": name, "units": 2 if name == "c" else 8, "batch_input_shape": [None, 3]},
+        })  # fmt: skip
+        if source is not None:
+            layer["inbound_nodes"].append([[source, 1 if (name, source) == ("c", "n") else 0, 0, {}]])
+    config = {"layers": list(layers.values()), "input_layers": [["x", 0, 0]], "output_layers": [["c", 0, 0]]}
+    arrays = {"a/kernel": np.ones((3, 8)), "b/kernel": np.ones((8, 8)), "c/kernel": np.ones((8, 2)),
+              "n/gamma": np.ones(8), "n/beta": np.zeros(8)}  # fmt: skip
+    graph, wiring = graph_of({"class_name": "Functional", "config": config}, arrays)
+    assert not wiring.unknown
+    assert closed(graph) == []
+    assert wiring.spaces["a"].apart == "they share an array with units of another space"
+
+
 def test_a_file_of_weights_alone_is_wired_by_names():
     with open_checkpoint(DATA / "keras_3_15.weights.h5") as ckpt:
         assert wire(ckpt).rule != "Keras configuration"

@@ -4,6 +4,7 @@ The files of `tests/data/graphs` are of PyTorch's exporters. They are run by the
 it is installed.
 """
 
+import time
 import warnings
 
 import numpy as np
@@ -95,6 +96,16 @@ def test_every_array_of_an_exported_network_is_in_its_graph(name):
             key for key, info in ckpt.tensors.items() if info.dtype.kind == "f" and np.prod(info.shape) > 1
         } - held <= {key for key, pattern in found.wiring.ignored.items() if pattern == "lengths or places"}
     assert sorted(closed(found.graph)) == sorted(FILES[name])
+
+
+def test_the_functions_through_which_units_are_read_are_named():
+    with open_checkpoint(GRAPHS / "convolutions.onnx") as ckpt:
+        spaces = {space.name: space.activation for space in wire(ckpt).graph.spaces}
+    assert spaces["squeeze"] == "relu"
+    assert spaces["up"] == "relu6 or relu6, hard_swish"  # by the depthwise layer, and by the next
+    assert spaces["stem"] == "relu or identity or unknown"  # the last is a product of units and their weights
+    assert spaces["wide.units"] == "silu"
+    assert spaces["more"] == "unknown"  # what is joined has passed through several
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -271,6 +282,9 @@ REFUSED = [
     (between, [node("Einsum", "h", "q"), node("Add", "h q", "z")], {}, "something before it isn't understood"),
     (between, [node("Gather", "w x", "q", axis=1), node("Add", "h q", "z")], {}, "another axis than the first"),
     (between, [node("Gather", "w h", "z")], {}, "units are looked up"),
+    (between, [node("Split", "h", "z q", axis=2)], {}, "it names axis 2 of 2"),
+    (between, [node("ReduceMean", "h", "z", axes=[5])], {}, "it names axis 5 of 2"),
+    (between, [node("Mystery", "a", "q"), node("Add", "h q", "z")], {"a": np.ones((4, 8))}, "no rule knows it"),
     (between, [node("Conv", "h x", "z")], {}, "its kernel is no array of the file"),
     (between, [node("LSTM", "h x x", "z")], {}, "its weights are no arrays of the file"),
 ]  # fmt: skip
@@ -301,6 +315,51 @@ PICTURE = ("n", 3, 8, 8)
 def test_convolutions_that_do_not_meet_are_not_known(nodes, arrays, reason):
     _, wiring = wired([node("Conv", "x k0", "h"), *nodes], PICTURE, k0=K, **arrays)
     assert any(reason in each for each in wiring.unknown.values()), wiring.unknown
+
+
+def test_whole_numbers_and_flags_are_of_positions_and_tell_units_apart_that_they_meet():
+    """A mask is made of them; along the axis of units they would be a number of each."""
+    made = [node("GatherElements", "a b", "p"), node("LessOrEqual", "p c", "m")]
+    mask = [
+        node("Unsqueeze", "h t", "u"),
+        *made,
+        node("Where", "m u u", "w"),
+        node("ReduceSum", "w t", "z", keepdims=0),
+    ]
+    places = {"a": np.arange(4)[:, None], "b": np.zeros((4, 1), int), "c": np.arange(4)[:, None], "t": np.array([1])}
+    graph, wiring = between(*mask, **places)
+    assert not wiring.unknown
+    assert closed(graph) == ["in"]
+    for numbers in (np.arange(8), np.arange(8) > 3):
+        graph, wiring = between(node("Add", "h a", "z"), a=numbers)
+        assert not wiring.unknown
+        assert closed(graph) == []
+        assert wiring.spaces["in"].apart == "they are added to positions"
+
+
+def test_a_list_of_lengths_that_meets_values_is_not_understood():
+    _, wiring = between(node("Shape", "h", "s"), node("Mul", "h s", "z"))
+    assert any("lengths meet values" in reason for reason in wiring.unknown.values())
+
+
+def test_a_depthwise_layer_that_makes_several_of_each_unit_gives_it_several_slices():
+    nodes = [node("Conv", "x a", "h", "a"), node("Conv", "h d", "k", "d", group=6), node("Conv", "k c", "y", "c")]
+    arrays = {"a": np.ones((6, 3, 1, 1)), "d": np.ones((12, 1, 3, 3)), "c": np.ones((4, 12, 1, 1))}
+    graph, wiring = wired(nodes, PICTURE, **arrays)
+    assert not wiring.unknown
+    assert "scale, (out a, receptive, receptive, receptive)" in repr(graph.per_unit[0])
+    assert next(weight for weight in graph.connections if weight.name == "c").array.shape == (4, 6, 2)
+    assert closed(graph) == ["a"]
+
+
+def test_one_array_for_the_units_of_two_spaces_ties_none_of_them_unless_it_is_of_one_number():
+    """A parameter of both would get both gradients; but zeros are one array because the exporter found them equal."""
+    nodes = [IN, node("Add", "h b", "k"), node("MatMul", "k u", "l", "mid"), node("Add", "l b", "z"), OUT]
+    arrays = {"w": W, "v": V, "u": RNG.normal(size=(8, 8))}
+    graph, wiring = wired(nodes, **arrays, b=B)
+    assert closed(graph) == []
+    assert wiring.spaces["in"].apart == wiring.spaces["mid"].apart == "they share an array with units of another space"
+    assert closed(wired(nodes, **arrays, b=np.zeros(8))[0]) == ["in", "mid"]
 
 
 def test_units_that_are_picked_by_their_values_are_told_apart_and_that_is_no_fault():
@@ -359,3 +418,25 @@ def test_a_square_that_is_read_and_written_in_groups_is_told_apart():
     assert "it runs over one space, or the heads of one, twice" in wiring.unknown["b"]
     assert closed(graph) == []
     assert set(graph.weights) == {"a", "b", "c"}
+
+
+def test_a_graph_that_joins_axes_without_end_takes_no_more_time_than_another():
+    """Each node joins what the one before it made to itself, or to a little more."""
+    for other in ("{}", "h"):
+        nodes = [IN]
+        for number in range(3000):
+            before = f"c{number - 1}" if number else "h"
+            nodes.append(node("Concat", f"{before} {other.format(before)}", f"c{number}", axis=1))
+        begin = time.perf_counter()
+        _, wiring = wired([*nodes, node("MatMul", "c2999 v", "y", "out")], w=W, v=V)
+        assert time.perf_counter() - begin < 20
+        assert wiring.unknown
+
+
+def test_a_graph_that_cuts_axes_without_end_is_not_known():
+    first = np.ones((3, 2500), "f4")
+    nodes = [node("MatMul", "x w", "s0", "in")]
+    nodes += [node("Split", f"s{n}", f"p{n} s{n + 1}", axis=1, split=[1, 2499 - n]) for n in range(2000)]
+    graph, wiring = wired([*nodes, node("Relu", "s2000", "y")], w=first)
+    assert graph is None
+    assert set(wiring.unknown.values()) == {"the graph cuts and joins axes too often"}
