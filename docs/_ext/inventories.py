@@ -1,4 +1,4 @@
-"""Links to the documentation of Python, NumPy, Dask and Hypothesis, from short lists instead of downloaded inventories."""
+"""Links to the documentation of other projects, from short lists instead of downloaded inventories."""
 
 import atexit
 import shutil

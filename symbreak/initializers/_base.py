@@ -21,7 +21,7 @@ from ..dtypes import DTypeLike, as_float_dtype, compute_dtype
 from ..streams import PIECE, Key, RngLike, Stream, Window, as_key, region
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    import concurrent.futures
 
 Array = npt.NDArray[Any]
 Box = tuple[tuple[Any, ...], int, int]  # an index, and the positions that it stands for
@@ -239,7 +239,7 @@ class AbstractInitializer(abc.ABC):
         *,
         axes: AxesLike = None,
         workers: int | None = None,
-        executor: "Executor | None" = None,
+        executor: "concurrent.futures.Executor | None" = None,
     ) -> Array:
         """Write a weight into an array that exists.
 
@@ -459,7 +459,7 @@ class AbstractInitializer(abc.ABC):
         _run(write, window.pieces(computed.itemsize, threads), threads)
         return out
 
-    def _fill_on(self, executor: "Executor", out: Array, key: Key, axes: Axes | None) -> None:
+    def _fill_on(self, executor: "concurrent.futures.Executor", out: Array, key: Key, axes: Axes | None) -> None:
         from ._executor import fill_on  # and with it concurrent.futures
 
         dtype = as_float_dtype(out.dtype)
