@@ -27,6 +27,11 @@ WITHOUT_EXAMPLES = {
     "Fans": "a pair that `fans` gives; the example is there",
     "Moments": "a record that `expected` gives; the example is there",
     "AbstractVarianceScaling": "its classes have examples",
+    "Critical": "a record that `critical` gives; the example is there",
+    "Judged": "a part of what `Plan.audit` gives; the how-to shows it",
+    "LsuvLayer": "a row of what `lsuv` gives; the example is there",
+    "LsuvResult": "`lsuv` gives it; the example is there",
+    "WeightAndBias": "a pair that `nguyen_widrow` gives; the example is there",
 }
 
 PLUGIN = '''

@@ -269,6 +269,7 @@ def test_what_is_finite_along_one_axis_is_not_looked_at_again(monkeypatch):
     suspicious = _bits.Bits.suspicious
     monkeypatch.setattr(_bits.Bits, "suspicious", lambda self, tile: looks.append(1) or suspicious(self, tile))
     monkeypatch.setattr(_ties, "SMALL", 0)
+    monkeypatch.setattr("symbreak.diagnosis._weights.SMALL", 0)
     array = np.random.default_rng(0).normal(size=(30, 40))
     assert judge_array(array, "a").ok
     assert len(looks) == 1

@@ -20,15 +20,24 @@ def behind(junk):
 
 
 FAULTS = {
-    "truncated": (Zip().add("a.npy", ONE).bytes()[:-1], "does not end the file"),
-    "a comment": (Zip().add("a.npy", ONE).bytes(comment=b"hello"), "does not end the file"),
+    "truncated": (
+        Zip().add("a.npy", ONE).bytes()[:-1],
+        "the zip's directory, which ends it, is missing; .* fetch or save it again",
+    ),
+    "a comment": (
+        Zip().add("a.npy", ONE).bytes(comment=b"hello"),
+        "something comes after the zip's directory; pack it again",
+    ),
     "several disks": (Zip().add("a.npy", ONE).bytes()[:-18] + b"\1\0\1\0" + bytes(14), "spans several disks"),
     "a comment that is not there": (
         Zip().add("a.npy", ONE).bytes()[:-2] + b"\5\0",
-        "does not end the file",
+        "something comes after the zip's directory; pack it again",
     ),
     "something before it": (behind(b"PK\3\4junk"), "8 bytes come before the first member of the zip"),
-    "something after it": (Zip().add("a.npy", ONE).bytes() + b"x", "does not end the file"),
+    "something after it": (
+        Zip().add("a.npy", ONE).bytes() + b"x",
+        "something comes after the zip's directory; pack it again",
+    ),
     "a member too few": (Zip().add("a.npy", ONE).bytes(count=2), "claims 2 members and lists 1"),
     "a directory elsewhere": (Zip().add("a.npy", ONE).bytes(start=3), "directory is not where its end says"),
     "a name twice": (Zip().add("a.npy", ONE).add("a.npy", ONE).bytes(), "two members are called 'a.npy'"),
