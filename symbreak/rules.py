@@ -405,7 +405,7 @@ def plan(
         raise TypeError(f"`rules` maps globs to initializers; got {type(rules).__name__}")
     read = {pattern: _read_rule(pattern, rule) for pattern, rule in rules.items()}
     role_of = _read_roles(roles)
-    find = _Patterns(read)
+    find = Patterns(read)
     rows: dict[str, Row] = {}
     used, untouched, kept = set(), [], {}
     for name, shape in shapes.items():
@@ -472,18 +472,18 @@ def _read_rule(pattern: Any, rule: Any) -> Rule:
     return rule if isinstance(rule, Rule) else Rule(rule)
 
 
-def _read_roles(roles: Mapping[str, str] | None) -> "_Patterns":
+def _read_roles(roles: Mapping[str, str] | None) -> "Patterns":
     if roles is None:
-        return _Patterns(())
+        return Patterns(())
     if not isinstance(roles, Mapping):
         raise TypeError(f"`roles` maps globs to roles; got {type(roles).__name__}")
     for pattern, role in roles.items():
         if not isinstance(pattern, str) or not isinstance(role, str):
             raise TypeError(f"`roles` maps globs to roles, both strings; got {pattern!r}: {role!r}")
-    return _Patterns(roles)
+    return Patterns(roles)
 
 
-class _Patterns:
+class Patterns:
     """Globs in order, of which the first that matches wins; those that are plain names are looked up."""
 
     def __init__(self, patterns: "Mapping[str, Any] | Sequence[str]") -> None:

@@ -1,7 +1,6 @@
 """The abstract recipe: one method to write, the rule of one parameter, and what the base class makes of it."""
 
 import abc
-import fnmatch
 import glob
 import math
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from ..axes import Axes, AxesLike
 from ..errors import RuleError, UnknownName
 from ..initializers import AbstractInitializer, Blocks, Normal, Ones, Scaled, Zeros
 from ..rules import Plan, Rule, plan
-from ._parts import OUTS, VECTORS, Part, RolesLike, Tree, read_parts
+from ._parts import OUTS, VECTORS, Part, RolesLike, Tree, read_tree
 
 
 @final
@@ -32,6 +31,8 @@ class Prescription:
         Factors of the forward pass, by what they multiply; each says so in words.
     rates
         Factors of the learning rate, by parameter and optimizer (``"sgd"``, ``"adam"``), where the recipe has any.
+    others
+        What each parameter is for that rules of your own hit, where it is known.
     """
 
     shapes: Mapping[str, Any] = field(repr=False)
@@ -39,6 +40,7 @@ class Prescription:
     parts: tuple[Part, ...]
     multipliers: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    others: tuple[Part, ...] = ()
 
     def plan(self) -> Plan:
         """Make the plan, which prints as a table: parameter, role, initializer, std, why.
@@ -47,7 +49,8 @@ class Prescription:
         -------
         Plan
         """
-        return plan(self.shapes, self.rules, roles={glob.escape(part.name): part.role for part in self.parts})
+        roles = {glob.escape(part.name): part.role for part in (*self.parts, *self.others)}
+        return plan(self.shapes, self.rules, roles=roles)
 
     def __str__(self) -> str:
         lines = [str(self.plan())]
@@ -105,7 +108,8 @@ class AbstractRecipe(abc.ABC):
         roles, axes
             As for :func:`read_parts`.
         rules
-            Rules of your own, as :func:`symbreak.plan` takes them: what they hit is left to them.
+            Rules of your own, as :func:`symbreak.plan` takes them: what they hit is left to them. Blocks and branches
+            that they hit count as before.
 
         Returns
         -------
@@ -117,20 +121,16 @@ class AbstractRecipe(abc.ABC):
             If the role of a parameter is not known, or the recipe is not for such a model.
         """
         own = dict(rules or {})
-        left = {name: each for name, each in shapes.items() if not _hit(name, own)} if own else shapes
-        tree = read_parts(left, roles, axes)
+        tree = read_tree(shapes, roles, axes, own)
         self.check(tree)
         found = {glob.escape(part.name): self._rule(part, tree) for part in tree.parts}
-        return Prescription(shapes, {**own, **found}, tree.parts, self.multipliers(tree), self.rates(tree))
+        multipliers, rates = self.multipliers(tree), self.rates(tree)
+        return Prescription(shapes, {**own, **found}, tree.parts, multipliers, rates, tree.others)
 
     def _rule(self, part: Part, tree: Tree) -> Rule:
         vector = part.role in VECTORS
         init, why = self.vector(part, tree) if vector else self.weight(part, tree)
         return Rule(init, None if vector else part.axes, why=why)
-
-
-def _hit(name: str, rules: Mapping[str, Any]) -> bool:
-    return any(pattern == name or fnmatch.fnmatchcase(name, pattern) for pattern in rules)
 
 
 def get(name: str, **options: Any) -> AbstractRecipe:

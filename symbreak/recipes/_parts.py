@@ -14,10 +14,11 @@ from typing import Any, NamedTuple, TypeAlias, final
 
 import numpy as np
 
-from .._visible import quoted, visible
+from .._visible import quoted
 from ..axes import Axes, AxesLike, Fans, as_shape, fans
 from ..dtypes import EXTENSION_FLOATS, NUMPY_FLOATS
 from ..errors import RuleError
+from ..rules import Patterns
 
 LISTED = 8  # names in an error
 
@@ -159,6 +160,7 @@ class Tree:
     """The parts of a model together."""
 
     parts: tuple[Part, ...]
+    others: tuple[Part, ...] = ()  # which rules of somebody's own hit: they count, but the recipe leaves them alone
     notes: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)  # what a recipe makes of it once
 
     def of(self, *roles: str, stack: str | None = None) -> list[Part]:
@@ -168,12 +170,12 @@ class Tree:
     @cached_property
     def counts(self) -> Mapping[tuple[str, str, str], int]:
         """How many parts of a role each block of a stack has: by stack, block and role."""
-        return Counter((part.stack, part.block, part.role) for part in self.parts)
+        return Counter((part.stack, part.block, part.role) for part in (*self.parts, *self.others))
 
     @cached_property
     def _writers(self) -> dict[str, list[Part]]:
         found: dict[str, list[Part]] = {}
-        for part in self.of(*OUTS):
+        for part in (*self.of(*OUTS), *(part for part in self.others if part.role in OUTS)):
             found.setdefault(part.stack, []).append(part)
         return found
 
@@ -254,9 +256,20 @@ def read_parts(
     >>> [(part.role, part.depth) for part in tree.parts]
     [('mlp_in', 0), ('mlp_out', 0)]
     """
+    return read_tree(shapes, roles, axes, {})
+
+
+def read_tree(
+    shapes: Mapping[str, Any],
+    roles: "RolesLike | None",
+    axes: "Mapping[str, AxesLike] | AxesLike",
+    rules: Mapping[str, Any],
+) -> Tree:
+    """Read the parts beside rules of somebody's own: what those hit needs no role, and counts where it has one."""
     if not isinstance(shapes, Mapping):
         raise TypeError(f"`shapes` maps parameter names to shapes; got {type(shapes).__name__}")
     told = _read_roles(roles)
+    own = Patterns(rules)
     named = {name: _shape(name, given) for name, given in shapes.items() if not _is_fixed(given)}
     found = {name: _told(name, shape, told) or _by_name(name, shape) for name, shape in named.items()}
     last = _last_convolutions(named)
@@ -264,24 +277,31 @@ def read_parts(
     for name, role in found.items():
         if role is None and name in last:
             found[name] = Role(last[name])
-        elif role is None:
+        elif role is None and own.first(name) is None:
             lost.append(name)
     if lost:
         some = ", ".join(map(quoted, lost[:LISTED])) + (", ..." if len(lost) > LISTED else "")
         raise RuleError(
             f"no role is known for {some} ({len(lost)} of {len(named)} parameters); say what they are for, such as "
-            f"roles={{{visible(lost[0])!r}: 'mlp_in'}}, or give them rules; roles are {', '.join(ROLES)}"
+            f"roles={{{quoted(lost[0])}: 'mlp_in'}}, or give them rules; roles are {', '.join(ROLES)}"
         )
     turned = any(
         re.fullmatch(r"(?:.*\.)?c_attn\.weight", name) and 3 * shape[0] == shape[-1] for name, shape in named.items()
     )
     depths: dict[str, dict[str, int]] = {}
-    parts = []
+    parts: list[Part] = []
+    others: list[Part] = []
     for name, role in found.items():
-        assert role is not None  # noqa: S101 - for the type checker
-        parts.append(_part(name, named[name], role, _axes(name, named[name], axes, turned), depths))
+        if role is None:
+            continue
+        pattern = own.first(name, role.role)
+        layout = _axes(name, named[name], axes, turned)
+        if pattern is not None:
+            layout = getattr(rules[pattern], "axes", None) or layout
+        part = _part(name, named[name], role, layout, depths)
+        (parts if pattern is None else others).append(part)
     _check_blocks(parts)
-    return Tree(tuple(parts))
+    return Tree(tuple(parts), tuple(others))
 
 
 def _check_blocks(parts: Sequence[Part]) -> None:
@@ -375,7 +395,10 @@ def _axes(name: str, shape: tuple[int, ...], axes: "Mapping[str, AxesLike] | Axe
 def _shape(name: str, given: Any) -> tuple[int, ...]:
     if not isinstance(name, str):
         raise TypeError(f"a parameter's name is a string; got {name!r}")
-    return as_shape(given.shape if hasattr(given, "shape") else given)
+    try:
+        return as_shape(given.shape if hasattr(given, "shape") else given)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{quoted(name)}: {error}") from None
 
 
 def _is_fixed(given: Any) -> bool:

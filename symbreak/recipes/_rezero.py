@@ -46,7 +46,8 @@ class ReZero(AbstractRecipe):
 
 def need_gains(recipe: str, tree: Tree) -> None:
     """Refuse a model some of whose blocks with branches have no residual gain."""
-    gains = {(part.stack, part.block) for part in tree.of("residual_gain")}
+    known = (*tree.parts, *tree.others)
+    gains = {(part.stack, part.block) for part in known if part.role == "residual_gain"}
     without = [part for part in tree.of(*OUTS) if (part.stack, part.block) not in gains]
     if without or not gains:
         where = f"{without[0].name!r} is in a block without one" if without else "there is none"

@@ -136,6 +136,11 @@ def test_what_is_not_known_is_never_guessed(name, shape):
         read_parts({name: shape, "lm_head.weight" if "lm" not in name else "wte": (3, 3)})
 
 
+def test_a_name_that_is_not_known_is_shown_once_escaped():
+    with pytest.raises(RuleError, match=r"such as roles=\{'a\\x1b': 'mlp_in'\}"):
+        read_parts({"a\x1b": (3, 3)})
+
+
 def test_all_that_are_not_known_are_listed():
     with pytest.raises(
         RuleError, match=r"no role is known for 'w0', 'w1', .*'w7', ... \(9 of 9 .*roles=\{'w0': 'mlp_in'\}"
@@ -234,7 +239,7 @@ def test_arrays_that_no_initializer_makes_are_passed_over():
             "'a' has no role that is known: 'mlp'; roles are embedding, position",
         ),
         ({"a": (3, 3)}, {"a": 3}, ValueError, "'a' has no role that is known: 3"),
-        ({"a": (3, -3)}, {"a": "mlp_in"}, ValueError, "`shape` has a negative size"),
+        ({"a": (3, -3)}, {"a": "mlp_in"}, ValueError, "'a': `shape` has a negative size"),
     ],
 )
 def test_what_makes_no_sense_is_refused(shapes, roles, error, message):
@@ -251,6 +256,39 @@ def test_rules_beside_a_recipe_take_what_they_hit():
     assert params["odd[0]"].all()
     assert plan.unused == ()
     assert "lm_head.weight" not in {part.name for part in found.parts}
+
+
+def test_rules_of_your_own_by_role():
+    found = recipes.GPT2()(gpt2(2), rules={"@mlp_out": "zeros"})
+    plan = found.plan()
+    assert plan.unused == plan.untouched == ()
+    zeros = [row.name for row in plan.rows if row.pattern == "@mlp_out"]
+    assert zeros == ["transformer.h.0.mlp.c_proj.weight", "transformer.h.1.mlp.c_proj.weight"]
+    assert [part.name for part in found.others] == zeros
+
+
+@pytest.mark.parametrize("pattern", ["transformer.h.0.*", "@mlp_out", "*.h.0.mlp.c_proj.weight"])
+@pytest.mark.parametrize("recipe", ["gpt2", "small_init", "deepnorm"])
+def test_blocks_that_rules_of_your_own_hit_count(recipe, pattern):
+    whole, part = recipes.get(recipe)(gpt2(3)), recipes.get(recipe)(gpt2(3), rules={pattern: "zeros"})
+    assert part.rules.items() - {pattern: part.rules[pattern]}.items() <= whole.rules.items()
+    assert part.multipliers == whole.multipliers
+
+
+def test_depths_count_what_rules_of_your_own_hit():
+    found = recipes.GPT2(per_layer=True)(gpt2(2), rules={"transformer.h.0.*": "zeros"})
+    assert found.rules["transformer.h.1.mlp.c_proj.weight"].initializer == sb.Normal(0.02 / 2)
+
+
+def test_a_gain_of_your_own_is_a_gain():
+    shapes = {"0.fc1.weight": (8, 4), "0.fc2.weight": (4, 8), "0.resweight": (1,)}
+    assert recipes.ReZero()(shapes, rules={"*.resweight": sb.Constant(0.1)}).plan().unused == ()
+
+
+def test_the_layout_of_a_rule_of_your_own_says_the_width():
+    shapes = {"0.fc1.weight": (8, 4), "0.fc2.weight": (4, 8), "1.fc1.weight": (8, 4), "1.fc2.weight": (8, 4)}
+    found = recipes.SmallInit()(shapes, rules={"1.fc2.*": sb.Rule("he_normal", axes="io")})
+    assert found.rules["0.fc1.weight"].initializer == sb.Normal((2 / 20) ** 0.5)
 
 
 def test_names_that_look_like_globs_have_rules_of_their_own():
