@@ -18,7 +18,7 @@ def wrap(instance: Any, *names: str, ties: Ties | None = None) -> None:
     for name in names:
         value = getattr(instance, name)
         try:
-            several = isinstance(value, tuple | list)
+            several = name == "inits" and isinstance(value, tuple | list)
             read = tuple(get(each) for each in value) if several else get(value)
         except TypeError as error:
             raise TypeError(f"{type(instance).__name__}: {name}: {error}") from None
