@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .axes import AxesLike, as_shape
-from .dtypes import DTypeLike, as_float_dtype
+from .dtypes import DTypeLike
 from .initializers import AbstractInitializer
 from .streams import Key, RngLike, as_key
 
@@ -69,7 +69,7 @@ def draw(
     """
     if not isinstance(initializer, AbstractInitializer):
         raise TypeError(f"draw takes an initializer; got {initializer!r}")
-    sizes, kind, key = as_shape(shape), as_float_dtype(dtype), as_key(rng)
+    sizes, kind, key = as_shape(shape), initializer._as_dtype(dtype), as_key(rng)
     _refuse(initializer, sizes, key, axes)
     blocks = da.core.normalize_chunks(chunks, sizes, dtype=kind)
     name = f"symbreak-{tokenize(initializer, sizes, key, kind.name, axes)}"

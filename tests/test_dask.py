@@ -28,6 +28,11 @@ def test_axes_and_more_dimensions():
     assert (w.compute(scheduler="sync") == sb.HeNormal()((3, 3, 8, 64), KEY, axes=axes)).all()
 
 
+def test_complex_weights():
+    w = draw(sb.Orthogonal(), (30, 20), KEY, dtype="complex64", chunks=(16, 20))
+    assert (w.compute(scheduler="sync") == sb.Orthogonal()((30, 20), KEY, dtype="complex64")).all()
+
+
 def test_a_part_of_a_huge_weight_draws_that_part():
     w = draw(sb.HeNormal(), (1 << 20, 1 << 14), KEY, chunks=(1024, 1024))
     part = w[500_000:500_003, 5000:5004].compute(scheduler="sync")

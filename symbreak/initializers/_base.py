@@ -376,7 +376,7 @@ class AbstractInitializer(abc.ABC):
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
             raise ValueError(f"size is a positive number of elements; got {size!r}")
         sizes = as_shape(shape)
-        key, found, kind = as_key(rng), _as_axes(axes, sizes), as_float_dtype(dtype)
+        key, found, kind = as_key(rng), _as_axes(axes, sizes), self._as_dtype(dtype)
         return self._pieces(sizes, key, found, kind, workers, int(size))
 
     def _pieces(
@@ -462,7 +462,7 @@ class AbstractInitializer(abc.ABC):
     def _fill_on(self, executor: "concurrent.futures.Executor", out: Array, key: Key, axes: Axes | None) -> None:
         from ._executor import fill_on  # and with it concurrent.futures
 
-        dtype = as_float_dtype(out.dtype)
+        dtype = self._as_dtype(out.dtype)
         if not callable(getattr(executor, "submit", None)):
             raise TypeError(f"executor is a concurrent.futures.Executor; got {type(executor).__name__}")
         if not self.elementwise:

@@ -1,6 +1,7 @@
 """Orthogonal weights: exactly orthonormal, Haar distributed, one matrix a copy, group and part."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -170,6 +171,11 @@ def test_complex_weights_are_filled_cut_and_refused_like_others(init):
     assert (init.region((4, 6, 3), np.s_[1:, ::2], rng=3, dtype="complex64") == whole[1:, ::2]).all()
     for out in (np.zeros((4, 6, 3), "complex64"), np.zeros((3, 6, 4), "complex64").T, np.zeros((4, 6, 3), ">c8")):
         assert (init.fill(out, rng=3) == whole).all()
+        with ThreadPoolExecutor(1) as executor:
+            out[...] = 0
+            assert (init.fill(out, rng=3, executor=executor) == whole).all()
+    pieces = [piece.copy() for piece in init.pieces((4, 6, 3), rng=3, dtype="complex64", size=50)]
+    assert (np.concatenate(pieces) == whole.ravel()).all()
     assert init((0, 3), dtype="complex64").shape == (0, 3)
     with pytest.raises(TypeError, match="weights can't be made as 'complex512'; choose one of float16"):
         init((4, 6, 3), dtype="complex512")
@@ -183,6 +189,7 @@ def test_a_rule_may_ask_for_complex_weights():
     plan = sb.plan({"w": (4, 4)}, {"w": sb.Rule(sb.Orthogonal(), dtype="complex64")})
     params = plan.initialize(0)
     assert params["w"].dtype == np.complex64
+    assert (np.concatenate([piece.copy() for piece in next(plan.pieces(0)).draw()]) == params["w"].ravel()).all()
     assert plan.audit(params).ok
     with pytest.raises(TypeError, match="weights can't be made as 'complex64'"):
         sb.Rule(sb.HeNormal(), dtype="complex64")
