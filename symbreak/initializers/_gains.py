@@ -133,6 +133,8 @@ def gain(
     >>> round(sb.gain("relu", normalise=True), 6)  # sqrt(2 / (1 - 1 / pi))
     1.712859
     """
+    if not isinstance(normalise, bool):
+        raise TypeError(f"normalise is True or False; got {normalise!r}")
     if convention not in ("theory", "torch"):
         raise ValueError(f"convention is 'theory' or 'torch'; got {convention!r}")
     if convention == "torch":
@@ -188,7 +190,8 @@ def _named(names: Any) -> str:
 def _of(function: Callable[[Any], Any], normalise: bool) -> float:
     first, second = moments(function)
     moment = second - first * first if normalise else second
-    if not 0 < moment < math.inf:
+    lost = 1e-12 * second if normalise else 0.0  # what rounding leaves of the difference
+    if not lost < moment < math.inf:
         what = "Var f(z)" if normalise else "E f(z)**2"
         raise ValueError(f"{what} of {function!r} is {moment!r}; a gain needs it positive and finite")
     return float(f"{1 / math.sqrt(moment):.10g}")

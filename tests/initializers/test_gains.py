@@ -179,6 +179,10 @@ def test_what_has_no_gain_is_refused(activation, error, message):
         (("tanh", 0.2), {"convention": "torch"}, TypeError, "'tanh' has no parameter; one goes with 'leaky_relu'"),
         (("relu",), {"convention": "torch", "normalise": True}, ValueError, "convention='torch' has no normalise"),
         ((lambda z: 0 * z + 1,), {"normalise": True}, ValueError, r"Var f\(z\) of .* a gain needs it positive"),
+        ((lambda z: 0 * z + 0.7,), {"normalise": True}, ValueError, r"Var f\(z\) of .* a gain needs it positive"),
+        ((lambda z: 0 * z + 3,), {"normalise": True}, ValueError, r"Var f\(z\) of .* a gain needs it positive"),
+        ((lambda z: 0 * z + 1.1,), {"normalise": True}, ValueError, r"Var f\(z\) of .* a gain needs it positive"),
+        (("relu",), {"normalise": "yes"}, TypeError, "normalise is True or False; got 'yes'"),
     ],
 )
 def test_parameters_and_conventions_that_make_no_sense_are_refused(arguments, options, error, message):
