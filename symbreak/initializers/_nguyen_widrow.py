@@ -101,7 +101,13 @@ def nguyen_widrow(
             found.from_matrices(maps, sizes).astype(np.float32 if kind != np.float64 else kind)
         )
         bias = (bias if "b" in found.layout else bias[0]).astype(weight.dtype)
-        return WeightAndBias(weight.astype(kind, copy=False), bias.astype(kind, copy=False))
+        made = WeightAndBias(weight.astype(kind, copy=False), bias.astype(kind, copy=False))
+    if not all(np.isfinite(each).all() for each in made):
+        raise ValueError(
+            f"nguyen_widrow: inputs between low={low!r} and high={high!r} take weights that {kind.name} doesn't hold; "
+            f"scale the inputs, or take a wider dtype"
+        )
+    return made
 
 
 def _read_range(low: npt.ArrayLike, high: npt.ArrayLike, inputs: int) -> tuple[Array, Array]:

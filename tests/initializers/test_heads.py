@@ -112,6 +112,10 @@ def test_the_first_loss_of_a_rare_class_is_its_entropy():
         (lambda: sb.nguyen_widrow((4, 2), active=(1, -1)), r"two numbers, the lower first; got \(1, -1\)"),
         (lambda: sb.nguyen_widrow((4, 2), active=3), "active is two numbers, such as .* got 3"),
         (lambda: sb.nguyen_widrow((4, 2), axes=sb.Axes("oi", splits=2)), "make the groups or parts of 'oi' one by one"),
+        (
+            lambda: sb.nguyen_widrow((4, 2), rng=0, low=-1e-6, high=1e-6, dtype="float16"),
+            "between low=-1e-06 and high=1e-06 take weights that float16 doesn't hold; scale the inputs",
+        ),
         (lambda: sb.nguyen_widrow(5), "a weight needs an output and an input axis"),
     ],
 )
