@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..axes import Axes, AxesLike
+from ..axes import Axes, AxesLike, as_shape
 from ..diagnosis import find_ties
 from ..dtypes import EXTENSION_FLOATS, NUMPY_FLOATS, as_float_dtype
 from ..initializers import AbstractInitializer, Moments, from_config
@@ -110,9 +110,9 @@ def check_initializer(
     AssertionError
         Some promises are broken. The message says which, with numbers, all of them at once.
     TypeError
-        For something that is not an instance of :class:`symbreak.AbstractInitializer`.
+        For something that is not an instance of :class:`symbreak.AbstractInitializer`, or `layouts` that are no pairs.
     ValueError
-        If the class takes none of the default layouts, or refuses one that was given.
+        If the class takes none of the default layouts, or refuses one that was given, or none are given.
 
     Notes
     -----
@@ -145,7 +145,7 @@ def check_initializer(
         if not taken:
             raise ValueError(f"{initializer!r} makes none of the usual weights; name shapes: layouts=[((8, 8), None)]")
     else:
-        taken = tuple((tuple(shape), axes) for shape, axes in layouts)
+        taken = _read_layouts(layouts)
         for shape, axes in taken:
             asked.make(shape, axes)
     asked = _Asked(initializer, taken, asked.key)
@@ -159,10 +159,21 @@ def check_initializer(
         )
 
 
+def _read_layouts(layouts: Iterable[Layout]) -> tuple[tuple[tuple[int, ...], AxesLike], ...]:
+    try:
+        found = tuple((as_shape(shape), axes) for shape, axes in layouts)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"layouts are pairs of a shape and axes, such as ((8, 8), None): {error}") from None
+    if not found:
+        raise ValueError("layouts are pairs of a shape and axes, one at least; got none")
+    return found
+
+
 def _refuse_others(initializer: object) -> None:
     if not isinstance(initializer, AbstractInitializer):
+        named = isinstance(initializer, str) and f"take symbreak.get({initializer!r})"
         hint = "make an instance of it: Name()" if isinstance(initializer, type) else "subclass AbstractInitializer"
-        raise TypeError(f"check_initializer takes an initializer; got {initializer!r}: {hint}")
+        raise TypeError(f"check_initializer takes an initializer; got {initializer!r}: {named or hint}")
 
 
 def _sentences(promise: Callable[[_Asked], Iterator[str]], asked: _Asked) -> list[str]:

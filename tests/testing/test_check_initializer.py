@@ -243,6 +243,12 @@ def test_what_can_not_be_asked_is_refused():
         check_initializer(sb.Normal)
     with pytest.raises(TypeError, match="got 3: subclass AbstractInitializer"):
         check_initializer(3)
+    with pytest.raises(TypeError, match=r"got 'he_normal': take symbreak.get\('he_normal'\)"):
+        check_initializer("he_normal")
+    with pytest.raises(ValueError, match="layouts are pairs of a shape and axes, one at least; got none"):
+        check_initializer(sb.Normal(), layouts=[])
+    with pytest.raises(TypeError, match=r"layouts are pairs of a shape and axes, such as \(\(8, 8\), None\)"):
+        check_initializer(sb.Normal(), layouts=[(8, 8, 8)])
 
     class Square(Good):
         def sample(self, shape, stream, axes):
