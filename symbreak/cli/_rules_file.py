@@ -84,7 +84,10 @@ def read_shapes(table: Mapping[str, Any], path: str) -> dict[str, Any]:
                 f"'dtype'; got {visible(given)}"
             )
         dtype = given.get("dtype") if isinstance(given, Mapping) else None
-        found[name] = tuple(shape) if dtype is None else Wanted(tuple(shape), as_float_dtype(dtype))
+        try:
+            found[name] = tuple(shape) if dtype is None else Wanted(tuple(shape), as_float_dtype(dtype))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{visible(path)}: {visible(name)!r}: {visible(error, 1000)}") from None
     return found
 
 
@@ -137,14 +140,21 @@ def read_rules(table: Mapping[str, Any], path: str) -> RulesFile:
         if not isinstance(table.get(key, {}), Mapping):
             raise ValueError(f"{where}: {key!r} is a table with globs for keys; got {visible(table[key])}")
     try:
-        rules = {glob: _read_rule(given) for glob, given in table.get("rules", {}).items()}
+        rules = {glob: _read_rule(glob, given) for glob, given in table.get("rules", {}).items()}
         axes = {glob: _read_axes(given) for glob, given in table.get("axes", {}).items()}
         return RulesFile(rules, table.get("roles", {}), _read_recipe(table.get("recipe")), axes)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{where}: {visible(error, 1000)}") from None
 
 
-def _read_rule(given: Any) -> "Rule":
+def _read_rule(glob: str, given: Any) -> "Rule":
+    try:
+        return _as_rule(given)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"the rule {visible(glob)!r}: {error}") from None
+
+
+def _as_rule(given: Any) -> "Rule":
     from symbreak.rules import Rule
 
     if not isinstance(given, Mapping) or "initializer" not in given:

@@ -208,10 +208,10 @@ def test_what_can_not_be_done_is_refused(call, message, capsys):
         ("r.json", "{}", "r.json has the keys 'rules', 'roles', 'recipe', 'axes', one of them at least"),
         ("r.json", '{"rule": {}}', "'axes', one of them at least; got 'rule'"),
         ("r.json", '{"rules": ["ones"]}', "r.json: 'rules' is a table with globs for keys; got ['ones']"),
-        ("r.json", '{"rules": {"*": "onez"}}', "r.json: no initializer is called 'onez'; did you mean"),
-        ("r.json", '{"rules": {"*": 3}}', "r.json: an initializer is given by name"),
+        ("r.json", '{"rules": {"*": "onez"}}', "r.json: the rule '*': no initializer is called 'onez'; did you mean"),
+        ("r.json", '{"rules": {"*": 3}}', "r.json: the rule '*': an initializer is given by name"),
         ("r.json", '{"rules": {"*": {"initializer": "ones", "axis": "oi"}}}', "a rule has the keys 'initializer'"),
-        ("r.json", '{"rules": {"*": {"initializer": "ones", "axes": "zz"}}}', "r.json: the layout 'zz'"),
+        ("r.json", '{"rules": {"*": {"initializer": "ones", "axes": "zz"}}}', "r.json: the rule '*': the layout 'zz'"),
         ("r.json", '{"rules": {"*": {"initializer": "ones", "axes": {"splits": 3}}}}', "axes are a layout, or a table"),
         ("r.json", '{"rules": {"*": {"initializer": "ones", "dtype": "int8"}}}', "weights can't be made as 'int8'"),
         ("r.json", '{"recipe": 3}', "r.json: 'recipe' is a name, or a table with its name and options; got 3"),
@@ -236,7 +236,7 @@ def test_a_file_of_rules_that_makes_no_sense_is_refused(name, text, message, cap
         ('{"w": [3, 1e99]}', "s.json: 'w' is a list of sizes"),
         ('{"w": {"shape": [3], "size": 1}}', "s.json: 'w' is a list of sizes"),
         ('{"w": {"dtype": "float32"}}', "s.json: 'w' is a list of sizes"),
-        ('{"w": {"shape": [3], "dtype": "int8"}}', "weights can't be made as 'int8'"),
+        ('{"w": {"shape": [3], "dtype": "int8"}}', "s.json: 'w': weights can't be made as 'int8'"),
     ],
 )
 def test_shapes_that_make_no_sense_are_refused(text, message, capsys):
