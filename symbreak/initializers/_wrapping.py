@@ -36,16 +36,19 @@ def promise(instance: Any, parts: Iterable[AbstractInitializer], ties: Ties | No
 
 
 def drawn_coincidence(init: AbstractInitializer, shape: tuple[int, ...], axes: AxesLike, one: float) -> float:
-    """State the probability that two units are equal by chance where some entries are fixed.
+    """State the probability that two units are equal by chance where some entries are fixed, at most.
 
-    Those drawn tell units apart; a unit without any is what it is meant to be.
+    Those drawn tell units apart: in a pair, those of the unit that has more of them. A unit without any is what it is
+    meant to be.
     """
     first, second = (init(shape, seed, axes=axes) for seed in (0, 1))
     found = (first != second).reshape(1, shape[0], -1)
     if axes is not None or len(shape) in DEFAULTS:
         found = Axes.of(axes, shape).matrices(first != second)
-    drawn = np.count_nonzero(found, axis=2)
-    return float(np.sum(one ** drawn[drawn > 0]) / max(1, drawn.size))
+    drawn = np.sort(np.count_nonzero(found, axis=2), axis=1)  # (maps, units): the k-th has k units before it
+    maps, units = drawn.shape
+    pairs = np.where(drawn > 0, np.arange(units) * float(one) ** drawn, 0.0)
+    return float(pairs.sum() / max(1, maps * units * (units - 1) / 2))
 
 
 def mix(parts: Iterable[tuple[float, Moments]]) -> Moments:

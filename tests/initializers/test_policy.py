@@ -62,6 +62,9 @@ def test_the_audit_knows_that_signs_and_sparse_units_coincide_more_often():
     assert sb.Sparse(2).coincidence((9, 5), None, 0.25) == 0.25**2 / 10
     assert sb.Scaled(sb.Rademacher(), 0.1).coincidence((9, 5), None, 0.25) == 0.5**5
     assert sb.LooksLinear("rademacher").coincidence((8, 6), None, 0.25) == 0.5**3
+    assert sb.Masked("normal", "lower").coincidence((4, 4), None, 0.5) == (1 * 0.5**2 + 2 * 0.5**3 + 3 * 0.5**4) / 6
+    assert sb.Blocks(("zeros", "normal"), axis="i").coincidence((4, 6), None, 0.5) == 0.5**3
+    assert sb.Blocks(("zeros", "normal")).coincidence((4, 6), None, 0.5) == (2 + 3) * 0.5**6 / 6
     assert sb.DeltaOrthogonal().coincidence((9, 5, 3, 3), None, 0.25) == 0.25**5
     assert sb.Normal().coincidence((9, 5, 3), "bio", 0.25) == 0.25**5
     assert sb.Normal().coincidence((9, 5, 3, 2, 2, 2), None, 0.5) == 0.5**120
@@ -133,3 +136,8 @@ def test_so_does_one_of_a_class_without_chance(init, dtype, order):
     finally:
         tracemalloc.stop()
     assert peak < 16 * 2**20
+
+
+def test_a_triangular_mask_leaves_nothing_to_chance():
+    plan = sb.plan({"w": (64, 64)}, {"w": sb.Masked("he_normal", "lower")})
+    assert plan.audit(plan.initialize(0)).ok
