@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ._visible import visible
 from .axes import Axes, Fans
 from .diagnosis import find_ties
-from .dtypes import EXTENSION_FLOATS
+from .dtypes import EXTENSION_FLOATS, as_numpy
 from .initializers import AbstractInitializer, AbstractVarianceScaling, Moments
 from .rules import Plan, Row, units_first
 
@@ -168,7 +168,7 @@ def audit(plan: Plan, params: Any) -> Audit:
         if row.name not in params:
             found["missing"][row.name] = "in the plan, but not among the parameters"
             continue
-        array = np.asarray(params[row.name])
+        array = as_numpy(params[row.name])
         if array.shape != row.shape:
             found["unexpected"][row.name] = f"has shape {array.shape} where the plan has {row.shape}"
             continue
@@ -189,7 +189,7 @@ def _apart(row: Row, array: Array, params: Any) -> list[tuple[str, str]]:
     """Compare a parameter with the one that it should be the same as."""
     if row.source not in params:
         return []
-    other = np.asarray(params[row.source])
+    other = as_numpy(params[row.source])
     other = other.T if row.transposed else other
     if other.shape == array.shape and np.array_equal(array, other, equal_nan=_is_real(other.dtype)):
         return []

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ._table import table
 from ._visible import visible
-from .dtypes import EXTENSION_FLOATS, as_float_dtype, compute_dtype
+from .dtypes import EXTENSION_FLOATS, as_float_dtype, as_numpy, compute_dtype
 from .initializers._validate import as_float, is_real
 
 Array = npt.NDArray[Any]
@@ -296,7 +296,7 @@ def _std(name: str, outputs: Any) -> float:
         raise ValueError(f"lsuv: forward gave an empty list of outputs for {name!r}")
     variances = []
     for use in uses:
-        array = _numpy(use)
+        array = as_numpy(use)
         if array.size < 2 or not (array.dtype.kind in "iuf" or array.dtype.name in EXTENSION_FLOATS):
             raise ValueError(
                 f"lsuv: the outputs of {name!r} are an array of two numbers or more, or a list of such arrays; got "
@@ -312,18 +312,9 @@ def _std(name: str, outputs: Any) -> float:
 def _as_array(name: Any, value: Any) -> Array:
     if not isinstance(name, str):
         raise TypeError(f"lsuv: a weight's name is a string; got {name!r}")
-    array = _numpy(value)
+    array = as_numpy(value)
     try:
         as_float_dtype(array.dtype)
     except TypeError:
         raise TypeError(f"lsuv: {name!r} is an array of floats; got {type(value).__name__} of {array.dtype}") from None
     return array
-
-
-def _numpy(value: Any) -> Array:
-    """Give an array of any framework as NumPy's: torch's are taken off their graph and their device."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        if str(value.dtype) == "torch.bfloat16":
-            return np.asarray(value.float()).astype(as_float_dtype("bfloat16"))
-    return np.asarray(value)

@@ -43,7 +43,7 @@ def as_float_dtype(dtype: DTypeLike | type[Any]) -> np.dtype[Any]:
     >>> as_float_dtype("bfloat16").itemsize
     2
     """
-    name = dtype if isinstance(dtype, str) else None
+    name = dtype if isinstance(dtype, str) else _name(dtype) if str(dtype).startswith("torch.") else None
     if name in NUMPY_FLOATS:
         return np.dtype(name)
     if name in EXTENSION_FLOATS:
@@ -61,6 +61,31 @@ def as_float_dtype(dtype: DTypeLike | type[Any]) -> np.dtype[Any]:
         raise TypeError(f"weights can't be made as {dtype!r}; choose one of {allowed}")
     native: np.dtype[Any] = found.newbyteorder("=")
     return native
+
+
+def is_float(dtype: Any) -> bool:
+    """Tell whether weights can be of a dtype of any framework."""
+    return _name(dtype) in NUMPY_FLOATS + EXTENSION_FLOATS
+
+
+def as_numpy(value: Any) -> npt.NDArray[Any]:
+    """Give an array of any framework as NumPy's: torch's are taken off their graph and their device."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        if _name(value.dtype) in EXTENSION_FLOATS:
+            return np.asarray(value.float()).astype(as_float_dtype(_name(value.dtype)))
+    return np.asarray(value)
+
+
+def holds_values(value: Any) -> bool:
+    """Tell an array of any framework from a shape, and from what stands for an array: torch's on the meta device."""
+    if isinstance(value, np.ndarray | np.integer):
+        return isinstance(value, np.ndarray)  # an integer of NumPy's is a size
+    return hasattr(value, "__array__") and hasattr(value, "dtype") and not getattr(value, "is_meta", False)
+
+
+def _name(dtype: Any) -> str:
+    return str(getattr(dtype, "name", dtype)).removeprefix("torch.")
 
 
 def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ._table import table
 from ._visible import quoted, visible
 from .axes import DEFAULTS, Axes, AxesLike, Fans, as_shape, fans
-from .dtypes import EXTENSION_FLOATS, NUMPY_FLOATS, DTypeLike, as_float_dtype
+from .dtypes import DTypeLike, as_float_dtype, as_numpy, holds_values, is_float
 from .errors import RuleError
 from .initializers import AbstractInitializer, Moments, SameAs, get
 from .streams import RngLike, as_key
@@ -362,8 +362,8 @@ def plan(
     Parameters
     ----------
     shapes
-        Parameter names to shapes, or to arrays, whose shapes and floating dtypes are taken. Arrays of other types, such
-        as counters, are kept as they are.
+        Parameter names to shapes, or to arrays, whose shapes and floating dtypes are taken; JAX's and PyTorch's too.
+        Arrays of other types, such as counters, are kept as they are, as NumPy's.
     rules
         Globs (``*``, ``?``, ``[abc]``; ``*`` crosses dots), or ``@`` and a role, to what :func:`get` takes, or to a
         :class:`Rule` with axes and dtype. The first that matches a parameter wins. :class:`SameAs` ties a parameter to
@@ -416,8 +416,9 @@ def plan(
         pattern = find.first(name, role)
         if pattern is not None:
             used.add(pattern)
-        if _stays(shape, only_missing):
-            kept[name] = np.asarray(shape)
+        array = _kept(shape, only_missing)
+        if array is not None:
+            kept[name] = array
         elif pattern is None:
             untouched.append(name)
         else:
@@ -497,13 +498,12 @@ class Patterns:
         return min([*found, *([] if glob is None else [glob])], key=self._order.__getitem__, default=None)
 
 
-def _stays(given: Any, only_missing: bool) -> bool:
-    """Say whether what was given is an array to keep."""
-    if not isinstance(given, np.ndarray):
-        return False
-    if given.dtype.name not in NUMPY_FLOATS + EXTENSION_FLOATS:
-        return True
-    return only_missing and _finite(given)
+def _kept(given: Any, only_missing: bool) -> Array | None:
+    """Give the array that was given if it is one to keep."""
+    if not holds_values(given) or (is_float(given.dtype) and not only_missing):
+        return None
+    array = as_numpy(given)
+    return array if not is_float(given.dtype) or _finite(array) else None
 
 
 def _finite(array: Array) -> bool:
@@ -529,7 +529,7 @@ def _row(name: str, shape: Any, pattern: str, rule: Rule, role: str | None) -> R
 def _dtype_of(shape: Any) -> np.dtype[Any] | None:
     """Give the floating dtype of an array, or of what stands for one."""
     dtype = getattr(shape, "dtype", None)
-    return None if dtype is None or not hasattr(shape, "shape") else as_float_dtype(dtype)
+    return None if dtype is None or not has_shape(shape) else as_float_dtype(dtype)
 
 
 def _same(row: Row, rows: Mapping[str, Row], kept: Mapping[str, Array], untouched: Sequence[str]) -> Row:
@@ -577,12 +577,17 @@ def _near(name: str, rows: Mapping[str, Row]) -> str:
     return f"; did you mean {quoted(near[0])}?" if near else ""
 
 
+def has_shape(given: Any) -> bool:
+    """Tell an array, or what stands for one, from a shape, which may be one integer of NumPy's."""
+    return hasattr(given, "shape") and not isinstance(given, np.integer)
+
+
 def _read_shape(name: str, shape: Any) -> tuple[int, ...]:
     if isinstance(shape, Mapping):
         inner = next(iter(shape), "weight")
         raise TypeError(f"{name!r} holds names itself; flatten them: {f'{name}.{inner}'!r}")
     try:
-        return as_shape(shape.shape if hasattr(shape, "shape") else shape)
+        return as_shape(shape.shape if has_shape(shape) else shape)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name!r}: {error}") from None
 

@@ -1,6 +1,7 @@
 """Rules: which initializer hits what, what is refused, and what the audit sees."""
 
 import json
+import math
 
 import ml_dtypes
 import numpy as np
@@ -559,3 +560,39 @@ def test_a_dead_pair_is_tied_though_few_entries_are_drawn():
     params = plan.initialize(0, dtype="float64")
     params["w"][[20, 30]] = 0
     assert plan.audit(params).tied
+
+
+def test_tensors_of_torch_are_arrays_like_others():
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.BatchNorm1d(3)
+    given = {
+        "norm": layer.weight,
+        "count": layer.num_batches_tracked,
+        "w": torch.full((4, 3), math.nan, dtype=torch.bfloat16),
+        "meta": torch.empty(4, 3, device="meta"),
+    }
+    rules = {"norm": "ones", "*": "he_normal"}
+    plan = sb.plan(given, rules)
+    assert list(plan.kept) == ["count"]
+    made = plan.initialize(0)
+    assert [made[name].dtype.name for name in given] == ["float32", "int64", "bfloat16", "float32"]
+    assert plan.audit({**made, "w": torch.from_numpy(made["w"].astype("f4")).requires_grad_(True)}).ok
+    assert list(sb.plan(given, {"*": "he_normal"}, only_missing=True).kept) == ["norm", "count"]
+    assert [
+        part.name for part in sb.recipes.read_parts({"head.weight": given["w"], "count": given["count"]}).parts
+    ] == ["head.weight"]
+
+
+def test_arrays_of_jax_are_kept_where_nothing_is_missing():
+    jax = pytest.importorskip("jax")
+    given = {"a": jax.numpy.ones((4, 3)), "b": jax.numpy.full((4, 3), math.nan, "bfloat16")}
+    plan = sb.plan(given, {"*": "he_normal"}, only_missing=True)
+    assert list(plan.kept) == ["a"]
+    assert plan.initialize(0)["b"].dtype.name == "bfloat16"
+    assert [row.name for row in sb.plan(given, {"*": "he_normal"}).rows] == ["a", "b"]
+
+
+def test_an_integer_of_numpy_is_a_size():
+    assert sb.plan({"b": np.int64(5)}, {"*": "zeros"}).rows[0].shape == (5,)
+    assert sb.recipes.read_parts({"b": np.int64(5)}).parts[0].shape == (5,)
+    assert sb.plan({"t": np.float32(2)}, {"*": "ones"}, only_missing=True).kept == {"t": 2}

@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias, final
 
-import numpy as np
-
 from .._visible import quoted
 from ..axes import Axes, AxesLike, Fans, as_shape, fans
-from ..dtypes import EXTENSION_FLOATS, NUMPY_FLOATS
+from ..dtypes import holds_values, is_float
 from ..errors import RuleError
-from ..rules import Patterns
+from ..rules import Patterns, has_shape
 
 LISTED = 8  # names in an error
 
@@ -396,10 +394,10 @@ def _shape(name: str, given: Any) -> tuple[int, ...]:
     if not isinstance(name, str):
         raise TypeError(f"a parameter's name is a string; got {name!r}")
     try:
-        return as_shape(given.shape if hasattr(given, "shape") else given)
+        return as_shape(given.shape if has_shape(given) else given)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{quoted(name)}: {error}") from None
 
 
 def _is_fixed(given: Any) -> bool:
-    return isinstance(given, np.ndarray) and given.dtype.name not in NUMPY_FLOATS + EXTENSION_FLOATS
+    return holds_values(given) and not is_float(given.dtype)
