@@ -3,7 +3,7 @@
 import fnmatch
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
@@ -603,7 +603,26 @@ def _describe(rule: Rule) -> str:
     """Give the initializer, and what the rule says of layout and dtype."""
     axes = rule.axes.layout if isinstance(rule.axes, Axes) else rule.axes
     dtype = None if rule.dtype is None else rule.initializer._as_dtype(rule.dtype).name
-    return " ".join([repr(rule.initializer), *filter(None, (axes, dtype))])
+    return " ".join([_brief(rule.initializer), *filter(None, (axes, dtype))])
+
+
+def _brief(value: Any) -> str:
+    """Show an initializer as one writes it: by place what has one, and numbers to the digits of the column of stds."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_brief, value))}{',' * (len(value) == 1)})"
+    if not isinstance(value, AbstractInitializer) or type(value).__repr__ is not AbstractInitializer.__repr__:
+        return repr(value)
+    shown, by_place = [], True
+    for each in value._fields():
+        given = getattr(value, each.name)
+        if each.init and (each.default is MISSING or given != each.default):
+            named = "" if by_place and not each.kw_only else f"{each.name}="
+            shown.append(named + _brief(given))
+        else:
+            by_place &= each.kw_only is True
+    return f"{type(value).__name__}({', '.join(shown)})"
 
 
 def _std(row: Row) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import ml_dtypes
 import numpy as np
@@ -596,3 +597,23 @@ def test_an_integer_of_numpy_is_a_size():
     assert sb.plan({"b": np.int64(5)}, {"*": "zeros"}).rows[0].shape == (5,)
     assert sb.recipes.read_parts({"b": np.int64(5)}).parts[0].shape == (5,)
     assert sb.plan({"t": np.float32(2)}, {"*": "ones"}, only_missing=True).kept == {"t": 2}
+
+
+@pytest.mark.parametrize(
+    ("init", "shown"),
+    [
+        (sb.HeNormal(), "HeNormal()"),
+        (sb.Normal(0.02 / math.sqrt(48)), "Normal(0.002887)"),
+        (sb.Normal(mean=0.5), "Normal(mean=0.5)"),
+        (sb.Uniform(high=2.0), "Uniform(high=2)"),
+        (sb.TruncatedNormal(0.02, low=-3.0), "TruncatedNormal(0.02, low=-3)"),
+        (sb.Scaled("glorot_normal", 1 / 3), "Scaled(GlorotNormal(), 0.3333)"),
+        (sb.Blocks(("zeros", sb.Scaled("ones", 0.5)), (-1, 4)), "Blocks((Zeros(), Scaled(Ones(), 0.5)), (-1, 4))"),
+        (sb.Blocks(("zeros",)), "Blocks((Zeros(),))"),
+        (sb.Constant(0.1), "Constant(0.1)"),
+    ],
+    ids=str,
+)
+def test_the_plan_shows_initializers_as_one_writes_them(init, shown):
+    line = str(sb.plan({"w": (8, 8)}, {"w": init})).splitlines()[1]
+    assert re.split(" {2,}", line)[3] == shown

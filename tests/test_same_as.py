@@ -31,7 +31,7 @@ def test_the_plan_states_the_moments_of_the_source():
     assert [rows[name].expected.std for name in ("head", "turned")] == [0.5, 0.5]
     assert rows["turned"].initializer == sb.HeNormal()
     assert rows["turned"].axes == sb.Axes("io", grouped="o")
-    assert "SameAs(parameter='embed')" in str(plan)
+    assert "SameAs('embed')" in str(plan)
 
 
 def test_pieces_are_those_of_the_source():
