@@ -120,6 +120,8 @@ class AbstractRecipe(abc.ABC):
         RuleError
             If the role of a parameter is not known, or the recipe is not for such a model.
         """
+        if not isinstance(rules or {}, Mapping):
+            raise TypeError(f"`rules` maps globs to initializers; got {type(rules).__name__}")
         own = dict(rules or {})
         tree = read_tree(shapes, roles, axes, own)
         self.check(tree)

@@ -54,6 +54,8 @@ class GPT2(AbstractRecipe):
 
     def __post_init__(self) -> None:
         check_positive(self, "std")
+        if not isinstance(self.per_layer, bool):
+            raise TypeError(f"GPT2: per_layer is True or False; got {self.per_layer!r}")
 
     def weight(self, part: Part, tree: Tree) -> tuple[AbstractInitializer, str]:
         """Scale what writes to the residual stream."""

@@ -205,10 +205,11 @@ class Tree:
     def width(self, stack: str | None = None) -> int:
         """Give the width of the residual stream: the units of what is written to it."""
         widths = set().union(*(found for name, found in self._widths.items() if stack in (None, name)))
-        if len(widths) != 1:
+        if len(widths) != 1 or 0 in widths:
+            many = f"not one: {', '.join(map(str, sorted(widths)))}" if widths else "not there"
             raise RuleError(
                 f"the width of the residual stream is that of what writes to it (roles {', '.join(OUTS)}), which is "
-                + (f"not one: {', '.join(map(str, sorted(widths)))}" if widths else "not there")
+                f"{'zero' if widths == {0} else many}"
             )
         return int(next(iter(widths)))
 
@@ -296,6 +297,8 @@ def read_tree(
         layout = _axes(name, named[name], axes, turned)
         if pattern is not None:
             layout = getattr(rules[pattern], "axes", None) or layout
+        if layout is not None:
+            _check_layout(name, named[name], layout)
         part = _part(name, named[name], role, layout, depths)
         (parts if pattern is None else others).append(part)
     _check_blocks(parts)
@@ -341,6 +344,12 @@ def _read_roles(roles: "RolesLike | None") -> list[tuple[str, Role]]:
         role = given if isinstance(given, Role) else Role(given)
         if not isinstance(glob, str) or not isinstance(role.role, str) or role.role not in ROLES:
             raise ValueError(f"{quoted(glob)} has no role that is known: {given!r}; roles are {', '.join(ROLES)}")
+        counts = isinstance(role.depth, int | None) and not isinstance(role.depth, bool) and (role.depth or 0) >= 0
+        if not counts or role.stack not in (None, "", "encoder", "decoder"):
+            raise ValueError(
+                f"{quoted(glob)} has a block of a stack that makes no sense: {role!r}; a depth is 0 or more, a stack "
+                f"'encoder', 'decoder' or ''"
+            )
         found.append((glob, role))
     return found
 
@@ -388,6 +397,13 @@ def _axes(name: str, shape: tuple[int, ...], axes: "Mapping[str, AxesLike] | Axe
     if found is None and turned and re.search(r"(?:^|\.)c_(?:attn|proj|fc)\.weight$", name):
         return "io"
     return found
+
+
+def _check_layout(name: str, shape: tuple[int, ...], axes: AxesLike) -> None:
+    try:
+        Axes.of(axes, shape)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{quoted(name)}: {error}") from None
 
 
 def _shape(name: str, given: Any) -> tuple[int, ...]:

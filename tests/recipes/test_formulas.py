@@ -327,3 +327,8 @@ NOT_FOR = {name: shape for name, shape in gpt2(1).items() if "c_proj" not in nam
 def test_what_makes_no_sense_is_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_gpt2_takes_a_bool_for_per_layer():
+    with pytest.raises(TypeError, match="GPT2: per_layer is True or False; got 'yes'"):
+        recipes.GPT2(per_layer="yes")

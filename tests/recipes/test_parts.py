@@ -258,6 +258,29 @@ def test_rules_beside_a_recipe_take_what_they_hit():
     assert "lm_head.weight" not in {part.name for part in found.parts}
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"rules": ["ones"]}, TypeError, "`rules` maps globs to initializers; got list"),
+        ({"axes": "oihw"}, ValueError, "'0.fc1.weight': axes 'oihw' names 4 axes"),
+        ({"axes": {"*fc2*": "io", "*": "oii"}}, ValueError, "'0.fc1.weight': axes 'oii' names 3 axes"),
+        ({"roles": {"*fc2*": Role("mlp_out", depth=-1)}}, ValueError, r"'\*fc2\*' has a block .* a depth is 0 or more"),
+        ({"roles": {"*fc2*": Role("mlp_out", depth="1")}}, ValueError, "depth='1', stack=None.; a depth is 0 or more"),
+        ({"roles": {"*fc2*": Role("mlp_out", stack="both")}}, ValueError, "a stack 'encoder', 'decoder' or ''"),
+    ],
+)
+def test_what_a_recipe_is_told_and_makes_no_sense_is_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        recipes.GPT2()({"0.fc1.weight": (8, 4), "0.fc2.weight": (4, 8)}, **options)
+
+
+@pytest.mark.parametrize("recipe", ["deepnorm", "small_init", "subln", "tfixup"])
+def test_a_stream_without_width_is_refused(recipe):
+    shapes = {"0.fc1.weight": (8, 0), "0.fc2.weight": (0, 8), "wte.weight": (5, 0)}
+    with pytest.raises(RuleError, match=r"the width of the residual stream .* which is zero"):
+        recipes.get(recipe)(shapes)
+
+
 def test_rules_of_your_own_by_role():
     found = recipes.GPT2()(gpt2(2), rules={"@mlp_out": "zeros"})
     plan = found.plan()
