@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
+from .._visible import visible
 from ..axes import Axes, AxesLike
 from ..errors import RuleError, UnknownName
 from ..initializers import AbstractInitializer, Blocks, Normal, Ones, Scaled, Zeros
@@ -54,12 +55,12 @@ class Prescription:
 
     def __str__(self) -> str:
         lines = [str(self.plan())]
-        lines += [f"multiply {what} by {factor:.6g}" for what, factor in self.multipliers.items()]
+        lines += [f"multiply {visible(what)} by {factor:.6g}" for what, factor in self.multipliers.items()]
         rated = {
             name: ", ".join(f"{optimizer} x {factor:.4g}" for optimizer, factor in each.items())
             for name, each in self.rates.items()
         }
-        lines += [f"learning rate of {name}: {text}" for name, text in rated.items()]
+        lines += [f"learning rate of {visible(name)}: {text}" for name, text in rated.items()]
         return "\n".join(lines)
 
 

@@ -332,3 +332,12 @@ def test_what_makes_no_sense_is_refused(make, error, message):
 def test_gpt2_takes_a_bool_for_per_layer():
     with pytest.raises(TypeError, match="GPT2: per_layer is True or False; got 'yes'"):
         recipes.GPT2(per_layer="yes")
+
+
+def test_names_are_printed_without_what_moves_a_cursor():
+    base, wide = ({"a\x1b[31m.head.weight": (4, size)} for size in (8, 16))
+    for recipe in (recipes.MuP(base), recipes.Spectral()):
+        found = recipe(wide)
+        assert found.rates
+        assert found.multipliers or recipe.name == "spectral"
+        assert "\x1b" not in str(found)
