@@ -225,6 +225,8 @@ def initializers(*, ties: str | None = None, elementwise: bool | None = None) ->
     """
     if ties not in (None, "breaks", "ties", "zeroes"):
         raise ValueError(f"ties is 'breaks', 'ties', 'zeroes' or None; got {ties!r}")
+    if elementwise not in (None, True, False):
+        raise ValueError(f"elementwise is True, False or None; got {elementwise!r}")
     return _initializers(ties, elementwise)
 
 

@@ -103,6 +103,8 @@ def test_a_policy_is_asked_for(ties):
     assert not can_be(strategies.initializers(elementwise=False), lambda init: init.elementwise)
     with pytest.raises(ValueError, match="ties is 'breaks', 'ties', 'zeroes' or None; got 'some'"):
         strategies.initializers(ties="some")
+    with pytest.raises(ValueError, match="elementwise is True, False or None; got 'yes'"):
+        strategies.initializers(elementwise="yes")
 
 
 def test_a_plug_in_without_parameters_is_drawn():
