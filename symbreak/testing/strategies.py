@@ -212,7 +212,7 @@ def initializers(*, ties: str | None = None, elementwise: bool | None = None) ->
     Raises
     ------
     ValueError
-        For a policy that is not one of the three.
+        For a policy that is not one of the three, or `elementwise` that is none.
 
     Examples
     --------
@@ -232,9 +232,17 @@ def initializers(*, ties: str | None = None, elementwise: bool | None = None) ->
 
 @st.composite
 def _initializers(draw: Any, ties: str | None, elementwise: bool | None) -> AbstractInitializer:
-    made: AbstractInitializer = draw(draw(st.sampled_from(list(_shelf().values()))))
-    assume((ties is None or made.ties == ties) and (elementwise is None or made.elementwise == elementwise))
+    shelf = _shelf()
+    made: AbstractInitializer = draw(draw(st.sampled_from(list(shelf.values()))))
+    likely = [each for name, each in shelf.items() if _fits(_find(name), ties, elementwise)]
+    if likely and not _fits(made, ties, elementwise):  # one of a class that says so itself
+        made = draw(draw(st.sampled_from(likely)))
+    assume(_fits(made, ties, elementwise))
     return made
+
+
+def _fits(init: Any, ties: str | None, elementwise: bool | None) -> bool:
+    return (ties is None or init.ties == ties) and (elementwise is None or init.elementwise == elementwise)
 
 
 def _shelf() -> dict[str, SearchStrategy[AbstractInitializer]]:

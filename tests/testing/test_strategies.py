@@ -98,6 +98,18 @@ def test_requests_are_made_and_regions_are_part_of_them(request, data):
 
 
 @pytest.mark.parametrize("ties", ["breaks", "ties", "zeroes"])
+def test_few_are_drawn_in_vain(ties):
+    """Hypothesis refuses a strategy that filters out fifty before ten are drawn."""
+
+    @settings(max_examples=20, suppress_health_check=[], database=None)
+    @given(strategies.initializers(ties=ties))
+    def draw(init):
+        assert init.ties == ties
+
+    draw()
+
+
+@pytest.mark.parametrize("ties", ["breaks", "ties", "zeroes"])
 def test_a_policy_is_asked_for(ties):
     assert not can_be(strategies.initializers(ties=ties), lambda init: init.ties != ties)
     assert not can_be(strategies.initializers(elementwise=False), lambda init: init.elementwise)
