@@ -18,7 +18,7 @@ from symbreak.checkpoints.wiring._patterns import fill, match, matches, placehol
 from symbreak.checkpoints.wiring._sizes import Sizes, Unsolved
 from symbreak.checkpoints.wiring._spec import WEIGHT, SpaceSpec, Wiring
 from symbreak.checkpoints.wiring._terms import Axes, Cut, Factors, Term, parts, terms
-from symbreak.graph import Axis, LayerGraph, PerUnit, Space, Weight
+from symbreak.graph import OF_NORMS, Axis, LayerGraph, PerUnit, Space, Weight
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -34,6 +34,7 @@ class Said(NamedTuple):
     axes: Axes
     kind: str
     over: Axes
+    norm: str | None = None
 
 
 @final
@@ -117,7 +118,7 @@ def _fill_in(work: _Builder) -> list[Said]:
         work.used.statements += [statement] * bool(hits)
         for name, numbers in hits:
             axes, over = _filled(statement.axes, numbers), _filled(statement.over, numbers)
-            found.append(Said(name, work.names.files[name], shapes[name], axes, statement.kind, over))
+            found.append(Said(name, work.names.files[name], shapes[name], axes, statement.kind, over, statement.norm))
     return found
 
 
@@ -248,6 +249,7 @@ class _Use(NamedTuple):
     array: Array
     axes: tuple[Axis, ...]
     kind: str
+    norm: str | None = None
 
 
 def _assemble(work: _Builder, said: list[Said], sizes: Sizes, specs: Mapping[str, SpaceSpec]) -> Built:
@@ -262,7 +264,8 @@ def _assemble(work: _Builder, said: list[Said], sizes: Sizes, specs: Mapping[str
         if kind in MADE:
             computed = lengths if kind == LENGTHS else labels
             name, kind, array = f"{each.file}{MADE[kind]}", "constant", computed(array, each.shape)
-        uses += [_Use(name + (f"[{part}]" if part else ""), *use, kind) for part, use in _views(array, each, sizes)]
+        for part, use in _views(array, each, sizes):
+            uses.append(_Use(name + (f"[{part}]" if part else ""), *use, kind, each.norm if kind in OF_NORMS else None))
     uses += _masks(specs, sizes)
     nested = _nested(uses)
     uses += _constants(specs, sizes, uses, nested)
@@ -395,7 +398,7 @@ def _merge(uses: list[_Use]) -> tuple[list[Weight], list[PerUnit]]:
         else:
             name = use.name if use.name not in taken else f"{use.name}@{use.axes[-1].space}"
             taken.add(name)
-            per_unit.append(PerUnit(name, use.array, use.axes, use.kind))
+            per_unit.append(PerUnit(name, use.array, use.axes, use.kind, use.norm))
     found = [
         Weight(name, some[0].array, some[0].axes, tuple(use.axes for use in some[1:])) for name, some in weights.items()
     ]

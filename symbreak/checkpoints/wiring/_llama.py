@@ -8,7 +8,7 @@ from symbreak.checkpoints.wiring._blocks import ROTARY, TOP_K, Heads, close, cou
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._latent import latent_attention
 from symbreak.checkpoints.wiring._names import Names
-from symbreak.checkpoints.wiring._spec import Wiring, linear, norm
+from symbreak.checkpoints.wiring._spec import Wiring, linear, norm, norm_of
 
 ANCHOR = r"(?P<p>.*\.)?layers\.[0-9]+\.self_attn\.(?:o_proj|dense)\.weight"
 NORMS = (
@@ -28,13 +28,13 @@ def llama(p: str, names: Names, config: Config) -> Wiring:
     stream, tokens, block = f"{p}stream", f"{p}tokens", p + "layers.{n}"
     wiring.tensor(f"{p}embed_tokens.weight", [f"in {tokens}", f"out {stream}"])
     for each in NORMS:
-        norm(wiring, f"{block}.{each}", stream)
+        norm(wiring, f"{block}.{each}", stream, _norm_of(names, f"{block}.{each}", config))
     _attention(wiring, f"{block}.self_attn", stream, names, config)
     _feed_forward(wiring, f"{block}.mlp", stream, config)
     for mixture in ("mlp", "block_sparse_moe"):
         _experts(wiring, f"{block}.{mixture}", stream, names, config)
     for each in ("norm", "final_layernorm"):
-        norm(wiring, f"{p}{each}", stream)
+        norm(wiring, f"{p}{each}", stream, _norm_of(names, f"{p}{each}", config))
     wiring.ignore(f"{block}.self_attn.rotary_emb.inv_freq", "rotary frequencies")
     wiring.ignore(f"{p}rotary_emb.inv_freq", "rotary frequencies")
     root = p.removesuffix("language_model.").removesuffix("model.")
@@ -48,6 +48,11 @@ def llama(p: str, names: Names, config: Config) -> Wiring:
         tokens=tokens,
     )
     return wiring
+
+
+def _norm_of(names: Names, module: str, config: Config) -> str | None:
+    """Say which norm a module is: Cohere's layer norms have no shift either, so the configuration must tell."""
+    return norm_of(names, module, shifted="layer", plain=config.plain_norm)
 
 
 def _attention(wiring: Wiring, at: str, stream: str, names: Names, config: Config) -> None:
@@ -77,15 +82,17 @@ def _attention(wiring: Wiring, at: str, stream: str, names: Names, config: Confi
             for part in ("query", "key", "value"):
                 wiring.space(f"{at}.{part}", units=rows)
     for each, axis in (("q", heads.query), ("k", heads.key)):
+        of = _norm_of(names, f"{at}.{each}_norm", config)
         if size and heads.known:  # one norm for the units of every head
             wiring.tensor(
                 f"{at}.{each}_norm.weight",
                 [f"out {at}.query_key"],
                 "scale",
                 over=[f"head {heads.heads if each == 'q' else heads.groups}"],
+                norm=of,
             )
         else:
-            wiring.tensor(f"{at}.{each}_norm.weight", [axis], "scale")
+            wiring.tensor(f"{at}.{each}_norm.weight", [axis], "scale", norm=of)
 
 
 def _feed_forward(wiring: Wiring, at: str, stream: str, config: Config) -> None:

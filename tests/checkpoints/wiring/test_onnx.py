@@ -224,8 +224,8 @@ def between(*nodes, **arrays):
         ([node("Mul", "h b", "z")], {"b": B[None]}, ("b", "scale", "(out in)")),
         ([node("PRelu", "h b", "z")], {"b": B}, ("b", "slope", "(out in)")),
         ([node("Where", "c h b", "z")], {"b": B, "c": np.array(True)}, ("b", "constant", "(out in)")),
-        ([node("LayerNormalization", "h b", "z")], {"b": B}, ("b", "scale", "(out in)")),
-        ([node("BatchNormalization", "h b b b b", "z")], {"b": B}, ("b", "scale", "(out in)")),
+        ([node("LayerNormalization", "h b", "z")], {"b": B}, ("b", "scale of a layer norm", "(out in)")),
+        ([node("BatchNormalization", "h b b b b", "z")], {"b": B}, ("b", "scale of a batch norm", "(out in)")),
         ([node("ReduceMean", "h", "m", axes=[-1]), node("Sub", "h m", "z")], {}, None),
         ([node("Softmax", "h", "z", axis=-1)], {}, None),
         ([node("Dropout", "h", "z")], {}, None),
@@ -241,7 +241,7 @@ def test_a_node_that_treats_all_units_alike_keeps_their_space(nodes, arrays, axe
     assert graph.writers("in" if "in" in [s.name for s in graph.spaces] else "in.units") == ("w",)
     if axes is not None:
         (each,) = [each for each in graph.per_unit if each.name == axes[0]]
-        assert f"{each.kind}, {axes[2]}" in repr(each)
+        assert f"{axes[1]}, {axes[2]}" in repr(each)
 
 
 REFUSED = [
