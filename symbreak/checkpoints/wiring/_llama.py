@@ -19,6 +19,10 @@ NORMS = (
     "post_self_attn_layernorm",
     "post_mlp_layernorm",
 )
+SCORES = {  # what a router makes of logits before it takes the largest, for models whose `config.json` says nothing
+    **dict.fromkeys(("mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "deepseek_v2"), "softmax"),
+    **dict.fromkeys(("deepseek_v3", "glm4_moe"), "sigmoid"),
+}
 
 
 def llama(p: str, names: Names, config: Config) -> Wiring:
@@ -104,11 +108,21 @@ def _feed_forward(wiring: Wiring, at: str, stream: str, config: Config) -> None:
         linear(wiring, f"{at}.{down}", f"out {stream}", f"in {hidden}")
 
 
+def _routing(names: Names, at: str, config: Config) -> str:
+    """Say how the experts of a token are chosen: by names that only such mixtures have, or by the configuration."""
+    corrected = first(names, f"{at}.gate.e_score_correction_bias") is not None
+    if not corrected and not at.endswith("block_sparse_moe") and config.number("num_experts_per_tok") is None:
+        return ""
+    weighs = config.text("scoring_func") or SCORES.get(config.text("model_type") or "")
+    return f"{weighs}, top_k" if weighs in SCORES.values() else "top_k"
+
+
 def _experts(wiring: Wiring, at: str, stream: str, names: Names, config: Config) -> None:
     """Wire a router and its experts, stacked in one array or each under a number, and one that all tokens go to."""
     experts, hidden = f"{at}.experts", f"{at}.experts.hidden"
-    wiring.space(experts, apart=TOP_K)
     router = f"{at}.gate"
+    routing = _routing(names, at, config)
+    wiring.space(experts, **({"activation": routing} if routing else {"apart": TOP_K}))
     wiring.tensor(f"{router}.weight", [f"out {experts}", f"in {stream}"])
     wiring.tensor(f"{router}.e_score_correction_bias", [f"out {experts}"], "bias")
     if first(names, f"{at}.experts.gate_up_proj") is not None:

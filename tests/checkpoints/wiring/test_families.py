@@ -171,7 +171,7 @@ def test_a_tensor_of_another_size_never_raises_and_is_named_where_it_is_left_out
             "model.layers.1.mlp.experts.gate_up_proj[up]', (3, 20, 24) float32: (stack model.layers.1.mlp.experts, "
             "out model.layers.1.mlp.experts.hidden, in model.stream)",
             "model.layers.1.mlp.gate.weight', (3, 24) float32: (out model.layers.1.mlp.experts, in model.stream)",
-            "model.layers.1.mlp.experts.apart', (3,) int64: constant, (out model.layers.1.mlp.experts)",
+            "Space(name='model.layers.1.mlp.experts', units=3, activation='softmax, top_k')",
         ]),
         ("resnext", "ResNet", [
             "layer1.0.conv2.weight', (4, 4, 4, 3, 3) float32: (stack layer1.0.groups, out layer1.0.conv2, "
