@@ -97,7 +97,8 @@ class Weight:
         that is applied several times.
     multiplies
         For a mask of zeros and ones, which training leaves as it is: the name of the weight that it multiplies, whose
-        first use must have all of its axes. What the weight holds where the mask is 0 does not count.
+        first use must have all of its axes; and they must be the same in the same order where some are alike, as those
+        of a kernel. What the weight holds where the mask is 0 does not count.
 
     Examples
     --------
@@ -321,10 +322,11 @@ class LayerGraph:
             weight = weights[mask.multiplies]
             if weight.multiplies is not None:
                 raise ValueError(f"{mask.name!r} multiplies {weight.name!r}, which is a mask itself")
-            if mask.also or len(set(mask.axes)) < len(mask.axes) or not set(mask.axes) <= set(weight.axes):
+            apart = all(mask.axes.count(axis) == weight.axes.count(axis) == 1 for axis in mask.axes)
+            if mask.also or not (apart or mask.axes == weight.axes):
                 raise ValueError(
                     f"{mask.name!r}, {_describe(mask.axes)}, multiplies {weight.name!r}, {_describe(weight.axes)}: "
-                    f"a mask needs axes of the weight, each once"
+                    f"a mask needs axes of the weight, each once, or all of them in the same order"
                 )
 
     @property

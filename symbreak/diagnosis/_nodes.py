@@ -380,7 +380,8 @@ def _masks(graph: LayerGraph) -> dict[str, npt.NDArray[np.bool_]]:
     for each in graph.connections:
         if each.multiplies is not None:
             weight = weights[each.multiplies]
-            places = [weight.axes.index(axis) for axis in each.axes]
+            alike = each.axes == weight.axes  # of a kernel several axes are, and then all are there
+            places = [n if alike else weight.axes.index(axis) for n, axis in enumerate(each.axes)]
             wide = [size if axis in places else 1 for axis, size in enumerate(weight.array.shape)]
             open_ = (each.array != 0).transpose(np.argsort(places)).reshape(wide)
             found[weight.name] = np.logical_and(

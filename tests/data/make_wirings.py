@@ -17,7 +17,8 @@ FILE = pathlib.Path(__file__).parent / "wirings.jsonl"
 KEYS = (
     "activation_function", "architectures", "decoder_attention_heads", "dense_act_fn", "encoder_attention_heads",
     "feed_forward_proj", "head_dim", "hidden_act", "n_head", "n_heads", "num_attention_heads", "num_heads",
-    "num_key_value_heads", "text_config", "tie_word_embeddings", "vision_config", "d_kv", "model_type",
+    "num_experts_per_tok", "num_key_value_heads", "rms_norm_eps", "scoring_func", "text_config",
+    "tie_word_embeddings", "vision_config", "d_kv", "model_type",
 )  # fmt: skip
 SMALL = {"num_hidden_layers": 2, "hidden_size": 24, "num_attention_heads": 4, "intermediate_size": 20}
 TEXT = SMALL | {"vocab_size": 17, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}

@@ -244,3 +244,24 @@ def test_a_mask_says_what_it_multiplies():
     assert repr(pruned(*tied()).connections[2]) == (
         "Weight('one.mask', (5, 4) float32: (out hidden, in input); multiplies 'one')"
     )
+
+
+def test_a_mask_of_a_kernel_has_its_alike_axes_in_the_same_order_or_none_of_them():
+    axes = [("out", "hidden"), ("in", "input"), ("receptive", None), ("receptive", None)]
+    kernel, mask = RNG.normal(size=(4, 2, 2, 2)), np.ones((4, 2, 2, 2))
+    kernel[1] = kernel[0]
+    kernel[1, :, 0, 1], mask[:2, :, 0, 1] = 9, 0
+
+    def graph(mask, axes_):
+        connections = [Weight("kernel", kernel, axes), Weight("mask", mask, axes_, multiplies="kernel")]
+        last = Weight("last", np.ones((1, 4)), [("out", "output"), ("in", "hidden")])
+        spaces = [Space("input", 2), Space("hidden", 4, "tanh"), Space("output", 1)]
+        return LayerGraph(spaces, [*connections, last], inputs=["input"], outputs=["output"])
+
+    assert sb.diagnose(graph(mask, axes)).partition["hidden"].tolist() == [0, 0, 1, 2]
+    turned = mask.transpose(0, 1, 3, 2)
+    assert sb.diagnose(graph(turned, axes)).partition["hidden"].tolist() == [0, 1, 2, 3]
+    assert graph(np.ones((4, 2)), axes[:2])
+    for fewer in (axes[:3], [axes[1], axes[0], *axes[2:]]):
+        with pytest.raises(ValueError, match="each once, or all of them in the same order"):
+            graph(np.ones([{"out": 4}.get(role, 2) for role, _ in fewer]), fewer)

@@ -23,11 +23,11 @@ def bert(p: str, names: Names, config: Config) -> Wiring:
         config,
         (*(f"{at}.self.{each}" for each in ("query", "key", "value")), f"{at}.output.dense"),
     )
-    norm(wiring, f"{at}.output.LayerNorm", stream)
+    norm(wiring, f"{at}.output.LayerNorm", stream, "layer")
     hidden = wiring.space(f"{block}.hidden", activation=config.activation)
     linear(wiring, f"{block}.intermediate.dense", f"out {hidden}", f"in {stream}")
     linear(wiring, f"{block}.output.dense", f"out {stream}", f"in {hidden}")
-    norm(wiring, f"{block}.output.LayerNorm", stream)
+    norm(wiring, f"{block}.output.LayerNorm", stream, "layer")
     _heads(wiring, p, names, config, tokens, stream)
     return wiring
 
@@ -40,7 +40,7 @@ def distilbert(p: str, names: Names, config: Config) -> Wiring:
     at = f"{block}.attention"
     _attention(wiring, at, stream, names, config, tuple(f"{at}.{each}_lin" for each in ("q", "k", "v", "out")))
     for each in ("sa_layer_norm", "output_layer_norm"):
-        norm(wiring, f"{block}.{each}", stream)
+        norm(wiring, f"{block}.{each}", stream, "layer")
     hidden = wiring.space(f"{block}.hidden", activation=config.activation)
     linear(wiring, f"{block}.ffn.lin1", f"out {hidden}", f"in {stream}")
     linear(wiring, f"{block}.ffn.lin2", f"out {stream}", f"in {hidden}")
@@ -48,7 +48,7 @@ def distilbert(p: str, names: Names, config: Config) -> Wiring:
     if names.has(f"{root}vocab_transform.weight"):
         last = wiring.space(f"{root}vocab_transform", activation=config.activation)
         linear(wiring, f"{root}vocab_transform", f"out {last}", f"in {stream}")
-        norm(wiring, f"{root}vocab_layer_norm", last)
+        norm(wiring, f"{root}vocab_layer_norm", last, "layer")
         _decoder(wiring, names, (f"{root}vocab_projector",), last, tokens, f"{p}embeddings.word_embeddings.weight")
         return wiring
     if names.has(f"{root}pre_classifier.weight"):
@@ -67,7 +67,7 @@ def _embeddings(wiring: Wiring, p: str, names: Names) -> tuple[str, str]:
     wiring.tensor(f"{p}embeddings.word_embeddings.weight", [f"in {tokens}", f"out {first_}"])
     wiring.tensor(f"{p}embeddings.position_embeddings.weight", [f"in {p}positions", f"out {first_}"])
     wiring.tensor(f"{p}embeddings.token_type_embeddings.weight", [f"in {p}types", f"out {first_}"])
-    norm(wiring, f"{p}embeddings.LayerNorm", first_)
+    norm(wiring, f"{p}embeddings.LayerNorm", first_, "layer")
     linear(wiring, f"{p}embeddings_project", f"out {stream}", f"in {first_}")
     wiring.ignore(f"{p}embeddings.position_ids", "positions")
     wiring.ignore(f"{p}embeddings.token_type_ids", "types of tokens")
@@ -108,7 +108,7 @@ def _heads(wiring: Wiring, p: str, names: Names, config: Config, tokens: str, st
         open_ = False
         last = wiring.space(f"{root}{dense}", activation=config.activation)
         linear(wiring, f"{root}{dense}", f"out {last}", f"in {stream}")
-        norm(wiring, f"{root}{normed}", last)
+        norm(wiring, f"{root}{normed}", last, "layer")
         _decoder(wiring, names, tuple(root + each for each in decoders), last, tokens, table)
         for bias in ("cls.predictions.bias", "lm_head.bias"):
             wiring.tensor(f"{root}{bias}", [f"out {tokens}"], "bias")

@@ -18,7 +18,7 @@ from symbreak.checkpoints.wiring._patterns import fill, match, matches, placehol
 from symbreak.checkpoints.wiring._sizes import Sizes, Unsolved
 from symbreak.checkpoints.wiring._spec import WEIGHT, SpaceSpec, Wiring
 from symbreak.checkpoints.wiring._terms import Axes, Cut, Factors, Term, parts, terms
-from symbreak.graph import Axis, LayerGraph, PerUnit, Space, Weight
+from symbreak.graph import OF_NORMS, Axis, LayerGraph, PerUnit, Space, Weight
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -26,7 +26,10 @@ COUNTERS = ("num_batches_tracked", "position_ids", "inv_freq")  # what framework
 
 
 class Said(NamedTuple):
-    """A statement of one tensor: `file` is its name in the file, `name` the one that the rules know."""
+    """A statement of one tensor: `file` is its name in the file, `name` the one that the rules know.
+
+    Of a mask, `multiplies` is the weight, by its name in the file.
+    """
 
     name: str
     file: str
@@ -34,6 +37,8 @@ class Said(NamedTuple):
     axes: Axes
     kind: str
     over: Axes
+    norm: str | None = None
+    multiplies: str | None = None
 
 
 @final
@@ -117,7 +122,7 @@ def _fill_in(work: _Builder) -> list[Said]:
         work.used.statements += [statement] * bool(hits)
         for name, numbers in hits:
             axes, over = _filled(statement.axes, numbers), _filled(statement.over, numbers)
-            found.append(Said(name, work.names.files[name], shapes[name], axes, statement.kind, over))
+            found.append(Said(name, work.names.files[name], shapes[name], axes, statement.kind, over, statement.norm))
     return found
 
 
@@ -248,21 +253,36 @@ class _Use(NamedTuple):
     array: Array
     axes: tuple[Axis, ...]
     kind: str
+    norm: str | None = None
+    multiplies: str | None = None
 
 
 def _assemble(work: _Builder, said: list[Said], sizes: Sizes, specs: Mapping[str, SpaceSpec]) -> Built:
     uses: list[_Use] = []
     loaded: dict[str, Array] = {}
     aliases: dict[object, str] = {}
+    masks: dict[str, Array] = {}  # by the weights that they multiply
     for each in said:
         if each.file not in loaded:
             loaded[each.file] = work.read(each.file)
         array, kind = loaded[each.file], each.kind
+        if each.multiplies is not None:
+            weight = loaded.get(each.multiplies)
+            name = "" if weight is None else aliases[(*_memory(weight), *weight.shape)]
+            if reason := _misfit(each, array, name, masks):
+                work.leave_out(each.file, reason, each.shape, _spaces_of(each))
+            elif name not in masks:  # else it is the same array under a second name
+                masks[name] = array
+                for part, use in _views(array, each, sizes):
+                    end = f"[{part}]" if part else ""
+                    uses.append(_Use(each.file + end, *use, WEIGHT, multiplies=name + end))
+            continue
         name = aliases.setdefault((*_memory(array), *array.shape), each.file) if kind == WEIGHT else each.file
         if kind in MADE:
             computed = lengths if kind == LENGTHS else labels
             name, kind, array = f"{each.file}{MADE[kind]}", "constant", computed(array, each.shape)
-        uses += [_Use(name + (f"[{part}]" if part else ""), *use, kind) for part, use in _views(array, each, sizes)]
+        for part, use in _views(array, each, sizes):
+            uses.append(_Use(name + (f"[{part}]" if part else ""), *use, kind, each.norm if kind in OF_NORMS else None))
     uses += _masks(specs, sizes)
     nested = _nested(uses)
     uses += _constants(specs, sizes, uses, nested)
@@ -278,6 +298,17 @@ def _assemble(work: _Builder, said: list[Said], sizes: Sizes, specs: Mapping[str
         outputs=outputs,
     )
     return Built(graph, work.unknown, work.apart, work.used)
+
+
+def _misfit(each: Said, mask: Array, name: str, others: Mapping[str, Array]) -> str:
+    """Say why an array can't be the mask of the weight of that name; empty if it can."""
+    if not name:
+        return f"it masks {quoted(each.multiplies)}, which isn't in the graph"
+    if not ((mask == 0) | (mask == 1)).all():
+        return "a mask holds zeros and ones alone, and this one other values too"
+    if name in others and _memory(others[name]) != _memory(mask):
+        return f"{quoted(name)} has a mask of another name too"
+    return ""
 
 
 def _memory(array: Array) -> tuple[object, ...]:
@@ -395,9 +426,10 @@ def _merge(uses: list[_Use]) -> tuple[list[Weight], list[PerUnit]]:
         else:
             name = use.name if use.name not in taken else f"{use.name}@{use.axes[-1].space}"
             taken.add(name)
-            per_unit.append(PerUnit(name, use.array, use.axes, use.kind))
+            per_unit.append(PerUnit(name, use.array, use.axes, use.kind, use.norm))
     found = [
-        Weight(name, some[0].array, some[0].axes, tuple(use.axes for use in some[1:])) for name, some in weights.items()
+        Weight(name, some[0].array, some[0].axes, tuple(use.axes for use in some[1:]), some[0].multiplies)
+        for name, some in weights.items()
     ]
     return found, per_unit
 

@@ -403,12 +403,21 @@ def _norm(wiring: Wiring, module: _Module, present: _Space | None, before: _Modu
         axis = [f"out {present.name}", "receptive"]
         axis = axis[::-1] if before.last else axis
     for leaf, name in module.leaves.items():
-        wiring.tensor(name, [axis], "slope" if list(module.leaves) == ["weight"] else NORM_LEAVES[leaf])
+        kind = "slope" if list(module.leaves) == ["weight"] else NORM_LEAVES[leaf]
+        wiring.tensor(name, [axis], kind, norm=_which_norm(module) if kind != "slope" else None)
     if before.kind == "conv" and not STATISTICS & set(module.leaves) and list(module.leaves) != ["weight"]:
         wiring.space(present.name, input=True, output=True)
         for name in module.leaves.values():
             wiring.doubt(name, GROUP_NORM)
     return present
+
+
+def _which_norm(module: _Module) -> str | None:
+    """Say which norm a module is: by its statistics, else by what it is called."""
+    if len(STATISTICS & set(module.leaves)) == 2:
+        return "batch"
+    word = re.sub(r"[^a-z]", "", module.name.rpartition(".")[2].rpartition("/")[2].lower())
+    return next((norm for norm in ("batch", "layer") if word.startswith(f"{norm}norm")), None)
 
 
 LAYERS = {"dense": _dense, "conv": _conv, "recurrent": _recurrent}

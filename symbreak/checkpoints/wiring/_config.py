@@ -17,6 +17,7 @@ CONFIG = "config.json"
 LARGEST = 1 << 20  # bytes; those of real models have some thousands
 HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "encoder_attention_heads")
 GROUPS = ("num_key_value_heads", "n_head_kv", "num_kv_heads")
+LAYER_NORMS = ("cohere", "cohere2")  # models whose layer norms have no shift
 ACTIVATION = ("hidden_act", "activation_function", "hidden_activation", "activation", "feed_forward_proj")
 
 
@@ -75,6 +76,13 @@ class Config:
     def activation(self) -> str:
         """The activation of the hidden layers, ``"unknown"`` where it isn't said."""
         return self.text(*ACTIVATION) or "unknown"
+
+    @property
+    def plain_norm(self) -> str | None:
+        """Which norm one with a scale alone is, by the key of what it adds before the root; None if that isn't said."""
+        if self.text("model_type") in LAYER_NORMS:
+            return "layer"
+        return "rms" if "rms_norm_eps" in self.values else None
 
     @property
     def architecture(self) -> str:

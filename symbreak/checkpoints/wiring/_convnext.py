@@ -5,7 +5,7 @@ import re
 from symbreak.checkpoints.wiring._blocks import close
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names, natural
-from symbreak.checkpoints.wiring._spec import Wiring, linear, norm
+from symbreak.checkpoints.wiring._spec import Wiring, linear, norm, norm_of
 
 TIMM = r"(?P<p>.*\.)?stages\.[0-9]+\.blocks\.[0-9]+\.conv_dw\.weight"
 TRANSFORMERS = r"(?P<p>.*\.)?encoder\.stages\.[0-9]+\.layers\.[0-9]+\.dwconv\.weight"
@@ -25,7 +25,7 @@ def torchvision_convnext(p: str, names: Names, config: Config) -> Wiring:
             stream = _halve(wiring, names, f"{stage}.0", f"{stage}.1", stream)
         for at in _numbered(names, f"{stage}.", r"[0-9]+(?=\.block\.)"):
             _block(wiring, names, at, PARTS["torchvision"], stream)
-    norm(wiring, f"{p}classifier.0", stream)
+    norm(wiring, f"{p}classifier.0", stream, norm_of(names, f"{p}classifier.0", shifted="layer"))
     close(wiring, names, config, stream, (f"{p}classifier.2",))
     return wiring
 
@@ -39,7 +39,7 @@ def timm_convnext(p: str, names: Names, config: Config) -> Wiring:
         for at in _numbered(names, f"{stage}.", r"blocks\.[0-9]+"):
             _block(wiring, names, at, PARTS["timm"], stream)
     for each in ("norm_pre", "head.norm"):
-        norm(wiring, p + each, stream)
+        norm(wiring, p + each, stream, norm_of(names, p + each, shifted="layer"))
     close(wiring, names, config, stream, (f"{p}head.fc",))
     return wiring
 
@@ -52,7 +52,7 @@ def transformers_convnext(p: str, names: Names, config: Config) -> Wiring:
         stream = _halve(wiring, names, f"{stage}.downsampling_layer.0", f"{stage}.downsampling_layer.1", stream)
         for at in _numbered(names, f"{stage}.", r"layers\.[0-9]+"):
             _block(wiring, names, at, PARTS["transformers"], stream, config.activation)
-    norm(wiring, f"{p}layernorm", stream)
+    norm(wiring, f"{p}layernorm", stream, norm_of(names, f"{p}layernorm", shifted="layer"))
     root = p.rpartition(".")[0].rpartition(".")[0]
     close(wiring, names, config, stream, (f"{root}." * bool(root) + "classifier",))
     return wiring
@@ -61,7 +61,7 @@ def transformers_convnext(p: str, names: Names, config: Config) -> Wiring:
 def _stem(wiring: Wiring, names: Names, conv: str, after: str, p: str) -> str:
     stream = wiring.space(f"{p}stem")
     _conv(wiring, names, conv, f"out {stream}", f"in {p}input")
-    norm(wiring, after, stream)
+    norm(wiring, after, stream, norm_of(names, after, shifted="layer"))
     return stream
 
 
@@ -69,7 +69,7 @@ def _halve(wiring: Wiring, names: Names, before: str, conv: str, stream: str) ->
     """Say a norm and a convolution that begin a stage with a stream of its own; without them the stream goes on."""
     if not names.has(f"{conv}.weight"):
         return stream
-    norm(wiring, before, stream)
+    norm(wiring, before, stream, norm_of(names, before, shifted="layer"))
     _conv(wiring, names, conv, f"out {conv}", f"in {stream}")
     return wiring.space(conv)
 
@@ -80,7 +80,7 @@ def _block(
     deep, middle, up, down, response, scale = (f"{at}.{each}" for each in parts)
     wiring.tensor(f"{deep}.weight", [f"out {stream}", "one", "receptive", "receptive"], "scale")
     wiring.tensor(f"{deep}.bias", [f"out {stream}"], "bias")
-    norm(wiring, middle, stream)
+    norm(wiring, middle, stream, norm_of(names, middle, shifted="layer"))
     hidden = wiring.space(f"{at}.hidden", activation=activation)
     for module, ends in ((up, (f"out {hidden}", f"in {stream}")), (down, (f"out {stream}", f"in {hidden}"))):
         _conv(wiring, names, module, *ends)  # a dense layer, or a convolution of one position

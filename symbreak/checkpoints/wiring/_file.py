@@ -11,8 +11,9 @@ from symbreak._visible import quoted, visible
 from symbreak.checkpoints._json import parse_object
 from symbreak.checkpoints._source import Source
 from symbreak.checkpoints.wiring._patterns import check_pattern, placeholders
-from symbreak.checkpoints.wiring._spec import ALL_KINDS, WEIGHT, SpaceSpec, Statement, Wiring
+from symbreak.checkpoints.wiring._spec import ALL_KINDS, MIXING, WEIGHT, SpaceSpec, Statement, Wiring
 from symbreak.checkpoints.wiring._terms import Axes, format_axes, parse_axes, parts, terms
+from symbreak.graph import NORMS, OF_NORMS
 
 if TYPE_CHECKING:
     from symbreak.checkpoints.wiring._wire import Wired
@@ -21,7 +22,7 @@ VERSION = 1
 LARGEST = 4 << 20  # bytes of a wiring file
 RULE = "wiring"
 TOP = ("version", "tensors", "spaces", "ignore")
-OF_A_TENSOR = ("axes", "kind", "also", "over")
+OF_A_TENSOR = ("axes", "kind", "norm", "also", "over")
 OF_A_SPACE = {"units": int, "activation": str, "apart": str, "input": bool, "output": bool, "groups": str}
 
 
@@ -173,6 +174,7 @@ def wiring_content(wiring: Wiring) -> dict[str, object]:
         axes = format_axes(first.axes)
         entry: dict[str, object] = {"axes": axes}
         entry |= {"kind": first.kind} if first.kind != WEIGHT else {}
+        entry |= {"norm": first.norm} if first.norm else {}
         entry |= {"over": format_axes(first.over)} if first.over else {}
         entry |= {"also": [format_axes(other.axes) for other in others]} if others else {}
         tensors[pattern] = axes if len(entry) == 1 else entry
@@ -198,6 +200,7 @@ def _statements(pattern: str, entry: object) -> list[Statement]:
     kind = table.get("kind", WEIGHT)
     if kind not in ALL_KINDS:
         raise ValueError(f"{where}: no kind is called {visible(kind)}; it is one of {', '.join(ALL_KINDS)}")
+    norm = _norm(table, str(kind), where)
     over = parse_axes(table.get("over", []), where)
     also = table.get("also", [])
     if not isinstance(also, list | tuple):
@@ -207,8 +210,25 @@ def _statements(pattern: str, entry: object) -> list[Statement]:
         axes = parse_axes(use, where)
         _check_roles(axes, over, str(kind), where)
         _check_placeholders(pattern, (*axes, *over), where)
-        found.append(Statement(pattern, axes, str(kind), over))
+        if norm in MIXING and any(part for part in parts(axes)):
+            raise ValueError(
+                f"{where}: a {norm} norm takes the mean over the units of all parts of an axis that is cut; leave out "
+                f"its `norm`"
+            )
+        found.append(Statement(pattern, axes, str(kind), over, norm))
     return found
+
+
+def _norm(table: Mapping[str, object], kind: str, where: str) -> str | None:
+    """Read which norm a parameter is of; None where that isn't said."""
+    norm = table.get("norm")
+    if norm is None:
+        return None
+    if norm not in NORMS:
+        raise ValueError(f"{where}: no norm is called {visible(norm)}; it is one of {', '.join(NORMS)}")
+    if kind not in OF_NORMS:
+        raise ValueError(f"{where}: of kind {kind!r}, it belongs to no norm; those of norms are {', '.join(OF_NORMS)}")
+    return str(norm)
 
 
 def _check_roles(axes: Axes, over: Axes, kind: str, where: str) -> None:

@@ -30,7 +30,7 @@ def attention(p: str, names: Names, config: Config) -> Wiring:  # noqa: ARG001 -
         wiring.tensor(f"{p}{part}{sign}kernel", [f"in {source}", f"head {heads}", f"out {at}{sign}{units}"])
         wiring.tensor(f"{p}{part}{sign}bias", [f"head {heads}", f"out {at}{sign}{units}"], "bias")
     for norm, part in (("query_ln", "query_key"), ("key_ln", "query_key")):
-        wiring.tensor(f"{p}{norm}{sign}scale", [f"out {at}{sign}{part}"], "scale", over=[f"head {heads}"])
+        wiring.tensor(f"{p}{norm}{sign}scale", [f"out {at}{sign}{part}"], "scale", over=[f"head {heads}"], norm="layer")
     output = wiring.space(f"{at}{sign}output", input=True, output=True)
     wiring.tensor(f"{p}{last}{sign}kernel", [f"head {heads}", f"in {at}{sign}value", f"out {output}"])
     wiring.tensor(f"{p}{last}{sign}bias", [f"out {output}"], "bias")

@@ -10,11 +10,11 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import final
 
 from symbreak.checkpoints.wiring._patterns import LONGEST
-from symbreak.checkpoints.wiring._spec import WEIGHT, Statement, Wiring
+from symbreak.checkpoints.wiring._spec import MIXING, WEIGHT, Statement, Wiring
 from symbreak.checkpoints.wiring._terms import Axes, Cut, Factors, Term
 
 LARGEST_CUT = 4096  # pieces of one axis
@@ -97,6 +97,7 @@ class _Said:
     tensor: str
     parts: tuple[Part, ...]
     kind: str
+    norm: str | None = None
 
 
 def find(var: Var) -> Var:
@@ -181,9 +182,9 @@ class Flow:
         if len(row) == 1 and not row[0].readings and re.fullmatch(r".+_[0-9]+", row[0].name):
             row[0].name = name
 
-    def say(self, tensor: str, parts: Sequence[Part], kind: str = WEIGHT) -> None:
-        """Say what the axes of an array are."""
-        self.said.append(_Said(tensor, tuple(parts), kind))
+    def say(self, tensor: str, parts: Sequence[Part], kind: str = WEIGHT, norm: str | None = None) -> None:
+        """Say what the axes of an array are, and which norm it is of."""
+        self.said.append(_Said(tensor, tuple(parts), kind, norm))
 
     def ignore(self, tensor: str, reason: str) -> None:
         """Say that an array belongs to no units."""
@@ -596,13 +597,16 @@ class _Speaker:
             spaces = [term.space for term in spoken if term.space and term.role != "in"]
             if len(set(spaces)) < len(spaces) or (self.said.kind != WEIGHT and roles.count("out") != 1):
                 raise NotUnderstood("it runs over one space, or the heads of one, twice")
-        statement = Statement(self.said.tensor, axes, self.said.kind, tuple((Term("head", name),) for name in over))
-        told = any(
-            (each.pattern, each.axes, each.over) == (statement.pattern, axes, statement.over)
-            for each in wiring.statements
-        )
-        if not told:  # equal parameters of several norms are often one array of a file
-            wiring.statements.append(statement)
+        cuts = any(isinstance(each, Cut) for factors in axes for each in factors)
+        norm = None if cuts and self.said.norm in MIXING else self.said.norm  # its mean is over several spaces
+        heads = tuple((Term("head", name),) for name in over)
+        statement = Statement(self.said.tensor, axes, self.said.kind, heads, norm)
+        for number, each in enumerate(wiring.statements):
+            if (each.pattern, each.axes, each.over) == (statement.pattern, axes, heads):
+                # equal parameters of several norms are often one array of a file
+                wiring.statements[number] = each if each.norm == norm else replace(each, norm=None)
+                return
+        wiring.statements.append(statement)
 
     def axis(self, part: Part) -> Factors:
         if part.by:

@@ -1,4 +1,4 @@
-"""What wrappers put beside a weight: lengths of weight norm, vectors of spectral norm, factors of low-rank adapters.
+"""What wrappers put beside a weight: lengths of weight norm, vectors of spectral norm, factors of adapters, masks.
 
 They run over the spaces of the weight that they belong to, so nothing has to be said of them.
 """
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symbreak.checkpoints.wiring._names import Helper, Names
+from symbreak.checkpoints.wiring._names import MASK, Helper, Names
 from symbreak.checkpoints.wiring._spec import WEIGHT
 from symbreak.checkpoints.wiring._terms import Axes, Cut, Factors, Term, flat_terms
 
@@ -25,13 +25,17 @@ def helper_statements(said: "Sequence[Said]", names: Names) -> "list[Said]":
     """Say what the helpers of the weights that are known run over, and adapters whose weights are in another file."""
     found: list[Said] = []
     first: dict[str, Said] = {}
+    held: dict[str, Said] = {}
     for each in said:
         if each.kind == WEIGHT:
             first.setdefault(each.name, each)
+        held.setdefault(each.name, each)
     for owner, helpers in names.helpers.items():
         base = first.get(owner)
         for helper in helpers:
-            if base is not None:
+            if helper.what == MASK:
+                found += _mask(held.get(owner), helper, names)
+            elif base is not None:
                 found += _statements(base, owner, helper, names)
             elif owner not in names.shapes and helper.what.startswith("lora") and not said:
                 found += _adapter(owner, helper, names)
@@ -88,6 +92,16 @@ def _statements(base: "Said", owner: str, helper: Helper, names: Names) -> "list
             )
             return [base._replace(file=helper.name, shape=shape, axes=axes)]
     return []
+
+
+def _mask(base: "Said | None", helper: Helper, names: Names) -> "list[Said]":
+    """Say what of a weight was pruned; of a parameter of units, the mask is one that stays as it is."""
+    shape = names.helper_shapes[helper.name]
+    if base is None or shape != base.shape:
+        return []
+    if base.kind == WEIGHT:
+        return [base._replace(file=helper.name, multiplies=base.file)]
+    return [base._replace(file=helper.name, kind="constant", norm=None)]
 
 
 def _magnitude(base: "Said", helper: Helper, shape: tuple[int, ...]) -> "list[Said]":

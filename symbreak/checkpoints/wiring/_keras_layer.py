@@ -29,10 +29,10 @@ class Layer:
     tensors: Mapping[str, str]
     name: str
 
-    def say(self, flow: Flow, leaf: str, parts: Sequence[Part], kind: str = "weight") -> None:
+    def say(self, flow: Flow, leaf: str, parts: Sequence[Part], kind: str = "weight", norm: str | None = None) -> None:
         """Say what the axes of a tensor are, where the layer has it."""
         if leaf in self.tensors:
-            flow.say(self.tensors[leaf], parts, kind)
+            flow.say(self.tensors[leaf], parts, kind, norm)
         elif kind == "weight":
             raise NotUnderstood(f"the file has no {leaf} of it")
 

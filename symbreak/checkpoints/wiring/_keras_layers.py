@@ -28,6 +28,8 @@ Follow = Callable[[Flow, Layer, Sequence[Value]], Sequence[Value]]
 TOGETHER = {"Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div", "Average": "Mean", "Maximum": "Max",
             "Minimum": "Min"}  # fmt: skip
 GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}  # slices of a unit
+NORMS = {"BatchNormalization": "batch", "LayerNormalization": "layer", "RMSNormalization": "rms",
+         "GroupNormalization": "group"}  # fmt: skip
 HEADED = ("query", "key", "value")
 
 
@@ -153,8 +155,10 @@ def norm(flow: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Value]:
             flow.reshape(Value((made,)), [groups, size // groups])
     leaves = {"gamma": "scale", "beta": "shift", "moving_mean": "mean", "moving_variance": "variance", "scale": "scale",
               "mean": "mean", "variance": "variance"}  # fmt: skip
+    # With `rms_scaling` a layer norm divides by a deviation from a mean that it doesn't take away.
+    of = None if layer.config.get("rms_scaling") else NORMS.get(layer.kind)
     for leaf, kind in leaves.items():
-        layer.say(flow, leaf, [out(made)], kind)
+        layer.say(flow, leaf, [out(made)], kind, of)
     for leaf in ("count", "seed_generator_state"):
         if leaf in layer.tensors:
             flow.ignore(layer.tensors[leaf], "a number that all units share")

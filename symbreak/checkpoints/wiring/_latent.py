@@ -7,17 +7,17 @@ all heads. DeepSeek-AI. "DeepSeek-V2". :arxiv:`2405.04434`, section 2.1.
 from symbreak.checkpoints.wiring._blocks import NO_HEADS, ROTARY, first
 from symbreak.checkpoints.wiring._config import HEADS, Config
 from symbreak.checkpoints.wiring._names import Names
-from symbreak.checkpoints.wiring._spec import Wiring, linear, norm
+from symbreak.checkpoints.wiring._spec import Wiring, linear, norm, norm_of
 
 
 def latent_attention(wiring: Wiring, at: str, stream: str, names: Names, config: Config) -> None:
     """Say ``kv_a_proj_with_mqa`` and its neighbours."""
     latent, rotated = f"{at}.key_value", f"{at}.rotated_key"
-    reads = _query(wiring, at, stream, names)
+    reads = _query(wiring, at, stream, names, config)
     both, one = first(names, f"{at}.kv_a_proj_with_mqa.weight") or (0, 0), first(names, f"{at}.kv_a_layernorm.weight")
     wiring.space(rotated, apart=ROTARY)
     linear(wiring, f"{at}.kv_a_proj_with_mqa", {"latent": f"out {latent}", "rotated": f"out {rotated}"}, f"in {stream}")
-    norm(wiring, f"{at}.kv_a_layernorm", latent)
+    norm(wiring, f"{at}.kv_a_layernorm", latent, norm_of(names, f"{at}.kv_a_layernorm", plain=config.plain_norm))
     rotated_units = both[0] - (one or (0,))[0]
     queries = first(names, f"{at}.q_b_proj.weight") or first(names, f"{at}.q_proj.weight") or (0, 0)
     values = first(names, f"{at}.o_proj.weight") or (0, 0)
@@ -43,12 +43,13 @@ def latent_attention(wiring: Wiring, at: str, stream: str, names: Names, config:
     linear(wiring, f"{at}.o_proj", f"out {stream}", [f"head {heads}", f"in {at}.value"])
 
 
-def _query(wiring: Wiring, at: str, stream: str, names: Names) -> str:
+def _query(wiring: Wiring, at: str, stream: str, names: Names, config: Config) -> str:
     """Say the latent space of queries, if there is one: give what the queries read."""
     if first(names, f"{at}.q_a_proj.weight") is None:
         return f"in {stream}"
     linear(wiring, f"{at}.q_a_proj", f"out {at}.latent_query", f"in {stream}")
-    norm(wiring, f"{at}.q_a_layernorm", f"{at}.latent_query")
+    of = norm_of(names, f"{at}.q_a_layernorm", plain=config.plain_norm)
+    norm(wiring, f"{at}.q_a_layernorm", f"{at}.latent_query", of)
     return f"in {at}.latent_query"
 
 

@@ -8,7 +8,7 @@ from symbreak.checkpoints.wiring._blocks import ROTARY, TOP_K, Heads, close, cou
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._latent import latent_attention
 from symbreak.checkpoints.wiring._names import Names
-from symbreak.checkpoints.wiring._spec import Wiring, linear, norm
+from symbreak.checkpoints.wiring._spec import Wiring, linear, norm, norm_of
 
 ANCHOR = r"(?P<p>.*\.)?layers\.[0-9]+\.self_attn\.(?:o_proj|dense)\.weight"
 NORMS = (
@@ -19,6 +19,10 @@ NORMS = (
     "post_self_attn_layernorm",
     "post_mlp_layernorm",
 )
+SCORES = {  # what a router makes of logits before it takes the largest, for models whose `config.json` says nothing
+    **dict.fromkeys(("mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "deepseek_v2"), "softmax"),
+    **dict.fromkeys(("deepseek_v3", "glm4_moe"), "sigmoid"),
+}
 
 
 def llama(p: str, names: Names, config: Config) -> Wiring:
@@ -28,13 +32,13 @@ def llama(p: str, names: Names, config: Config) -> Wiring:
     stream, tokens, block = f"{p}stream", f"{p}tokens", p + "layers.{n}"
     wiring.tensor(f"{p}embed_tokens.weight", [f"in {tokens}", f"out {stream}"])
     for each in NORMS:
-        norm(wiring, f"{block}.{each}", stream)
+        norm(wiring, f"{block}.{each}", stream, _norm_of(names, f"{block}.{each}", config))
     _attention(wiring, f"{block}.self_attn", stream, names, config)
     _feed_forward(wiring, f"{block}.mlp", stream, config)
     for mixture in ("mlp", "block_sparse_moe"):
         _experts(wiring, f"{block}.{mixture}", stream, names, config)
     for each in ("norm", "final_layernorm"):
-        norm(wiring, f"{p}{each}", stream)
+        norm(wiring, f"{p}{each}", stream, _norm_of(names, f"{p}{each}", config))
     wiring.ignore(f"{block}.self_attn.rotary_emb.inv_freq", "rotary frequencies")
     wiring.ignore(f"{p}rotary_emb.inv_freq", "rotary frequencies")
     root = p.removesuffix("language_model.").removesuffix("model.")
@@ -48,6 +52,11 @@ def llama(p: str, names: Names, config: Config) -> Wiring:
         tokens=tokens,
     )
     return wiring
+
+
+def _norm_of(names: Names, module: str, config: Config) -> str | None:
+    """Say which norm a module is: Cohere's layer norms have no shift either, so the configuration must tell."""
+    return norm_of(names, module, shifted="layer", plain=config.plain_norm)
 
 
 def _attention(wiring: Wiring, at: str, stream: str, names: Names, config: Config) -> None:
@@ -77,15 +86,17 @@ def _attention(wiring: Wiring, at: str, stream: str, names: Names, config: Confi
             for part in ("query", "key", "value"):
                 wiring.space(f"{at}.{part}", units=rows)
     for each, axis in (("q", heads.query), ("k", heads.key)):
+        of = _norm_of(names, f"{at}.{each}_norm", config)
         if size and heads.known:  # one norm for the units of every head
             wiring.tensor(
                 f"{at}.{each}_norm.weight",
                 [f"out {at}.query_key"],
                 "scale",
                 over=[f"head {heads.heads if each == 'q' else heads.groups}"],
+                norm=of,
             )
         else:
-            wiring.tensor(f"{at}.{each}_norm.weight", [axis], "scale")
+            wiring.tensor(f"{at}.{each}_norm.weight", [axis], "scale", norm=of)
 
 
 def _feed_forward(wiring: Wiring, at: str, stream: str, config: Config) -> None:
@@ -97,11 +108,21 @@ def _feed_forward(wiring: Wiring, at: str, stream: str, config: Config) -> None:
         linear(wiring, f"{at}.{down}", f"out {stream}", f"in {hidden}")
 
 
+def _routing(names: Names, at: str, config: Config) -> str:
+    """Say how the experts of a token are chosen: by names that only such mixtures have, or by the configuration."""
+    corrected = first(names, f"{at}.gate.e_score_correction_bias") is not None
+    if not corrected and not at.endswith("block_sparse_moe") and config.number("num_experts_per_tok") is None:
+        return ""
+    weighs = config.text("scoring_func") or SCORES.get(config.text("model_type") or "")
+    return f"{weighs}, top_k" if weighs in SCORES.values() else "top_k"
+
+
 def _experts(wiring: Wiring, at: str, stream: str, names: Names, config: Config) -> None:
     """Wire a router and its experts, stacked in one array or each under a number, and one that all tokens go to."""
     experts, hidden = f"{at}.experts", f"{at}.experts.hidden"
-    wiring.space(experts, apart=TOP_K)
     router = f"{at}.gate"
+    routing = _routing(names, at, config)
+    wiring.space(experts, **({"activation": routing} if routing else {"apart": TOP_K}))
     wiring.tensor(f"{router}.weight", [f"out {experts}", f"in {stream}"])
     wiring.tensor(f"{router}.e_score_correction_bias", [f"out {experts}"], "bias")
     if first(names, f"{at}.experts.gate_up_proj") is not None:

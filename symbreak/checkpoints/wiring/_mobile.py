@@ -11,7 +11,7 @@ from typing import NamedTuple
 from symbreak.checkpoints.wiring._blocks import close
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names, natural
-from symbreak.checkpoints.wiring._spec import Wiring, norm
+from symbreak.checkpoints.wiring._spec import Wiring, norm, norm_of
 
 TORCHVISION = r"(?P<p>.*\.)?features\.[0-9]+\.(?:[0-9]+\.)?(?:conv|block)\.[0-9]+(?:\.0)?\.weight"
 TIMM = r"(?P<p>.*\.)?blocks\.[0-9]+\.[0-9]+\.(?:conv_pwl?|conv_dw|conv_exp)\.weight"
@@ -80,7 +80,7 @@ class Row:
             self.space, self.units = target, shape[0]
             self.wiring.space(target, activation=self.activation)
         if layer.norm:
-            norm(self.wiring, layer.norm, self.space)
+            norm(self.wiring, layer.norm, self.space, norm_of(self.names, layer.norm))
 
     def gate(self, layer: Layer) -> None:
         """Say the two layers that give each unit a weight."""
@@ -156,7 +156,7 @@ def timm_mobile(p: str, names: Names, config: Config) -> Wiring:
             layers = [Layer(f"{at}.conv", f"{at}.bn1")]
         row.block(layers)
     row.block([Layer(f"{p}conv_head", f"{p}bn2")], adds=False)
-    norm(wiring, f"{p}norm_head", row.space)
+    norm(wiring, f"{p}norm_head", row.space, norm_of(names, f"{p}norm_head"))
     close(wiring, names, config, row.space, (f"{p}classifier",))
     return wiring
 

@@ -1,7 +1,7 @@
 """Names of tensors as the rules know them: without the prefixes and suffixes of what a model was wrapped in.
 
 A wrapper may also put helpers beside a weight: the length of each unit of weight norm, the vectors of spectral norm,
-the two factors of a low-rank adapter. They are kept with the weight that they belong to.
+the two factors of a low-rank adapter, the mask of what was pruned. They are kept with the weight that they belong to.
 """
 
 import re
@@ -14,6 +14,8 @@ from symbreak.checkpoints.wiring._patterns import LONGEST, form, matches, placeh
 
 PREFIXES = ("_orig_mod.", "module.", "_forward_module.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 LEADING = ("model_state_dict.", "state_dict.", "base_model.model.")  # only at the start: what a file was packed in
+
+MASK = "mask"
 
 # The end of a name in the file; that of the weight that it belongs to; what it is of it.
 HELPERS = (
@@ -38,6 +40,7 @@ HELPERS = (
     (".lora_embedding_A.{leaf}", ".weight", "lora_A {leaf}"),
     (".lora_embedding_B.{leaf}", ".weight", "lora_B {leaf}"),
 )
+PRUNED = (("_orig", "_mask", ""), ("_mask", "_orig", MASK))  # of any parameter, only where both are there
 
 
 class Helper(NamedTuple):
@@ -155,6 +158,10 @@ def _owner(name: str, known: set[str]) -> tuple[str, str]:
     if name.endswith(".weight_v"):  # of weight norm the weight itself, of spectral norm a vector
         stem = name.removesuffix("_v")
         return (stem, "") if stem + "_g" in known else (stem, "right") if stem + "_orig" in known else (name, "")
+    for ending, beside, what in PRUNED:
+        stem = name.removesuffix(ending)
+        if stem != name and stem and stem + beside in known:
+            return stem, what
     for ending, owner, what in HELPERS:
         head, _, tail = ending.partition("{leaf}")
         if not name.endswith(tail) or head not in name:

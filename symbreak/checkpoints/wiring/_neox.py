@@ -3,7 +3,7 @@
 from symbreak.checkpoints.wiring._blocks import NO_HEADS, ROTARY, Count, Heads, close, count_heads, first
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names
-from symbreak.checkpoints.wiring._spec import Wiring, linear, norm
+from symbreak.checkpoints.wiring._spec import Wiring, linear, norm, norm_of
 
 ANCHOR = r"(?P<p>.*\.)?layers\.[0-9]+\.attention\.query_key_value\.weight"
 
@@ -14,8 +14,8 @@ def neox(p: str, names: Names, config: Config) -> Wiring:
     stream, tokens, block = f"{p}stream", f"{p}tokens", p + "layers.{n}"
     wiring.tensor(f"{p}embed_in.weight", [f"in {tokens}", f"out {stream}"])
     for each in ("input_layernorm", "post_attention_layernorm"):
-        norm(wiring, f"{block}.{each}", stream)
-    norm(wiring, f"{p}final_layer_norm", stream)
+        norm(wiring, f"{block}.{each}", stream, norm_of(names, f"{block}.{each}", shifted="layer"))
+    norm(wiring, f"{p}final_layer_norm", stream, norm_of(names, f"{p}final_layer_norm", shifted="layer"))
     _attention(wiring, f"{block}.attention", stream, names, config)
     hidden = wiring.space(f"{block}.mlp", activation=config.activation)
     linear(wiring, f"{block}.mlp.dense_h_to_4h", f"out {hidden}", f"in {stream}")

@@ -126,7 +126,8 @@ def batch_norm(step: Step) -> Sequence[Known]:
     axis = step.flow.units_of(value.axes[1])
     for each, kind in zip(step.inputs[1:], ("scale", "shift", "mean", "variance"), strict=False):
         if isinstance(each, Const) and each.shape == (length(axis),):
-            say(step.flow, each, {0: out(axis)}, kind)
+            # of an instance norm, each unit is normalized over its positions alone
+            say(step.flow, each, {0: out(axis)}, kind, "batch" if step.node.op == "BatchNormalization" else None)
         elif not isinstance(each, Even):
             raise NotUnderstood("its parameters don't meet its input")
     return [Value((value.axes[0], axis, *value.axes[2:]), value.passed), None, None]
@@ -138,7 +139,7 @@ def layer_norm(step: Step) -> Sequence[Known]:
     value = Value((*value.axes[:-1], step.flow.units_of(value.axes[-1])), value.passed)
     for each, kind in zip(step.inputs[1:], ("scale", "shift"), strict=False):
         if isinstance(each, Const) and not each.single:
-            aligned(step.flow, each, value, kind)
+            aligned(step.flow, each, value, kind, "layer" if step.node.op == "LayerNormalization" else "rms")
         elif not isinstance(each, Const | Even | None):
             raise NotUnderstood("its parameters are no arrays of the file")
     return [value, None, None]
@@ -157,9 +158,9 @@ def group_norm(step: Step) -> Sequence[Known]:
         if not isinstance(each, Const) or each.shape not in ((size,), (groups,)):
             raise NotUnderstood("its parameters don't meet its input")
         if each.shape == (size,):
-            say(step.flow, each, {0: out(axis)}, kind)
+            say(step.flow, each, {0: out(axis)}, kind, "group")
         elif groups > 1:
-            say(step.flow, each, {0: out(heads)}, kind)
+            say(step.flow, each, {0: out(heads)}, kind, "group")
     return [Value((value.axes[0], axis, *value.axes[2:]), value.passed)]
 
 

@@ -3,7 +3,7 @@
 from symbreak.checkpoints.wiring._blocks import Heads, close, count_heads, first
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names
-from symbreak.checkpoints.wiring._spec import Wiring, linear, norm
+from symbreak.checkpoints.wiring._spec import Wiring, linear, norm, norm_of
 
 OPT_ANCHOR = r"(?P<p>.*\.)?decoder\.layers\.[0-9]+\.self_attn\.out_proj\.weight"
 CLIP_ANCHOR = r"(?P<p>.*\.)?(?:text|vision)_model\.encoder\.layers\.[0-9]+\.self_attn\.out_proj\.weight"
@@ -32,9 +32,9 @@ def opt(p: str, names: Names, config: Config) -> Wiring:
         if side == "decoder" and "encoder" in sides:
             _attention(wiring, f"{block}.encoder_attn", names, config, stream, f"{p}encoder.stream", keyword)
         for each in ("self_attn_layer_norm", "encoder_attn_layer_norm", "final_layer_norm"):
-            norm(wiring, f"{block}.{each}", stream)
+            norm(wiring, f"{block}.{each}", stream, norm_of(names, f"{block}.{each}", shifted="layer"))
         for each in ("layernorm_embedding", "final_layer_norm", "layer_norm"):
-            norm(wiring, f"{p}{side}.{each}", stream)
+            norm(wiring, f"{p}{side}.{each}", stream, norm_of(names, f"{p}{side}.{each}", shifted="layer"))
         hidden = wiring.space(f"{block}.hidden", activation=config.activation)
         linear(wiring, f"{block}.fc1", f"out {hidden}", f"in {stream}")
         linear(wiring, f"{block}.fc2", f"out {stream}", f"in {hidden}")
@@ -68,9 +68,9 @@ def clip(p: str, names: Names, config: Config) -> Wiring:
         wiring.ignore(f"{model}embeddings.position_ids", "positions")
         _attention(wiring, f"{block}.self_attn", names, settings, stream, stream, ("num_attention_heads",))
         for each in ("layer_norm1", "layer_norm2"):
-            norm(wiring, f"{block}.{each}", stream)
+            norm(wiring, f"{block}.{each}", stream, norm_of(names, f"{block}.{each}", shifted="layer"))
         for each in ("pre_layrnorm", "post_layernorm", "final_layer_norm"):
-            norm(wiring, model + each, stream)
+            norm(wiring, model + each, stream, norm_of(names, model + each, shifted="layer"))
         hidden = wiring.space(f"{block}.mlp", activation=settings.activation)
         linear(wiring, f"{block}.mlp.fc1", f"out {hidden}", f"in {stream}")
         linear(wiring, f"{block}.mlp.fc2", f"out {stream}", f"in {hidden}")

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import final
 
+from symbreak.checkpoints.wiring._names import Names
 from symbreak.checkpoints.wiring._terms import Axes, parse_axes
 from symbreak.graph import KINDS
 
 WEIGHT = "weight"
 ALL_KINDS = (WEIGHT, *KINDS)
+MIXING = ("layer", "group")  # norms that take the mean of units: what they are over several spaces is left unnamed
 
 
 @final
@@ -30,12 +32,15 @@ class Statement:
     over
         Spaces, or placeholders' ranges, over which an array that many units share is repeated: terms that the array
         has no axes for, put before its own. A norm that all heads share has ``head heads`` here.
+    norm
+        For a scale, shift, mean or variance, the norm that it is of, one of `NORMS`; None where that isn't known.
     """
 
     pattern: str
     axes: Axes
     kind: str = WEIGHT
     over: Axes = ()
+    norm: str | None = None
 
 
 @final
@@ -96,9 +101,10 @@ class Wiring:
         kind: str = WEIGHT,
         *,
         over: Sequence[object] = (),
+        norm: str | None = None,
     ) -> None:
         """Say what the axes of tensors are; a second statement for one name is a second use of the array."""
-        self.statements.append(Statement(pattern, parse_axes(axes, pattern), kind, parse_axes(over, pattern)))
+        self.statements.append(Statement(pattern, parse_axes(axes, pattern), kind, parse_axes(over, pattern), norm))
 
     def space(self, name: str, **facts: object) -> str:
         """Say something of a space; what was said before stays, where it is not said again. Return the name."""
@@ -132,10 +138,46 @@ def linear(
     wiring.tensor(f"{module}.bias", [out], "bias")
 
 
-def norm(wiring: Wiring, module: str, space: str) -> None:
-    """Say a norm over a space: scale and shift, and a batch norm's running statistics, whatever they are called."""
+def norm(wiring: Wiring, module: str, space: str, of: str | None = None) -> None:
+    """Say a norm over a space, whatever its parameters are called: scale, shift, and a batch norm's statistics.
+
+    Parameters
+    ----------
+    wiring, module, space
+        Where it is said, the layer, and what it runs over.
+    of
+        Which norm it is, if that is known; see `norm_of`.
+    """
     for leaf, kind in NORM_LEAVES.items():
-        wiring.tensor(f"{module}.{leaf}", [f"out {space}"], kind)
+        wiring.tensor(f"{module}.{leaf}", [f"out {space}"], kind, norm=of)
+
+
+def norm_of(names: Names, module: str, *, shifted: str | None = None, plain: str | None = None) -> str | None:
+    """Say which norm a module is, by what is in the file.
+
+    Parameters
+    ----------
+    names
+        The tensors.
+    module
+        The layer, or a pattern of several that are alike.
+    shifted
+        Which it is with a shift, and so no RMS norm, where it has no running statistics.
+    plain
+        Which it is with a scale alone.
+
+    Returns
+    -------
+    str or None
+        ``"batch"`` with running statistics of both kinds, else as given.
+    """
+
+    def has(*leaves: str) -> bool:
+        return any(names.find(f"{module}.{leaf}") for leaf in leaves)
+
+    if has("running_mean", "moving_mean", "mean") and has("running_var", "moving_variance", "var"):
+        return "batch"
+    return shifted if has("bias", "beta") else plain
 
 
 NORM_LEAVES: Mapping[str, str] = {

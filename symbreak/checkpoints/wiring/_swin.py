@@ -9,7 +9,7 @@ import re
 from symbreak.checkpoints.wiring._blocks import Count, Heads, close
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names, natural
-from symbreak.checkpoints.wiring._spec import Wiring, linear, norm
+from symbreak.checkpoints.wiring._spec import Wiring, linear, norm, norm_of
 
 TORCHVISION = r"(?P<p>.*\.)?features\.[0-9]+\.[0-9]+\.attn\.qkv\.weight"
 TIMM = r"(?P<p>.*\.)?layers\.[0-9]+\.blocks\.[0-9]+\.attn\.qkv\.weight"
@@ -20,12 +20,12 @@ TABLES = ("relative_position_bias_table", "relative_position_bias.relative_posit
 def torchvision_swin(p: str, names: Names, config: Config) -> Wiring:
     """Wire ``features.{n}.{m}.attn``; every other of ``features`` merges positions."""
     wiring = Wiring("Swin")
-    stream = _patches(wiring, f"{p}features.0.0", f"{p}features.0.2", p)
+    stream = _patches(wiring, names, f"{p}features.0.0", f"{p}features.0.2", p)
     for stage in _numbered(names, p, r"features\.[0-9]+"):
         stream = _merge(wiring, names, stage, stream)
         for at in _numbered(names, f"{stage}.", r"[0-9]+(?=\.attn\.)"):
             _fused(wiring, names, at, stream, ("mlp.0", "mlp.3"))
-    norm(wiring, f"{p}norm", stream)
+    norm(wiring, f"{p}norm", stream, norm_of(names, f"{p}norm", shifted="layer"))
     close(wiring, names, config, stream, (f"{p}head",))
     return wiring
 
@@ -33,12 +33,12 @@ def torchvision_swin(p: str, names: Names, config: Config) -> Wiring:
 def timm_swin(p: str, names: Names, config: Config) -> Wiring:
     """Wire ``layers.{n}.blocks.{m}.attn``; a stage begins with the merging of positions."""
     wiring = Wiring("Swin")
-    stream = _patches(wiring, f"{p}patch_embed.proj", f"{p}patch_embed.norm", p)
+    stream = _patches(wiring, names, f"{p}patch_embed.proj", f"{p}patch_embed.norm", p)
     for stage in _numbered(names, p, r"layers\.[0-9]+"):
         stream = _merge(wiring, names, f"{stage}.downsample", stream)
         for at in _numbered(names, f"{stage}.", r"blocks\.[0-9]+"):
             _fused(wiring, names, at, stream, ("mlp.fc1", "mlp.fc2"))
-    norm(wiring, f"{p}norm", stream)
+    norm(wiring, f"{p}norm", stream, norm_of(names, f"{p}norm", shifted="layer"))
     close(wiring, names, config, stream, (f"{p}head.fc", f"{p}head"))
     return wiring
 
@@ -47,7 +47,7 @@ def transformers_swin(p: str, names: Names, config: Config) -> Wiring:
     """Wire ``encoder.layers.{n}.blocks.{m}.attention``; a stage ends with the merging of positions."""
     wiring = Wiring("Swin")
     at = f"{p}embeddings"
-    stream = _patches(wiring, f"{at}.patch_embeddings.projection", f"{at}.norm", p)
+    stream = _patches(wiring, names, f"{at}.patch_embeddings.projection", f"{at}.norm", p)
     wiring.tensor(f"{at}.position_embeddings", ["one", f"in {p}positions", f"out {stream}"])
     wiring.tensor(f"{at}.mask_token", ["one", "one", f"out {stream}"], "bias")
     for stage in _numbered(names, p, r"encoder\.layers\.[0-9]+"):
@@ -57,20 +57,20 @@ def transformers_swin(p: str, names: Names, config: Config) -> Wiring:
                 linear(wiring, f"{block}.attention.{each}_proj", axis, f"in {stream}")
             linear(wiring, f"{block}.attention.o_proj", f"out {stream}", heads.read)
             for each in ("layernorm_before", "layernorm_after"):
-                norm(wiring, f"{block}.{each}", stream)
+                norm(wiring, f"{block}.{each}", stream, norm_of(names, f"{block}.{each}", shifted="layer"))
             _feed_forward(wiring, block, stream, ("mlp.fc1", "mlp.fc2"), config.activation)
         stream = _merge(wiring, names, f"{stage}.downsample", stream)
-    norm(wiring, f"{p}layernorm", stream)
+    norm(wiring, f"{p}layernorm", stream, norm_of(names, f"{p}layernorm", shifted="layer"))
     root = p.rpartition(".")[0].rpartition(".")[0]
     close(wiring, names, config, stream, (f"{root}." * bool(root) + "classifier",))
     return wiring
 
 
-def _patches(wiring: Wiring, module: str, after: str, p: str) -> str:
+def _patches(wiring: Wiring, names: Names, module: str, after: str, p: str) -> str:
     stream = wiring.space(f"{p}stream")
     wiring.tensor(f"{module}.weight", [f"out {stream}", f"in {p}pixels", "receptive", "receptive"])
     wiring.tensor(f"{module}.bias", [f"out {stream}"], "bias")
-    norm(wiring, after, stream)
+    norm(wiring, after, stream, norm_of(names, after, shifted="layer"))
     return stream
 
 
@@ -85,7 +85,7 @@ def _merge(wiring: Wiring, names: Names, at: str, stream: str) -> str:
     before = names.shapes.get(f"{at}.norm.weight") == shape[1:]  # of the four together; in version 2 it comes behind
     axis: object = ["receptive 4", f"out {stream}"] if before else f"out {above}"
     for leaf, kind in (("weight", "scale"), ("bias", "shift")):
-        wiring.tensor(f"{at}.norm.{leaf}", [axis], kind)
+        wiring.tensor(f"{at}.norm.{leaf}", [axis], kind, norm=norm_of(names, f"{at}.norm", shifted="layer"))
     return above
 
 
@@ -96,7 +96,7 @@ def _fused(wiring: Wiring, names: Names, at: str, stream: str, dense: tuple[str,
         wiring.tensor(f"{at}.attn.{leaf}", [axis], "bias")
     linear(wiring, f"{at}.attn.proj", f"out {stream}", heads.read)
     for each in ("norm1", "norm2"):
-        norm(wiring, f"{at}.{each}", stream)
+        norm(wiring, f"{at}.{each}", stream, norm_of(names, f"{at}.{each}", shifted="layer"))
     _feed_forward(wiring, at, stream, dense, "unknown")
 
 

@@ -3,7 +3,7 @@
 from symbreak.checkpoints.wiring._blocks import Count, Heads, close, count_heads, first
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names
-from symbreak.checkpoints.wiring._spec import Wiring, linear, norm
+from symbreak.checkpoints.wiring._spec import Wiring, linear, norm, norm_of
 
 ANCHOR = r"(?P<p>.*\.)?(?:en|de)coder\.block\.[0-9]+\.layer\.0\.SelfAttention\.q\.weight"
 BIAS = "layer.0.SelfAttention.relative_attention_bias.weight"
@@ -23,14 +23,19 @@ def t5(p: str, names: Names, config: Config) -> Wiring:
         if names.has(own) and names.has(table):
             wiring.tensor(table, [f"in {tokens}", f"out {stream}"])
         count = _attention(wiring, f"{block}.layer.0.SelfAttention", names, config, stream, stream)
-        norm(wiring, f"{block}.layer.0.layer_norm", stream)
+        norm(wiring, f"{block}.layer.0.layer_norm", stream, norm_of(names, f"{block}.layer.0.layer_norm", plain="rms"))
         last = 1
         if side == "decoder":
             _attention(wiring, f"{block}.layer.1.EncDecAttention", names, config, stream, streams["encoder"])
-            norm(wiring, f"{block}.layer.1.layer_norm", stream)
+            norm(
+                wiring,
+                f"{block}.layer.1.layer_norm",
+                stream,
+                norm_of(names, f"{block}.layer.1.layer_norm", plain="rms"),
+            )
             last = 2
-        _feed_forward(wiring, f"{block}.layer.{last}", stream, config)
-        norm(wiring, f"{p}{side}.final_layer_norm", stream)
+        _feed_forward(wiring, f"{block}.layer.{last}", stream, names, config)
+        norm(wiring, f"{p}{side}.final_layer_norm", stream, norm_of(names, f"{p}{side}.final_layer_norm", plain="rms"))
         _positions(wiring, f"{p}{side}", names, count)
     end = streams[sides[-1]]
     if "decoder" in sides:
@@ -57,12 +62,12 @@ def _attention(wiring: Wiring, at: str, names: Names, config: Config, stream: st
     return count
 
 
-def _feed_forward(wiring: Wiring, at: str, stream: str, config: Config) -> None:
+def _feed_forward(wiring: Wiring, at: str, stream: str, names: Names, config: Config) -> None:
     hidden = wiring.space(f"{at}.hidden", activation=config.text("dense_act_fn") or config.activation)
     for up in ("wi", "wi_0", "wi_1"):
         linear(wiring, f"{at}.DenseReluDense.{up}", f"out {hidden}", f"in {stream}")
     linear(wiring, f"{at}.DenseReluDense.wo", f"out {stream}", f"in {hidden}")
-    norm(wiring, f"{at}.layer_norm", stream)
+    norm(wiring, f"{at}.layer_norm", stream, norm_of(names, f"{at}.layer_norm", plain="rms"))
 
 
 def _positions(wiring: Wiring, side: str, names: Names, count: Count) -> None:

@@ -5,7 +5,7 @@ import re
 from symbreak.checkpoints.wiring._blocks import Heads, count_heads, first
 from symbreak.checkpoints.wiring._config import HEADS, Config
 from symbreak.checkpoints.wiring._names import Names
-from symbreak.checkpoints.wiring._spec import Wiring, linear, norm
+from symbreak.checkpoints.wiring._spec import Wiring, linear, norm, norm_of
 
 TRANSFORMER = r"(?P<p>(?:.+?\.)??)(?:(?:en|de)coder\.)?layers\.[0-9]+\.self_attn\.in_proj_weight"
 ATTENTION = r"(?P<p>.*\.)?(?:in_proj_weight|q_proj_weight)"
@@ -33,11 +33,11 @@ def transformer(p: str, names: Names, config: Config) -> Wiring:
             if "encoder." not in sides:
                 wiring.space(memory, input=True, output=True)
         for each in ("norm1", "norm2", "norm3"):
-            norm(wiring, f"{block}.{each}", stream)
+            norm(wiring, f"{block}.{each}", stream, "layer")
         hidden = wiring.space(f"{block}.hidden", activation=config.activation)
         linear(wiring, f"{block}.linear1", f"out {hidden}", f"in {stream}")
         linear(wiring, f"{block}.linear2", f"out {stream}", f"in {hidden}")
-        norm(wiring, f"{at}norm", stream)
+        norm(wiring, f"{at}norm", stream, norm_of(names, f"{at}norm", shifted="layer"))
         wiring.space(stream, input=True, output=True)  # what feeds it and what reads it have names of their own
     return wiring
 

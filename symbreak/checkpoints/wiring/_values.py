@@ -83,11 +83,14 @@ def entered(flow: Flow, const: Const) -> Value:
     return Value(tuple(units if n == long[-1] else fresh.get(n, ()) for n in range(len(const.axes))))
 
 
-def say(flow: Flow, const: Const, parts: Mapping[int, Part], kind: str = WEIGHT) -> None:
-    """Say what the axes of an array are, by their places as it is turned."""
+def say(flow: Flow, const: Const, parts: Mapping[int, Part], kind: str = WEIGHT, norm: str | None = None) -> None:
+    """Say what the axes of an array are, by their places as it is turned, and which norm it is of."""
     there = {const.axes[number]: part for number, part in parts.items()}
     flow.say(
-        const.tensor, [there.get(axis, ONE if size == 1 else FIELD) for axis, size in enumerate(const.shape)], kind
+        const.tensor,
+        [there.get(axis, ONE if size == 1 else FIELD) for axis, size in enumerate(const.shape)],
+        kind,
+        norm,
     )
 
 
@@ -163,7 +166,7 @@ def meet(flow: Flow, a: Axis, b: Axis) -> Axis:
     return a if length(b) == 1 else flow.unify(a, b)
 
 
-def aligned(flow: Flow, const: Const, value: Value, kind: str) -> Value:
+def aligned(flow: Flow, const: Const, value: Value, kind: str, norm: str | None = None) -> Value:
     """Let an array of the file meet a value: it belongs to the units of the axes that it lies along."""
     while len(const.axes) < len(value.axes):
         const = Const(const.tensor, const.shape, (None, *const.axes))
@@ -193,5 +196,5 @@ def aligned(flow: Flow, const: Const, value: Value, kind: str) -> Value:
         reads = {number: read(flow.units_of((flow.var(size, name=name),))) for number, size in places.items()}
         say(flow, const, units | reads)
     else:
-        say(flow, const, units | dict.fromkeys(places, FIELD), kind)
+        say(flow, const, units | dict.fromkeys(places, FIELD), kind, norm)
     return Value(tuple(axes), value.passed)

@@ -3,7 +3,7 @@
 from symbreak.checkpoints.wiring._blocks import Heads, close, count_heads, first
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names
-from symbreak.checkpoints.wiring._spec import Wiring, linear, norm
+from symbreak.checkpoints.wiring._spec import Wiring, linear, norm, norm_of
 
 TIMM = r"(?P<p>.*\.)?blocks\.[0-9]+\.attn\.qkv\.weight"
 VIT = r"(?P<p>.*\.)?layers\.[0-9]+\.attention\.o_proj\.weight"
@@ -29,19 +29,20 @@ def timm_vit(p: str, names: Names, config: Config) -> Wiring:
         for each in ("q_norm", "k_norm"):
             for leaf, kind in (("weight", "scale"), ("bias", "shift")):
                 over = [f"head {heads.heads}"]
-                wiring.tensor(f"{block}.attn.{each}.{leaf}", [f"out {block}.attn.query_key"], kind, over=over)
+                of = norm_of(names, f"{block}.attn.{each}", shifted="layer")
+                wiring.tensor(f"{block}.attn.{each}.{leaf}", [f"out {block}.attn.query_key"], kind, over=over, norm=of)
     else:
         for each in ("qkv", "proj"):
             wiring.doubt(f"{block}.attn.{each}.weight", count.why)
     for each in ("norm1", "norm2"):
-        norm(wiring, f"{block}.{each}", stream)
+        norm(wiring, f"{block}.{each}", stream, norm_of(names, f"{block}.{each}", shifted="layer"))
     for each in ("ls1", "ls2"):
         wiring.tensor(f"{block}.{each}.gamma", [f"out {stream}"], "scale")
     hidden = wiring.space(f"{block}.mlp", activation=config.activation)
     linear(wiring, f"{block}.mlp.fc1", f"out {hidden}", f"in {stream}")
     linear(wiring, f"{block}.mlp.fc2", f"out {stream}", f"in {hidden}")
     for each in ("norm", "fc_norm", "norm_pre"):
-        norm(wiring, p + each, stream)
+        norm(wiring, p + each, stream, norm_of(names, p + each, shifted="layer"))
     close(wiring, names, config, stream, (f"{p}head", f"{p}head_dist"))
     return wiring
 
@@ -65,7 +66,7 @@ def old_vit(p: str, names: Names, config: Config) -> Wiring:
     ups = (f"{block}.mlp.fc1", f"{block}.mlp.fc2") if wide else (f"{block}.intermediate.dense", f"{block}.output.dense")
     _vit(wiring, p, block, attention, ups, names, config)
     for each in ("norm1", "norm2"):
-        norm(wiring, f"{block}.{each}", f"{p}stream")
+        norm(wiring, f"{block}.{each}", f"{p}stream", norm_of(names, f"{block}.{each}", shifted="layer"))
     for each in ("layer_scale1", "layer_scale2"):
         wiring.tensor(f"{block}.{each}.lambda1", [f"out {p}stream"], "scale")
     return wiring
@@ -96,11 +97,11 @@ def _vit(
         for module in attention:
             wiring.doubt(f"{module}.weight", count.why)
     for each in ("layernorm_before", "layernorm_after"):
-        norm(wiring, f"{block}.{each}", stream)
+        norm(wiring, f"{block}.{each}", stream, norm_of(names, f"{block}.{each}", shifted="layer"))
     hidden = wiring.space(f"{block}.hidden", activation=config.activation)
     linear(wiring, feed_forward[0], f"out {hidden}", f"in {stream}")
     linear(wiring, feed_forward[1], f"out {stream}", f"in {hidden}")
-    norm(wiring, f"{p}layernorm", stream)
+    norm(wiring, f"{p}layernorm", stream, norm_of(names, f"{p}layernorm", shifted="layer"))
     root = p.rpartition(".")[0].rpartition(".")[0]
     root = f"{root}." if root else ""
     if names.has(f"{p}pooler.dense.weight"):

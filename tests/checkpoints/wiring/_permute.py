@@ -37,7 +37,8 @@ def uses(graph):
 def closed(graph):
     """Name the spaces of which every axis must be in the graph: nothing else tells their units apart."""
     made = {each.name for each in graph.per_unit}
-    open_ = {*graph.inputs, *graph.outputs}
+    picked = {space.name for space in graph.spaces if "top_k" in space.functions}  # by index
+    open_ = {*graph.inputs, *graph.outputs, *picked}
     found = []
     for space in graph.spaces:
         if space.units < 2 or space.name in open_ or f"{space.name}.apart" in made:

@@ -171,14 +171,14 @@ def test_a_tensor_of_another_size_never_raises_and_is_named_where_it_is_left_out
             "model.layers.1.mlp.experts.gate_up_proj[up]', (3, 20, 24) float32: (stack model.layers.1.mlp.experts, "
             "out model.layers.1.mlp.experts.hidden, in model.stream)",
             "model.layers.1.mlp.gate.weight', (3, 24) float32: (out model.layers.1.mlp.experts, in model.stream)",
-            "model.layers.1.mlp.experts.apart', (3,) int64: constant, (out model.layers.1.mlp.experts)",
+            "Space(name='model.layers.1.mlp.experts', units=3, activation='softmax, top_k')",
         ]),
         ("resnext", "ResNet", [
             "layer1.0.conv2.weight', (4, 4, 4, 3, 3) float32: (stack layer1.0.groups, out layer1.0.conv2, "
             "in layer1.0.conv1, receptive, receptive)",
             "layer1.0.conv3.weight', (32, 4, 4, 1, 1) float32: (out layer1.0.stream, stack layer1.0.groups, "
             "in layer1.0.conv2, receptive, receptive)",
-            "layer1.1.bn3.running_mean', (32,) float32: mean, (out layer1.0.stream)",
+            "layer1.1.bn3.running_mean', (32,) float32: mean of a batch norm, (out layer1.0.stream)",
         ]),
         ("lstm", "torch RNN, GRU, LSTM", [
             "weight_hh_l0', (4, 6, 6) float32: (gate, out l0, in l0)",
@@ -205,7 +205,7 @@ def test_a_tensor_of_another_size_never_raises_and_is_named_where_it_is_left_out
         ]),
         ("cnn", "numbered layers", [
             "3.weight', (8, 3, 3) float32: scale, (out 0, receptive, receptive)",
-            "6.running_var', (5, 16) float32: variance, (out 4, receptive)",
+            "6.running_var', (5, 16) float32: variance of a batch norm, (out 4, receptive)",
             "7.weight', (2, 5, 16) float32: (out output, in 4, receptive)",
         ]),
     ],
@@ -310,11 +310,11 @@ FLAX = {
     ("shapes", "lines"),
     [
         (KERAS, ["'dense/kernel', (9, 4, 5) float64: (receptive, in conv2d, out dense)",
-                 "(receptive, receptive, in input, out conv2d)", "variance, (out conv2d)"]),
+                 "(receptive, receptive, in input, out conv2d)", "variance of a batch norm, (out conv2d)"]),
         (KERAS_FILE, ["'layers/dense_1/vars/0', (5, 4) float64: (in dense, out output)"]),
         (KERAS_LSTM, ["'lstm/lstm_cell/recurrent_kernel', (4, 4, 4) float64: (in lstm, gate, out lstm)"]),
         (FLAX, ["'params.Dense_0.kernel', (64, 4, 5) float64: (receptive, in Conv_0, out Dense_0)",
-                "'batch_stats.BatchNorm_0.var', (4,) float64: variance, (out Conv_0)"]),
+                "'batch_stats.BatchNorm_0.var', (4,) float64: variance of a batch norm, (out Conv_0)"]),
         ({"W1": (5, 3), "b1": (5,), "W2": (2, 5), "b2": (2,)}, ["'W2', (2, 5) float64: (out output, in 1)"]),
         ({"W1": (3, 5), "b1": (5,), "W2": (5, 2), "b2": (2,)}, ["'W2', (5, 2) float64: (in 1, out output)"]),
         ({"hidden.weight": (5, 3), "top.weight": (2, 5)}, ["(out output, in hidden)"]),

@@ -224,8 +224,8 @@ def between(*nodes, **arrays):
         ([node("Mul", "h b", "z")], {"b": B[None]}, ("b", "scale", "(out in)")),
         ([node("PRelu", "h b", "z")], {"b": B}, ("b", "slope", "(out in)")),
         ([node("Where", "c h b", "z")], {"b": B, "c": np.array(True)}, ("b", "constant", "(out in)")),
-        ([node("LayerNormalization", "h b", "z")], {"b": B}, ("b", "scale", "(out in)")),
-        ([node("BatchNormalization", "h b b b b", "z")], {"b": B}, ("b", "scale", "(out in)")),
+        ([node("LayerNormalization", "h b", "z")], {"b": B}, ("b", "scale of a layer norm", "(out in)")),
+        ([node("BatchNormalization", "h b b b b", "z")], {"b": B}, ("b", "scale of a batch norm", "(out in)")),
         ([node("ReduceMean", "h", "m", axes=[-1]), node("Sub", "h m", "z")], {}, None),
         ([node("Softmax", "h", "z", axis=-1)], {}, None),
         ([node("Dropout", "h", "z")], {}, None),
@@ -241,7 +241,7 @@ def test_a_node_that_treats_all_units_alike_keeps_their_space(nodes, arrays, axe
     assert graph.writers("in" if "in" in [s.name for s in graph.spaces] else "in.units") == ("w",)
     if axes is not None:
         (each,) = [each for each in graph.per_unit if each.name == axes[0]]
-        assert f"{each.kind}, {axes[2]}" in repr(each)
+        assert f"{axes[1]}, {axes[2]}" in repr(each)
 
 
 REFUSED = [
@@ -440,3 +440,31 @@ def test_a_graph_that_cuts_axes_without_end_is_not_known():
     graph, wiring = wired([*nodes, node("Relu", "s2000", "y")], w=first)
     assert graph is None
     assert set(wiring.unknown.values()) == {"the graph cuts and joins axes too often"}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "norm"),
+    [
+        ([node("LayerNormalization", "h b", "z")], "layer"),
+        ([node("RMSNormalization", "h b", "z")], "rms"),
+        ([node("SimplifiedLayerNormalization", "h b", "z")], "rms"),
+        ([node("BatchNormalization", "h b b b b", "z")], "batch"),
+        ([node("GroupNormalization", "h b b", "z", num_groups=2)], "group"),
+        ([node("InstanceNormalization", "h b b", "z")], None),
+        ([node("Mul", "h b", "z")], None),
+        ([node("LayerNormalization", "h b", "g"), node("RMSNormalization", "g b", "z", "again")], None),
+    ],
+)
+def test_a_graph_says_which_norm_a_parameter_is_of_and_one_of_two_norms_is_of_neither(nodes, norm):
+    graph, _ = between(*nodes, b=B)
+    (each,) = [each for each in graph.per_unit if each.name.partition("[")[0] == "b" and each.kind == "scale"]
+    assert each.norm == norm
+
+
+@pytest.mark.parametrize(("op", "norm"), [("LayerNormalization", None), ("RMSNormalization", "rms")])
+def test_a_layer_norm_over_units_of_two_spaces_is_left_unnamed(op, norm):
+    nodes = [IN, node("MatMul", "x u", "k", "beside"), node("Concat", "h k", "c", axis=1), node(op, "c b", "z"), OUT]
+    graph, wiring = wired(nodes, w=W, u=W[:, :4], v=RNG.normal(size=(12, 2)), b=RNG.normal(size=12))
+    assert not wiring.unknown
+    assert {each.norm for each in graph.per_unit} == {norm}
+    assert [len(each.array) for each in graph.per_unit] == [8, 4]

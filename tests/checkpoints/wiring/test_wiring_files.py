@@ -116,6 +116,25 @@ def test_json_and_a_mapping_say_the_same_as_toml(tmp_path):
     assert len(shown) == 1
 
 
+@pytest.mark.parametrize("norm", ["layer", "rms", "batch", "group"])
+@pytest.mark.parametrize("suffix", [".toml", ".json"])
+def test_a_file_says_which_norm_a_scale_is_of(tmp_path, norm, suffix):
+    content = {"version": 1, "tensors": {"w": W, "s": {"axes": ["out h"], "kind": "scale", "norm": norm}}}
+    arrays = {"w": np.ones((4, 3)), "s": np.ones(4)}
+    found = wire(arrays, wiring=content)
+    save_wiring(found, tmp_path / f"w{suffix}")
+    for graph in (found.graph, wire(arrays, wiring=tmp_path / f"w{suffix}").graph):
+        assert [each.norm for each in graph.per_unit] == [norm]
+
+
+def test_a_norm_without_a_mean_may_run_over_the_parts_of_an_axis():
+    content = {"tensors": {"s": {"axes": [{"a": "out h", "b": "out g"}], "kind": "scale", "norm": "rms"}}}
+    content |= {"version": 1, "spaces": {"h": {"units": 3}}}
+    content["tensors"] |= {"w": ["out h", "in x"], "v": ["out y", "in g"]}
+    graph = wire({"s": np.ones(5), "w": np.ones((3, 4)), "v": np.ones((1, 2))}, wiring=content).graph
+    assert [(each.name, each.norm) for each in graph.per_unit] == [("s[a]", "rms"), ("s[b]", "rms")]
+
+
 def test_names_of_any_characters_survive_the_file(tmp_path):
     name = 'a"\\\x7f\n\t= [x] é'
     found = wire({name: np.ones((3, 2))}, wiring={"version": 1, "tensors": {name: ["out h h", "in x]"]}})
@@ -138,6 +157,18 @@ FAULTS = {
     "no axes": ({"tensors": {"w": {"kind": "bias"}}}, "'w': needs `axes`"),
     "an unknown key": ({"tensors": {"w": {"axes": W, "kin": "bias"}}}, "nothing is called 'kin' here"),
     "an unknown kind": ({"tensors": {"w": {"axes": W, "kind": "wight"}}}, "no kind is called wight; it is one of"),
+    "an unknown norm": (
+        {"tensors": {"w": {"axes": ["out h", "receptive"], "kind": "scale", "norm": "laier"}}},
+        "'w': no norm is called laier; it is one of layer, rms, batch, group",
+    ),
+    "a norm of a weight": (
+        {"tensors": {"w": {"axes": W, "norm": "rms"}}},
+        "'w': of kind 'weight', it belongs to no norm; those of norms are scale, shift, mean, variance",
+    ),
+    "a layer norm over the units of several spaces": (
+        {"tensors": {"w": {"axes": [{"a": "out h", "b": "out g"}, "gate"], "kind": "scale", "norm": "layer"}}},
+        "'w': a layer norm takes the mean over the units of all parts of an axis that is cut; leave out its `norm`",
+    ),
     "also that is no list": ({"tensors": {"w": {"axes": W, "also": 3}}}, "`also` is a list of further uses"),
     "too few axes": ({"tensors": {"w": ["out h"]}}, "a weight needs an 'out' and an 'in' axis, and has no 'in'"),
     "no out": ({"tensors": {"w": ["in h", "in x"]}}, "and has no 'out'"),
