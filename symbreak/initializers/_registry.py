@@ -1,5 +1,6 @@
 """The registry: initializers by name, from this package, from decorators and from other packages' entry points."""
 
+import importlib
 import re
 import threading
 import warnings
@@ -62,6 +63,8 @@ def register(name: str, *aliases: str) -> Callable[[C], C]:
     def decorate(cls: C) -> C:
         if not (isinstance(cls, type) and issubclass(cls, AbstractInitializer)):
             raise TypeError(f"register decorates a subclass of AbstractInitializer; got {cls!r}")
+        if not cls.__module__.startswith(f"{__package__}."):
+            _load_families()  # whose names are taken
         with _lock:
             for each in (name, *aliases):
                 _check(each, cls)  # all of them before any is added
@@ -100,6 +103,7 @@ def names() -> list[str]:
     >>> "xavier_uniform" in sb.names()
     True
     """
+    _load_families()
     _load_entry_points()
     return sorted(_classes)
 
@@ -185,6 +189,8 @@ def from_config(config: Mapping[str, Any]) -> AbstractInitializer:
 def _find(name: str) -> type[AbstractInitializer]:
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     if snake not in _classes:
+        _load_families()
+    if snake not in _classes:
         _load_entry_points()
     if snake in _classes:
         return _classes[snake]
@@ -195,6 +201,14 @@ def _find(name: str) -> type[AbstractInitializer]:
     near = difflib.get_close_matches(snake, _classes, n=3)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known names: {', '.join(sorted(_classes))}"
     raise UnknownName(f"no initializer is called {name!r}; {hint}")
+
+
+def _load_families() -> None:
+    """Import every family of the shelf, which registers its classes."""
+    from . import FAMILIES
+
+    for family in dict.fromkeys(FAMILIES.values()):
+        importlib.import_module(f".{family}", __package__)
 
 
 def _load_entry_points() -> None:
