@@ -534,26 +534,25 @@ def _dtype_of(shape: Any) -> np.dtype[Any] | None:
 
 def _same(row: Row, rows: Mapping[str, Row], kept: Mapping[str, Array], untouched: Sequence[str]) -> Row:
     """Look up the parameter that a row is the same as, through any number of others."""
-    path, transposed, at = [row.name], False, row
+    path, transposed, at = {row.name: None}, False, row
     while isinstance(at.rule.initializer, SameAs):
         same = at.rule.initializer
         given, name = at.shape, same.parameter
         transposed ^= same.transpose
-        where = f"the rule {at.pattern!r} makes {at.name!r} the same as {quoted(name)}"
         if name in path:
-            raise RuleError(f"{where}, which is in a circle: {' -> '.join(map(visible, [*path, name]))}")
+            raise RuleError(f"{_where(at, name)}, which is in a circle: {' -> '.join(map(visible, [*path, name]))}")
         if name not in rows and name not in kept:
             reason = "which no rule hits" if name in untouched else f"which is no parameter{_near(name, rows)}"
-            raise RuleError(f"{where}, {reason}")
+            raise RuleError(f"{_where(at, name)}, {reason}")
         shape = rows[name].shape if name in rows else kept[name].shape
         if (shape[::-1] if same.transpose else shape) != given:
             hint = f"SameAs({name!r}, transpose={not same.transpose})"
             meets = (shape if same.transpose else shape[::-1]) == given
             other = f"; {hint} would" if meets else ""
             turned = " transposed" if same.transpose else ""
-            raise RuleError(f"{where}, but shape {given} is not met by {shape}{turned}{other}")
-        _check_dtype(at, where, rows.get(name), kept.get(name))
-        path.append(name)
+            raise RuleError(f"{_where(at, name)}, but shape {given} is not met by {shape}{turned}{other}")
+        _check_dtype(at, name, rows.get(name), kept.get(name))
+        path[name] = None
         if name not in rows:
             return replace(row, source=name, transposed=transposed)
         at = rows[name]
@@ -562,12 +561,17 @@ def _same(row: Row, rows: Mapping[str, Row], kept: Mapping[str, Array], untouche
     return replace(row, source=at.name, origin=at, transposed=transposed, expected=at.expected)
 
 
-def _check_dtype(row: Row, where: str, other: Row | None, kept: Array | None) -> None:
+def _where(row: Row, name: str) -> str:
+    return f"the rule {row.pattern!r} makes {row.name!r} the same as {quoted(name)}"
+
+
+def _check_dtype(row: Row, name: str, other: Row | None, kept: Array | None) -> None:
     own = row.rule.dtype or row.dtype
     theirs = kept.dtype if kept is not None else other and (other.rule.dtype or other.dtype)
     if own is not None and (theirs is None or np.dtype(as_float_dtype(own)) != as_float_dtype(theirs)):
         have = "has no dtype of its own" if theirs is None else f"is {as_float_dtype(theirs).name}"
-        raise RuleError(f"{where}, which {have}, so it can't be {as_float_dtype(own).name}; give both one dtype")
+        wanted = as_float_dtype(own).name
+        raise RuleError(f"{_where(row, name)}, which {have}, so it can't be {wanted}; give both one dtype")
 
 
 def _near(name: str, rows: Mapping[str, Row]) -> str:

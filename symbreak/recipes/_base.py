@@ -4,8 +4,8 @@ import abc
 import glob
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, final
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, ClassVar, cast, final
 
 from .._visible import visible
 from ..axes import Axes, AxesLike
@@ -166,6 +166,16 @@ def get(name: str, **options: Any) -> AbstractRecipe:
     found = _recipes()
     if name not in found:
         raise UnknownName(f"no recipe is called {name!r}; recipes are {', '.join(found)}")
+    needed = [
+        each.name for each in fields(cast("type[Any]", found[name])) if each.default is each.default_factory is MISSING
+    ]
+    missing = [each for each in needed if each not in options]
+    if missing:
+        told = ", ".join(f"{each}=..." for each in missing)
+        raise TypeError(
+            f"the recipe {name!r} needs {' and '.join(missing)}: recipes.get({name!r}, {told}), or in a file of rules "
+            f'[recipe] with name = "{name}" and {" and ".join(missing)}'
+        )
     try:
         return found[name](**options)
     except TypeError as error:

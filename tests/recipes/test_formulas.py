@@ -279,6 +279,7 @@ NOT_FOR = {name: shape for name, shape in gpt2(1).items() if "c_proj" not in nam
     ("make", "error", "message"),
     [
         (lambda: recipes.get("gpt3"), UnknownName, "no recipe is called 'gpt3'; recipes are deepnorm, fixup"),
+        (lambda: recipes.get("mup"), TypeError, r"the recipe .mup. needs base: recipes.get\(.mup., base=...\), or in"),
         (lambda: recipes.get("gpt2", sd=1), TypeError, "the recipe 'gpt2' can't be made with {'sd': 1}"),
         (lambda: recipes.GPT2(std=0), ValueError, "GPT2: std is a positive number; got 0"),
         (lambda: recipes.GPT2(std="0.1"), ValueError, "GPT2: std is a positive number; got '0.1'"),
