@@ -7,7 +7,7 @@ then every 2,048: an array is read in one pass, and one value of thirty is looke
 taken by columns as well. The correlation of what follows decides.
 
 What is found for certain, of draws in float32 or float64: a weight of 128 values that begins among the first 65,536 of
-another one, one of 2,112 that begins among the first 4,194,304, and either where up to 400 values of its beginning were
+another one, one of 2,112 that begins among the first 1,048,576, and either where up to 400 values of its beginning were
 overwritten and as many are left. Likewise a matrix that lies transposed, and whose columns have 128 values, or which
 holds 2,112. Of more than 1,024 weights fewer starts are looked up: 64 from 32,768 weights on, and beyond 8,192 no
 columns.
@@ -36,7 +36,7 @@ Codes = npt.NDArray[np.uint64]
 
 BITS = 64  # comparisons of a window
 DENSE, EVERY = 1 << 16, 1 << 11  # values up to which windows stand every 64, and how far apart they are from there on
-LIMIT = 1 << 22  # values of an array that are read
+LIMIT = 1 << 20  # values of an array that are read
 STARTS, NEAR_STARTS, LEAST_STARTS = (
     1 << 11,
     1 << 9,

@@ -19,7 +19,7 @@ def judge_together(source: Source, place: Callable[[str], str] = str) -> Report:
     Parameters
     ----------
     source
-        The arrays. Of each the first four million values are read in one pass, and more only of those that begin alike.
+        The arrays. Of each the first million values are read in one pass, and more only of those that begin alike.
     place
         Makes what a finding calls its place of an array's or a container's name.
 

@@ -65,7 +65,7 @@ def test_what_is_beyond_the_limit_is_not_read(monkeypatch):
     for begin, count in ((90_000, 1), (120_000, 0)):
         arrays = {"long": stream.reshape(300, -1), "short": stream[begin : begin + 2112].reshape(66, 32)}
         assert len(later(arrays)) == count
-    assert LIMIT == 1 << 22
+    assert LIMIT == 1 << 20
 
 
 def test_the_windows_stand_where_they_are_said_to_whatever_the_pieces():
