@@ -21,7 +21,7 @@ from symbreak._scan import (
     scan,
 )
 from symbreak.axes import Axes
-from symbreak.diagnosis import NotNumbers, check_tolerance, in_memory, judge_network, judge_together, judge_weight
+from symbreak.diagnosis import NotNumbers, check_tolerance, in_memory, judge_together, judge_weight
 from symbreak.graph import LayerGraph
 from symbreak.reports import Report, visible
 
@@ -138,6 +138,8 @@ def diagnose(
         return _diagnose_path(weights, options, executor)
     if isinstance(weights, LayerGraph):
         _refuse_for_network(axes=axes, tolerance=tolerance, executor=executor, wiring=wiring, config=config)
+        from symbreak.diagnosis import judge_network  # when it is needed
+
         return judge_network(weights, noise, workers)
     if noise:
         raise TypeError(f"`noise` names spaces of a network, a LayerGraph; got a {type(weights).__name__}")

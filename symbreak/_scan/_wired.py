@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from symbreak.diagnosis import judge_network
 from symbreak.findings import Finding
 from symbreak.reports import Report, visible
 
-from ._answers import EQUAL, Answers, find_answers
 from ._judge import Arrays, ConfigLike, Options, WiringLike
 
 if TYPE_CHECKING:
     from symbreak.checkpoints import Wired
+
+    from ._answers import Answers
 
 LISTED = 3  # tensors in a message before it is cut short
 
@@ -45,7 +45,7 @@ def read_wired(wiring: WiringLike, config: ConfigLike) -> tuple[WiringLike, Conf
 
 def judge_wired(
     arrays: Arrays, options: Options, path: str = "", judged: Iterable[tuple[str, Report]] = ()
-) -> tuple[Report, Answers]:
+) -> "tuple[Report, Answers]":
     """Judge the network that tensors make up: its certificate, and what is not known of it (SB302).
 
     Parameters
@@ -79,6 +79,10 @@ def judge_wired(
     report = Report(tuple(_unknown(found, path)))
     if found.graph is None:
         return report, ()
+    from symbreak.diagnosis import judge_network  # when it is needed
+
+    from ._answers import EQUAL, find_answers
+
     network = judge_network(found.graph, workers=options.workers)
     before = f"{path}: " if path else ""
     equal = [
