@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
-Box = tuple[tuple[Any, ...], int, int]  # an index of `out`, and the positions that it stands for
+from ._base import Array, Box
+
 AHEAD = 16  # regions in work at a time: enough for the workers, few enough for the memory
 
 
