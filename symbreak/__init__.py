@@ -2,6 +2,8 @@
 
 import typing as _typing
 
+from ._lazy import names_from as _names_from
+
 if _typing.TYPE_CHECKING:
     from . import errors as errors
     from ._api import diagnose as diagnose
@@ -206,19 +208,8 @@ _MODULES = (
 )
 
 
-def _load(name: str) -> object:
-    if name not in _LATER and name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    module = importlib.import_module(f"{__name__}.{_LATER.get(name, name)}")
-    value: object = getattr(module, name) if name in _LATER else module
-    globals()[name] = value
-    return value
-
-
 if not _typing.TYPE_CHECKING:  # so that type checkers still see a name that does not exist
-    __getattr__ = _load
+    __getattr__ = _names_from(__name__, {**_LATER, **dict.fromkeys(_MODULES, "")})
 
 
 def __dir__() -> list[str]:

@@ -17,13 +17,14 @@ import symbreak
 
 PACKAGE = Path(symbreak.__file__).parent
 
-# What every part may import: exceptions, dtype names, a text table, names made safe to show.
-GROUND = {"errors", "dtypes", "_table", "_visible"}
+# What every part may import: exceptions, dtype names, names loaded late, a text table, names made safe to show.
+GROUND = {"errors", "dtypes", "_lazy", "_table", "_visible"}
 
 # part: the parts that it may import, and with them what those may.
 MAY_IMPORT = {
     "errors": set(),
     "dtypes": set(),
+    "_lazy": set(),
     "_table": set(),
     "_visible": set(),
     "axes": set(),

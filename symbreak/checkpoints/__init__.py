@@ -2,6 +2,7 @@
 
 import typing as _typing
 
+from symbreak._lazy import names_from as _names_from
 from symbreak.checkpoints._open import find_checkpoints as find_checkpoints
 from symbreak.checkpoints._open import open_checkpoint as open_checkpoint
 from symbreak.checkpoints._reader import Checkpoint as Checkpoint
@@ -16,18 +17,7 @@ if _typing.TYPE_CHECKING:
     from symbreak.checkpoints.wiring import save_wiring as save_wiring
     from symbreak.checkpoints.wiring import wire as wire
 
-_WIRING = ("Wired", "Wiring", "read_wiring", "save_wiring", "wire")
-
-
-def _load(name: str) -> object:
-    if name not in _WIRING:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from symbreak.checkpoints import wiring  # most readers of files need none of it
-
-    value: object = getattr(wiring, name)
-    globals()[name] = value
-    return value
-
+_WIRING = ("Wired", "Wiring", "read_wiring", "save_wiring", "wire")  # most readers of files need none of it
 
 if not _typing.TYPE_CHECKING:  # so that type checkers still see a name that does not exist
-    __getattr__ = _load
+    __getattr__ = _names_from(__name__, dict.fromkeys(_WIRING, "wiring"))

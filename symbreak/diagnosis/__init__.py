@@ -10,6 +10,8 @@ array([0, 0, 0])
 
 import typing as _typing
 
+from symbreak._lazy import names_from as _names_from
+
 from ._bits import NotNumbers as NotNumbers
 from ._near import NearTies as NearTies
 from ._near import check_tolerance as check_tolerance
@@ -45,14 +47,6 @@ __all__ = [
 ]
 
 
-def _load(name: str) -> object:
-    if name != "judge_network":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ._network import judge_network  # the certificate's parts: most checks of files need none of them
-
-    globals()[name] = judge_network
-    return judge_network
-
-
 if not _typing.TYPE_CHECKING:  # so that type checkers still see a name that does not exist
-    __getattr__ = _load
+    # The certificate's parts: most checks of files need none of them.
+    __getattr__ = _names_from(__name__, {"judge_network": "_network"})

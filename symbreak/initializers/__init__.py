@@ -2,6 +2,8 @@
 
 import typing as _typing
 
+from symbreak._lazy import names_from as _names_from
+
 if _typing.TYPE_CHECKING:
     from ._base import AbstractInitializer as AbstractInitializer
     from ._base import Moments as Moments
@@ -135,18 +137,8 @@ FAMILIES = {
 __all__ = list(FAMILIES)
 
 
-def _load(name: str) -> object:
-    if name not in FAMILIES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    value: object = getattr(importlib.import_module(f"{__name__}.{FAMILIES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
 if not _typing.TYPE_CHECKING:  # so that type checkers still see a name that does not exist
-    __getattr__ = _load
+    __getattr__ = _names_from(__name__, FAMILIES)
 
 
 def __dir__() -> list[str]:
