@@ -48,9 +48,9 @@ MAY_IMPORT = {
     "_api": {"diagnosis", "_scan"},
     "demo": {"engine", "initializers", "checkpoints", "reports", "_api"},
     "testing": {"initializers", "engine", "_api"},
-    "torch": {"rules", "recipes", "diagnosis", "graph", "initializers"},
-    "jax": {"rules", "recipes", "diagnosis", "graph", "initializers"},
-    "keras": {"rules", "recipes", "diagnosis", "graph", "initializers"},
+    "torch": {"rules", "recipes", "diagnosis", "graph", "initializers", "checkpoints", "_api"},
+    "jax": {"rules", "recipes", "diagnosis", "graph", "initializers", "checkpoints", "_api"},
+    "keras": {"rules", "recipes", "diagnosis", "graph", "initializers", "checkpoints", "_api"},
     "dask": {"rules", "initializers", "streams"},
 }
 FRAMEWORKS = {"torch", "jax", "keras", "dask"}

@@ -2,6 +2,7 @@
 
 from symbreak.checkpoints.wiring._file import read_wiring as read_wiring
 from symbreak.checkpoints.wiring._file import save_wiring as save_wiring
+from symbreak.checkpoints.wiring._onnx import graph_wiring as graph_wiring
 from symbreak.checkpoints.wiring._spec import Wiring as Wiring
 from symbreak.checkpoints.wiring._wire import Wired as Wired
 from symbreak.checkpoints.wiring._wire import wire as wire

@@ -41,10 +41,36 @@ def onnx_wiring(
         Gives their values; only short arrays are asked for, which may say lengths and places.
     """
     graph = structure.get("graph")
+    return graph_wiring(graph if isinstance(graph, Mapping) else {}, shapes, get)
+
+
+def graph_wiring(
+    graph: Mapping[str, Any],
+    shapes: Mapping[str, tuple[int, ...]],
+    get: Callable[[str], Array],
+    *,
+    rule: str = RULE,
+) -> Wiring:
+    """Wire what a graph of ONNX's operators reads, wherever it is from.
+
+    Parameters
+    ----------
+    graph
+        ``"inputs"`` and ``"outputs"``, each a list of ``{"name": str, "shape": list}`` whose lengths are whole numbers,
+        names of lengths that vary, or None; and ``"nodes"`` in the order in which they run, each with ``"op_type"``,
+        ``"inputs"`` and ``"outputs"`` (names of values; empty for one that is left out), ``"attributes"``, and if it
+        has them ``"name"`` and ``"domain"``. Names of inputs that are tensors are read from `shapes`.
+    shapes
+        The tensors that can be read.
+    get
+        Gives their values; only short arrays are asked for, which may say lengths and places.
+    rule
+        On what evidence, for reports.
+    """
     try:
-        return _Run(graph if isinstance(graph, Mapping) else {}, shapes, get).wiring()
+        return _Run(graph, shapes, get, rule).wiring()
     except RecursionError:
-        return Wiring(RULE, unknown=dict.fromkeys(filter(is_plain, shapes), TOO_DEEP), plain=True)
+        return Wiring(rule, unknown=dict.fromkeys(filter(is_plain, shapes), TOO_DEEP), plain=True)
 
 
 @final
@@ -52,10 +78,10 @@ class _Run:
     """All nodes, in their order."""
 
     def __init__(
-        self, graph: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], get: Callable[[str], Array]
+        self, graph: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], get: Callable[[str], Array], rule: str
     ) -> None:
         self.graph, self.shapes = graph, shapes
-        self.flow = Flow(RULE)
+        self.flow = Flow(rule)
         self.lists = Lists(shapes, get)
         self.known: dict[str, Known] = {}
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import symbreak as sb
-from symbreak.checkpoints import open_checkpoint, save_wiring, wire
+from symbreak.checkpoints import graph_wiring, open_checkpoint, save_wiring, wire
 from symbreak.checkpoints.wiring._build import build
 from symbreak.checkpoints.wiring._names import Names
 from symbreak.checkpoints.wiring._onnx import onnx_wiring
@@ -468,3 +468,21 @@ def test_a_layer_norm_over_units_of_two_spaces_is_left_unnamed(op, norm):
     assert not wiring.unknown
     assert {each.norm for each in graph.per_unit} == {norm}
     assert [len(each.array) for each in graph.per_unit] == [8, 4]
+
+
+def test_a_graph_from_elsewhere_is_wired_like_that_of_a_file():
+    arrays = {"up.weight": np.ones((8, 4)), "up.bias": np.zeros(8), "down.weight": np.ones((3, 8))}
+    graph = {
+        "inputs": [{"name": "x", "shape": ["batch", 4]}],
+        "nodes": [
+            {"op_type": "Gemm", "inputs": ["x", "up.weight", "up.bias"], "outputs": ["h"], "attributes": {"transB": 1}},
+            {"op_type": "Relu", "inputs": ["h"], "outputs": ["a"], "attributes": {}},
+            {"op_type": "Gemm", "inputs": ["a", "down.weight"], "outputs": ["y"], "attributes": {"transB": 1}},
+        ],
+        "outputs": [{"name": "y", "shape": ["batch", 3]}],
+    }
+    shapes = {name: array.shape for name, array in arrays.items()}
+    found = wire(arrays, wiring=graph_wiring(graph, shapes, arrays.__getitem__, rule="a trace"))
+    assert (found.rule, dict(found.unknown)) == ("a trace", {})
+    assert {space.name: space.units for space in found.graph.spaces} == {"up": 8, "x": 4, "down": 3}
+    assert list(sb.diagnose(found.graph).partition["up"]) == [0] * 8
