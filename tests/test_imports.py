@@ -46,11 +46,13 @@ MAY_IMPORT = {
     "checkpoints": {"graph", "axes"},
     "_scan": {"diagnosis", "checkpoints"},
     "_api": {"diagnosis", "_scan"},
+    "_probe": {"diagnosis", "reports"},
+    "_monitor": {"diagnosis"},
     "demo": {"engine", "initializers", "checkpoints", "reports", "_api"},
     "testing": {"initializers", "engine", "_api"},
-    "torch": {"rules", "recipes", "diagnosis", "graph", "initializers", "checkpoints", "_api"},
-    "jax": {"rules", "recipes", "diagnosis", "graph", "initializers", "checkpoints", "_api"},
-    "keras": {"rules", "recipes", "diagnosis", "graph", "initializers", "checkpoints", "_api"},
+    "torch": {"rules", "recipes", "diagnosis", "graph", "initializers", "checkpoints", "_api", "_probe", "_monitor"},
+    "jax": {"rules", "recipes", "diagnosis", "graph", "initializers", "checkpoints", "_api", "_probe", "_monitor"},
+    "keras": {"rules", "recipes", "diagnosis", "graph", "initializers", "checkpoints", "_api", "_probe", "_monitor"},
     "dask": {"rules", "initializers", "streams"},
 }
 FRAMEWORKS = {"torch", "jax", "keras", "dask"}

@@ -17,10 +17,8 @@ from typing import Any, final
 
 import numpy as np
 
-from symbreak._table import table
+from symbreak._table import html_table, table
 from symbreak.engine._activations import ACTIVATIONS
-
-from ._html import html_table
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Layers = list[Array]  # each (units, in + 1) with the bias last, float64

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from symbreak._table import table
+from symbreak._table import html_table, table
 from symbreak.engine import Dense, Network
 
-from ._html import html_table
 from ._minima import Minima, find_minima
 from ._plot import plot_losses
 

@@ -1,0 +1,152 @@
+"""The monitor: exact counts from few values, a record of what changed, and logs of any kind."""
+
+import numpy as np
+import pytest
+
+import symbreak as sb
+from symbreak._monitor import Monitor, MonitorRow, Watched, part_of
+from symbreak.diagnosis import find_ties
+
+KEY = sb.Key(0)
+
+
+class Store:
+    """Weights that count how many of their values were read."""
+
+    def __init__(self, **weights):
+        self.weights, self.values = weights, 0
+
+    def read(self, name, index):
+        part = self.weights[name][index]
+        self.values += part.size
+        return part
+
+    def monitor(self, axis=0, **options):
+        return Monitor([Watched(name, array.shape, axis) for name, array in self.weights.items()], self.read, **options)
+
+
+def counted(array, axis):
+    """Count another way: the whole array, unit by unit."""
+    units = np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)
+    return len({row.tobytes() for row in units + 0.0}), int((units == 0).all(axis=1).sum())
+
+
+SHAPES = [((6, 4), 0), ((40, 200), 0), ((200, 40), 1), ((16, 8, 3, 3), 0), ((3, 3, 8, 16), 3), ((5, 12, 40), 1)]
+
+
+@pytest.mark.parametrize(("shape", "axis"), SHAPES)
+@pytest.mark.parametrize("case", ["free", "copied", "same first values", "zero", "constant"])
+def test_counts_are_those_of_all_values(shape, axis, case):
+    weight = sb.HeNormal()(shape, KEY["w"]).copy()
+    units = np.moveaxis(weight, axis, 0)
+    if case == "copied":
+        units[3] = units[4] = units[0]
+    elif case == "same first values":  # what is read first agrees, and the rest doesn't
+        units[3], units[4] = units[0], 0
+        units[3].flat[-1] += 1
+        units[4].flat[-1] = 1
+        units[2] = 0
+    elif case == "zero":
+        units[1:3] = 0
+    elif case == "constant":
+        units[:] = 0.5
+    (row,) = Store(w=weight).monitor(axis).look().values()
+    assert (row.distinct, row.dead) == counted(weight, axis)
+    assert row.units == shape[axis]
+
+
+def test_a_healthy_weight_is_read_in_a_few_values_of_each_unit():
+    store = Store(w=sb.HeNormal()((512, 512), KEY["w"]))
+    store.monitor().look()
+    assert store.values == 512 * 32
+
+
+def test_whole_units_are_read_only_where_their_first_values_agree():
+    weight = sb.HeNormal()((512, 512), KEY["w"]).copy()
+    weight[7] = weight[3]
+    store = Store(w=weight)
+    assert store.monitor().look()["w"].distinct == 511
+    assert store.values == 512 * 32 + 2 * 512
+
+
+def test_it_looks_every_so_many_steps_and_keeps_what_changed():
+    weight = np.arange(8.0).reshape(4, 2)
+    monitor = Store(w=weight).monitor(every=3)
+    looked = []
+    for step in range(1, 13):
+        weight[1] = weight[0] if step == 5 else weight[1]
+        looked.append(monitor.step())
+    assert looked == [False, False, True] * 4
+    assert monitor.rows == (MonitorRow(3, "w", 4, 4, 0), MonitorRow(6, "w", 4, 3, 0))
+    assert monitor.latest == {"w": MonitorRow(6, "w", 4, 3, 0)}
+    assert monitor.steps == 12
+    assert monitor.to_dict()["rows"][0] == {"step": 3, "name": "w", "units": 4, "distinct": 4, "dead": 0}
+    assert monitor.to_dict()["looks"] == 4
+
+
+def test_activations_of_the_step_that_is_looked_at_count():
+    monitor = Monitor((), Store().read, every=2)
+    values = np.array([[1.0, 1.0, 0.0, 2.0], [1.0, 1.0, 0.0, 0.0]])
+    assert not monitor.due
+    monitor.step()
+    assert monitor.due
+    monitor.observe("relu", values)
+    monitor.observe("relu", values[:, [0, 1, 2, 2]] + [0, 0, 0, 1])
+    monitor.step()
+    assert monitor.rows == (MonitorRow(2, "relu", 4, 3, 1),)
+    monitor.step()
+    monitor.step()
+    assert monitor.look() == {}  # what was seen at the last look is not seen again
+    with pytest.raises(ValueError, match="relu had 4 units before, and now has 3"):
+        monitor.observe("relu", values), monitor.observe("relu", values[:, :3])
+
+
+def test_a_function_is_called_after_each_look():
+    calls = []
+    monitor = Store(w=np.ones((3, 2))).monitor(every=2, log=lambda step, values: calls.append((step, values)))
+    for _ in range(4):
+        monitor.step()
+    assert calls == [(2, {"distinct/w": 1.0, "dead/w": 0.0}), (4, {"distinct/w": 1.0, "dead/w": 0.0})]
+
+
+def test_a_writer_of_tensorboards_is_written_to():
+    class Writer:
+        def __init__(self):
+            self.scalars = []
+
+        def add_scalar(self, tag, value, step):
+            self.scalars.append((tag, value, step))
+
+    writer = Writer()
+    Store(w=np.zeros((3, 2))).monitor(every=1, log=writer).step()
+    assert writer.scalars == [("distinct/w", 1.0, 1), ("dead/w", 3.0, 1)]
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, True, "10"])
+def test_an_interval_that_is_none_is_refused(every):
+    with pytest.raises(ValueError, match="`every` is a whole number of steps, 1 or more; got "):
+        Monitor((), Store().read, every=every)
+
+
+def test_a_log_that_is_none_is_refused():
+    with pytest.raises(TypeError, match=r"`log` is called with a step and a dictionary of numbers.*got a str"):
+        Monitor((), Store().read, log="runs")
+
+
+def test_the_table_has_80_columns_and_shows_names_safely():
+    name = "\x1b[31m" + "layers.0." * 20 + "<b>"
+    monitor = Monitor([Watched(name, (3, 2))], lambda name, index: np.ones((3, 2))[index], every=1)
+    assert str(monitor) == "looked 0 times in 0 steps, every 1"
+    monitor.step()
+    assert max(map(len, str(monitor).splitlines())) <= 80
+    assert "\x1b" not in str(monitor)
+    assert "<b>" not in monitor._repr_html_()
+    assert str(monitor).endswith("looked 1 time in 1 step, every 1")
+
+
+@pytest.mark.parametrize(("shape", "axis"), SHAPES)
+def test_a_part_has_all_units_and_no_more_values_than_asked(shape, axis):
+    part = np.ones(shape)[part_of(shape, axis, 20)]
+    assert part.shape[axis] == shape[axis]
+    assert part.size <= 20 * shape[axis]
+    assert len(find_ties(part, axis).labels) == shape[axis]
