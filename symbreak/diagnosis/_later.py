@@ -37,13 +37,11 @@ Codes = npt.NDArray[np.uint64]
 BITS = 64  # comparisons of a window
 DENSE, EVERY = 1 << 16, 1 << 11  # values up to which windows stand every 64, and how far apart they are from there on
 LIMIT = 1 << 20  # values of an array that are read
-STARTS, NEAR_STARTS, LEAST_STARTS = (
-    1 << 11,
-    1 << 9,
-    1 << 6,
-)  # places at which a window is looked up in the beginning of an array
+# Places at which a window is looked up in the beginning of an array: where some are long, where none is, the fewest.
+STARTS, NEAR_STARTS, LEAST_STARTS = 1 << 11, 1 << 9, 1 << 6
 TABLE = 1 << 21  # windows that are looked up, for each order of the axes
-ROWS = 64  # arrays whose beginnings are taken together
+ROWS = 16  # arrays whose beginnings are taken together
+TOGETHER = 1 << 16  # windows that are taken together
 HASHED = 22  # bits of a table in which windows of both kinds must meet
 MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: Knuth, "Sorting and searching", 6.4
 TURNED = 1 << 13  # arrays beyond which matrices are not looked at by columns
@@ -210,23 +208,32 @@ def _numbers(values: Array) -> Array:
 
 
 def _codes(rises: npt.NDArray[np.bool_]) -> Codes:
-    """Give the codes of windows, (windows, 64): the same for values times a factor; 0 for one that says nothing."""
+    """Give the codes of windows, (windows, 64): the same for values times a factor."""
     packed = np.packbits(rises, axis=1, bitorder="little").view("<u8").reshape(-1).astype(np.uint64)
     return _canonical(packed)
 
 
 def _rolling(rises: npt.NDArray[np.bool_], starts: int) -> Codes:
     """Give the codes of the windows at the first starts of each row, (rows, starts)."""
-    codes = rises[:, : starts + BITS - 1].astype(np.uint64)
-    for step in (1, 2, 4, 8, 16, 32):
-        codes = codes[:, :-step] | (codes[:, step:] << np.uint64(step))
+    codes: npt.NDArray[Any] = rises[:, : starts + BITS - 1].view(np.uint8)
+    step = 1
+    while step < BITS:  # each time twice as many comparisons, in words as wide as that takes
+        wider = codes[:, step:].astype(f"u{max(1, step // 4)}")
+        codes = codes[:, :-step] | np.left_shift(wider, step, out=wider)
+        step *= 2
     return _canonical(codes)
 
 
 def _canonical(codes: Codes) -> Codes:
+    """Turn the codes of windows that begin with a rise around, so that values times -1 have the same; in place."""
+    codes ^= np.uint64(0) - (codes & np.uint64(1))
+    return codes
+
+
+def _tells(codes: Codes) -> npt.NDArray[np.bool_]:
+    """Say which windows have enough values that are larger, and enough that are smaller, than the one before."""
     count = np.bitwise_count(codes)
-    codes = np.where((count < LEAST_RISES) | (count > BITS - LEAST_RISES), np.uint64(0), codes)
-    return np.where(codes & np.uint64(1), ~codes, codes)
+    return (count >= LEAST_RISES) & (count <= BITS - LEAST_RISES)
 
 
 def _hash(codes: Codes) -> Codes:
@@ -246,29 +253,42 @@ def _matches(
             rises = each.values[1:] > each.values[:-1]
             every.append((number, _codes(rises[: len(rises) // BITS * BITS].reshape(-1, BITS))))
     met = np.zeros(1 << HASHED, np.bool_)
-    for _, codes in every:
+    for _, codes in _in_groups(every):
         met[_hash(codes)] = True
     asked = [number for number, each in enumerate(beginnings) if each.name not in left_out and len(each.values) > BITS]
     table, owner, begin = _looked_up(beginnings, asked, starts, met)
     met[:] = False
     met[_hash(table)] = True
+    names = {name: at for at, name in enumerate(dict.fromkeys(each.name for each in beginnings))}
+    same = np.array([names[each.name] for each in beginnings], np.intp)
     pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for place, (number, codes) in enumerate(every):
-        near = np.flatnonzero(met[_hash(codes)] & (codes != 0))
-        low = np.searchsorted(table, codes[near])
-        near, low = near[low < len(table)], low[low < len(table)]
-        same = table[low] == codes[near]
-        near, low = near[same], low[same]
-        high = np.searchsorted(table, codes[near], "right")
-        for window, first, last in np.stack([near, low, high], axis=1).tolist():
-            where = _position(window) if place < len(read) else window * BITS
-            for at in range(first, last):
-                other = int(owner[at])
-                if beginnings[other].name != beginnings[number].name:
-                    kept = pairs.setdefault((number, other), [])
-                    if len(kept) < TRIED:
-                        kept.append((where, int(begin[at])))
+    for some, codes in _in_groups(every):
+        near = np.flatnonzero(met[_hash(codes)])
+        near = near[_tells(codes[near])]
+        low, high = (np.searchsorted(table, codes[near], side) for side in ("left", "right"))
+        ends = np.cumsum([len(every[place][1]) for place in some])
+        which = np.searchsorted(ends, near, "right")
+        owns = np.array([every[each][0] for each in some], np.intp)[which]
+        at = np.repeat(np.arange(len(near)), high - low)
+        found = np.arange(len(at)) + np.repeat(high - np.cumsum(high - low), high - low)
+        other = same[owner[found]] != same[owns[at]]
+        for window, match in zip(at[other].tolist(), found[other].tolist(), strict=True):
+            kept = pairs.setdefault((int(owns[window]), int(owner[match])), [])
+            if len(kept) < TRIED:
+                place = some[which[window]]
+                inside = int(near[window] - ends[which[window]]) + len(every[place][1])
+                kept.append((_position(inside) if place < len(read) else inside * BITS, int(begin[match])))
     return pairs
+
+
+def _in_groups(every: list[tuple[int, Codes]]) -> Iterator[tuple[range, Codes]]:
+    """Give the windows of several arrays at a time: their places in the list, and their codes end to end."""
+    begin = size = 0
+    for place, (_, codes) in enumerate(every):
+        size += len(codes)
+        if size >= TOGETHER or place + 1 == len(every):
+            yield range(begin, place + 1), np.concatenate([each for _, each in every[begin : place + 1]])
+            begin, size = place + 1, 0
 
 
 def _looked_up(
@@ -285,8 +305,10 @@ def _looked_up(
             np.greater(values[1:], values[:-1], out=row[: len(values) - 1])
         codes = _rolling(rises, starts)
         inside = np.arange(codes.shape[1]) <= (lengths - BITS)[:, np.newaxis]
-        rows, start = np.nonzero(met[_hash(codes)] & inside & (codes != 0))
-        found.append((codes[rows, start], some[rows], start))
+        rows, start = np.nonzero(met[_hash(codes)] & inside)
+        near = codes[rows, start]
+        kept = _tells(near)
+        found.append((near[kept], some[rows[kept]], start[kept]))
     if not found:
         return np.empty(0, np.uint64), np.empty(0, np.intp), np.empty(0, np.intp)
     table, owner, begin = (np.concatenate(each) for each in zip(*found, strict=True))

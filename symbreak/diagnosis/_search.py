@@ -51,13 +51,16 @@ class Search:
         `finite` says that it is known already that every value is.
         """
         every = np.arange(self.tiles.units)
-        signless = self.tiles.in_place and self._tells()
+        signless = self.tiles.in_place
         heads = np.zeros(self.tiles.units, np.uint64)
         look = not finite and not self.tiles.bits.always_finite
         if look and self.tiles.rows is None:
             look = self._look()
         if self._begin(heads, signless, look):
             self._share(self._mark, self.tiles.units)
+        if signless and not _tell(heads):
+            signless = False
+            self._begin(heads, signless, look=False)
         zero = self._zero(np.flatnonzero((heads == 0) & ~self.nan))
         rest = ~self.nan
         rest[zero] = False
@@ -119,18 +122,6 @@ class Search:
                 if marks is not None:
                     self.not_finite[units] |= marks[0]
                     self.nan[units] |= marks[1]
-
-    def _tells(self) -> bool:
-        """Look at a few units: say whether their signless hashes use the low bits.
-
-        They don't where the last bits of most values are zero, as those of small integers and of bfloat16 kept in
-        float32 are; half a word is too short a hash then.
-        """
-        step = -(-self.tiles.units // SAMPLE)
-        with np.errstate(all="ignore"):
-            values = self.tiles.values(slice(0, None, step), self.tiles.head, self.tiles.buffer())
-            hashes = self._signless(values)
-        return 2 * int(np.count_nonzero(hashes & np.uint64(0xFFF))) > len(hashes)
 
     def _whole(self, units: Indices, signless: bool) -> Words:
         """Hash all features of some units."""
@@ -320,6 +311,16 @@ def _repeated(units: Indices, keys: Words) -> tuple[Indices, Indices]:
     firsts[order] = units[order[np.maximum.accumulate(np.where(ahead, np.arange(len(order)), 0))]]
     later = firsts != units
     return units[later], firsts[later]
+
+
+def _tell(heads: Words) -> bool:
+    """Look at a few units: say whether their signless hashes use the low bits.
+
+    They don't where the last bits of most values are zero, as those of small integers and of bfloat16 kept in float32
+    are; half a word is too short a hash then.
+    """
+    few = heads[:: -(-len(heads) // SAMPLE)]
+    return 2 * int(np.count_nonzero(few & np.uint64(0xFFF))) > len(few)
 
 
 def _as_slice(units: Indices) -> Units:

@@ -8,6 +8,7 @@ and nothing but a tile is ever copied.
 
 import math
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -47,14 +48,13 @@ class Tiles:
         self.across = size <= 8 and unit_stride < min((s for s in strides if s), default=0)
         if self.across:
             self.height = min(ACROSS, self.units)
-            limit = max(1, TILE // 8 // self.height)
-            self.width = min(limit, features)
+            self.limit = max(1, TILE // 8 // self.height)
+            self.width = min(self.limit, features)
         else:
-            limit = max(1, ROW // size)
-            self.width = -(-min(limit, features) * size // 8)
+            self.limit = max(1, ROW // size)
+            self.width = -(-min(self.limit, features) * size // 8)
             self.height = max(1, TILE // 8 // self.width)
-        self.blocks = tuple(_feature_blocks(self.view.shape[1:], limit))
-        self.head = next(_feature_blocks(self.view.shape[1:], min(limit, HEAD)))
+        self.head = next(_feature_blocks(self.view.shape[1:], min(self.limit, HEAD)))
         # All values as one row where they lie together; where those of a unit do too, as many rows as units.
         self.flat = _flatten(array) if self.bits.stored.isnative and self.view.flags.aligned else None
         self.rows = None if self.flat is None or self.across else self.flat.reshape(self.units, features)
@@ -62,6 +62,11 @@ class Tiles:
         near = self.view.strides[0 if self.across else -1]
         whole = self.bits.stored.kind == "f" or not self.across
         self.in_place = self.bits.plain and self.view.ndim == 2 and near == size and whole and self.view.flags.aligned
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """The features, in blocks that are as wide as a tile; most searches end before they need them."""
+        return tuple(_feature_blocks(self.view.shape[1:], self.limit))
 
     def ranges(self, begin: int, end: int, tiles: int = 1) -> Iterator[slice]:
         """Cut the range from `begin` to `end` into ranges as high as a tile, or as several."""
