@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ._table import table
+from ._turned import draw, find_turn
 from ._visible import quoted, visible
 from .axes import DEFAULTS, Axes, AxesLike, Fans, as_shape, fans
 from .dtypes import DTypeLike, as_float_dtype, as_numpy, holds_values, is_float
 from .errors import RuleError
 from .initializers import AbstractInitializer, Moments, SameAs, get
-from .streams import RngLike, as_key
+from .streams import Key, RngLike, as_key
 
 if TYPE_CHECKING:
     from ._audit import Audit
@@ -88,6 +89,10 @@ class Row:
         That of the array that was given, None for a shape.
     source
         The parameter that it is the same as, found through any number of :class:`~symbreak.SameAs`.
+    key
+        The name whose key it is drawn from, where that is not its own.
+    units_first
+        Whether it is drawn units first and turned into its layout, as the parameters of a framework's model are.
     """
 
     name: str
@@ -101,6 +106,14 @@ class Row:
     source: str | None = None
     origin: "Row | None" = field(default=None, repr=False)  # the row of `source`, unless that is kept
     transposed: bool = field(default=False, repr=False)  # to the source
+    key: str | None = None
+    units_first: bool = field(default=False, repr=False)
+
+    def make(self, key: Key, *, dtype: DTypeLike, workers: int | None = None) -> Array:
+        """Make the parameter, from the key of the model."""
+        drawn = draw if self.units_first else _as_it_lies
+        named = key[self.name if self.key is None else self.key]
+        return drawn(self.initializer, self.shape, named, dtype=dtype, axes=self.axes, workers=workers)
 
     @property
     def initializer(self) -> AbstractInitializer:
@@ -171,8 +184,7 @@ class Plan:
         made: dict[str, Array] = dict(self.kept)
         for row in self.rows:
             if row.source is None:
-                kind = self._dtype(row, dtype)
-                made[row.name] = row.initializer(row.shape, key[row.name], dtype=kind, axes=row.axes, workers=workers)
+                made[row.name] = row.make(key, dtype=self._dtype(row, dtype), workers=workers)
         for row in self.rows:
             if row.source is not None:
                 made[row.name] = made[row.source].T if row.transposed else made[row.source]
@@ -210,7 +222,7 @@ class Plan:
         self._check()
         return self._pieces(as_key(rng), dtype, workers)
 
-    def _pieces(self, key: Any, dtype: DTypeLike | None, workers: int | None) -> Iterator["Pieces"]:
+    def _pieces(self, key: Key, dtype: DTypeLike | None, workers: int | None) -> Iterator["Pieces"]:
         rows = {row.name: row for row in self.rows}
         for name in self.names:
             row = rows.get(name)
@@ -221,7 +233,7 @@ class Plan:
             elif row is not None:
                 made = row.origin or row
                 kind = made.initializer._as_dtype(self._dtype(made, dtype))
-                yield Pieces(name, row.shape, kind, _Drawn(made, row.transposed, key[made.name], kind, workers))
+                yield Pieces(name, row.shape, kind, _Drawn(made, row.transposed, key, kind, workers))
 
     def _check(self) -> None:
         if self.untouched:
@@ -234,7 +246,17 @@ class Plan:
             patterns = ", ".join(map(quoted, self.unused))
             raise RuleError(
                 f"the rule {patterns} hits no parameter; correct or remove it (rules are globs, first match wins)"
+                f"{self._nearest(self.unused[0])}"
             )
+
+    def _nearest(self, pattern: str) -> str:
+        """Name the parameter, or the role, that a pattern comes nearest to."""
+        import difflib  # for errors only
+
+        roles = {f"{ROLE}{row.role}" for row in self.rows if row.role}
+        known = sorted(roles) if pattern.startswith(ROLE) else list(self.names)
+        near = difflib.get_close_matches(pattern, known, n=1, cutoff=0.5)
+        return f"; the nearest is {quoted(near[0])}" if near else ""
 
     @staticmethod
     def _dtype(row: Row, dtype: DTypeLike | None) -> DTypeLike:
@@ -332,21 +354,24 @@ class _Drawn:
 
     row: Row
     transposed: bool
-    key: Any
+    key: Key  # of the model
     dtype: np.dtype[Any]
     workers: int | None
 
     def __call__(self) -> Iterator[Array]:
         init, row = self.row.initializer, self.row
         options: dict[str, Any] = {"dtype": self.dtype, "axes": row.axes, "workers": self.workers}
-        if not self.transposed:
-            yield from init.pieces(row.shape, self.key, size=BLOCK, **options)
-        elif not init.elementwise or math.prod(row.shape) <= BLOCK:
-            yield from _Flat(init(row.shape, self.key, **options).T)()
+        key = self.key[row.name if row.key is None else row.key]
+        turned = row.units_first and find_turn(row.shape, row.axes) is not None
+        if not self.transposed and not turned:
+            yield from init.pieces(row.shape, key, size=BLOCK, **options)
+        elif turned or not init.elementwise or math.prod(row.shape) <= BLOCK:
+            made = row.make(self.key, dtype=self.dtype, workers=self.workers)
+            yield from _Flat(made.T if self.transposed else made)()
         else:  # rows of the transpose are slices of the last axis
             step = max(1, BLOCK * row.shape[-1] // math.prod(row.shape))
             for begin in range(0, row.shape[-1], step):
-                part = init.region(row.shape, np.s_[..., begin : begin + step], self.key, **options)
+                part = init.region(row.shape, np.s_[..., begin : begin + step], key, **options)
                 yield np.ascontiguousarray(part.T).reshape(-1)
 
 
@@ -403,8 +428,8 @@ def plan(
         raise TypeError(f"`shapes` maps parameter names to shapes; got {type(shapes).__name__}")
     if not isinstance(rules, Mapping):
         raise TypeError(f"`rules` maps globs to initializers; got {type(rules).__name__}")
-    read = {pattern: _read_rule(pattern, rule) for pattern, rule in rules.items()}
-    role_of = _read_roles(roles)
+    read = {pattern: read_rule(pattern, rule) for pattern, rule in rules.items()}
+    role_of = read_roles(roles)
     find = Patterns(read)
     rows: dict[str, Row] = {}
     used, untouched, kept = set(), [], {}
@@ -422,8 +447,8 @@ def plan(
         elif pattern is None:
             untouched.append(name)
         else:
-            rows[name] = _row(name, shape, pattern, read[pattern], role)
-    tied = {name: _same(row, rows, kept, untouched) for name, row in rows.items()}
+            rows[name] = make_row(name, shape, pattern, read[pattern], role)
+    tied = find_same(rows, kept, untouched)
     unused = tuple(glob for glob in read if glob not in used)
     return Plan(tuple(tied.values()), unused, tuple(untouched), kept, tuple(shapes))
 
@@ -467,13 +492,15 @@ def initialize(
     return plan(shapes, rules, roles=roles, only_missing=only_missing).initialize(rng, dtype=dtype, workers=workers)
 
 
-def _read_rule(pattern: Any, rule: Any) -> Rule:
+def read_rule(pattern: Any, rule: Any) -> Rule:
+    """Read one rule."""
     if not isinstance(pattern, str):
         raise TypeError(f"a rule's pattern is a string; got {pattern!r}")
     return rule if isinstance(rule, Rule) else Rule(rule)
 
 
-def _read_roles(roles: Mapping[str, str] | None) -> "Patterns":
+def read_roles(roles: Mapping[str, str] | None) -> "Patterns":
+    """Read globs to roles."""
     if roles is None:
         return Patterns(())
     if not isinstance(roles, Mapping):
@@ -512,7 +539,8 @@ def _finite(array: Array) -> bool:
     return all(_finite(part) for part in array)
 
 
-def _row(name: str, shape: Any, pattern: str, rule: Rule, role: str | None) -> Row:
+def make_row(name: str, shape: Any, pattern: str, rule: Rule, role: str | None) -> Row:
+    """Make the row of one parameter."""
     sizes = _read_shape(name, shape)
     axes = _fitting(rule.axes, sizes)
     tied = isinstance(rule.initializer, SameAs)
@@ -530,6 +558,11 @@ def _dtype_of(shape: Any) -> np.dtype[Any] | None:
     """Give the floating dtype of an array, or of what stands for one."""
     dtype = getattr(shape, "dtype", None)
     return None if dtype is None or not has_shape(shape) else as_float_dtype(dtype)
+
+
+def find_same(rows: Mapping[str, Row], kept: Mapping[str, Array], untouched: Sequence[str]) -> dict[str, Row]:
+    """Look up the parameters that rows are the same as."""
+    return {name: _same(row, rows, kept, untouched) for name, row in rows.items()}
 
 
 def _same(row: Row, rows: Mapping[str, Row], kept: Mapping[str, Array], untouched: Sequence[str]) -> Row:
@@ -639,6 +672,10 @@ def _reversed(axes: AxesLike, shape: tuple[int, ...]) -> AxesLike:
         return None
     found = Axes.of(axes, shape)
     return replace(found, layout=found.layout[::-1], grouped=found._grouped_axis)
+
+
+def _as_it_lies(init: AbstractInitializer, shape: tuple[int, ...], key: Key, **options: Any) -> Array:
+    return init(shape, key, **options)
 
 
 def _fitting(axes: AxesLike, shape: tuple[int, ...]) -> AxesLike:

@@ -20,6 +20,12 @@ PACKAGE = Path(symbreak.__file__).parent
 # What every part may import: exceptions, dtype names, names loaded late, a text table, names made safe to show.
 GROUND = {"errors", "dtypes", "_lazy", "_table", "_visible"}
 
+# What the parts that import a framework may import beside it.
+FRAMEWORK_PARTS = {
+    "_model", "rules", "recipes", "diagnosis", "graph", "initializers",
+    "checkpoints", "_api", "_probe", "_monitor",
+}  # fmt: skip
+
 # part: the parts that it may import, and with them what those may.
 MAY_IMPORT = {
     "errors": set(),
@@ -40,6 +46,7 @@ MAY_IMPORT = {
     "diagnosis": {"graph", "axes", "findings", "reports"},
     "rules": {"initializers", "diagnosis"},
     "recipes": {"initializers", "rules"},
+    "_model": {"rules", "recipes"},
     "repair": {"diagnosis", "graph", "streams", "initializers"},
     "_restarts": {"engine", "initializers"},
     "published": {"engine", "initializers", "streams", "graph", "_restarts"},
@@ -50,14 +57,14 @@ MAY_IMPORT = {
     "_monitor": {"diagnosis"},
     "demo": {"engine", "initializers", "checkpoints", "reports", "_api"},
     "testing": {"initializers", "engine", "_api"},
-    "torch": {"rules", "recipes", "diagnosis", "graph", "initializers", "checkpoints", "_api", "_probe", "_monitor"},
-    "jax": {"rules", "recipes", "diagnosis", "graph", "initializers", "checkpoints", "_api", "_probe", "_monitor"},
-    "keras": {"rules", "recipes", "diagnosis", "graph", "initializers", "checkpoints", "_api", "_probe", "_monitor"},
+    "torch": FRAMEWORK_PARTS,
+    "jax": FRAMEWORK_PARTS,
+    "keras": FRAMEWORK_PARTS,
     "dask": {"rules", "initializers", "streams"},
 }
 FRAMEWORKS = {"torch", "jax", "keras", "dask"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - FRAMEWORKS
-BELONGS_TO = {"_audit": "rules", "__main__": "cli"}
+BELONGS_TO = {"_audit": "rules", "_turned": "rules", "__main__": "cli"}
 
 HEAVY = (
     "torch", "jax", "dask", "keras", "tensorflow", "h5py", "onnx", "msgpack", "rich", "matplotlib", "hypothesis",
