@@ -10,8 +10,11 @@ ROOT = Path(__file__).parents[1]
 IN_THE_SOURCES = {
     ".ci/run",
     "CHANGELOG.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
     "LICENSE",
     "README.md",
+    "SECURITY.md",
     "docs/conf.py",
     "pyproject.toml",
     "tests/conftest.py",

@@ -198,3 +198,25 @@ def test_truncated_normals_can_be_drawn_again_from_the_page(bits, kept):
     expected = ndtri(ndtr(-2.0) + inside * (ndtr(2.0) - ndtr(-2.0)))
     tolerance = 2e-6 if bits == 32 else 1e-13
     np.testing.assert_allclose(drawn("truncated_normal", bits), expected, rtol=0, atol=tolerance)
+
+
+def test_the_files_that_contributors_are_sent_to_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = set(re.findall(r"[`(]((?:symbreak|tests|docs|\.ci)/[\w./-]+|\.ci/run|CHANGELOG\.md)", text))
+    real = {each for each in named if not re.fullmatch(r"_?(test_)?name\.py", Path(each).name)}
+    assert len(real) > 20
+    assert [each for each in real if not (ROOT / each).exists()] == []
+
+
+def test_names_that_contributors_are_told_are_there():
+    """Each is looked for in the file that the sentence names first."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    pairs = [
+        ("symbreak/findings.py", "_TABLE"),
+        ("symbreak/checkpoints/_formats.py", "FORMATS"),
+        ("tests/initializers/test_promises.py", "TABLE"),
+        ("tests/streams/_golden.py", "INITIALIZERS"),
+    ]
+    for path, name in pairs:
+        assert re.search(rf"`{re.escape(path)}`: a row of\s+`{name}`", text), path
+        assert re.search(rf"^{name}\b.*=", (ROOT / path).read_text("utf-8"), re.MULTILINE), path
