@@ -205,6 +205,7 @@ _MODULES = (
     "repair",
     "streams",
     "testing",
+    "torch",
 )
 
 
