@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import final
 
+from symbreak.checkpoints.wiring._blocks import GROUP_NORM
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names, natural
 from symbreak.checkpoints.wiring._patterns import LONGEST
@@ -37,7 +38,6 @@ PAIRS = (("features", "classifier"),)  # containers that follow each other
 UNDERSCORED = re.compile(  # MATLAB's variables, whose names have no dots
     r"(.+?)_(weight|bias|kernel|gamma|beta|(?:running|moving)_(?:mean|var|variance))"
 )
-GROUP_NORM = "a norm without statistics after a convolution may be one of groups, whose number no shape shows"
 
 
 @final
