@@ -6,7 +6,7 @@ from typing import NamedTuple
 from symbreak.checkpoints.wiring._flow import Flow, NotUnderstood, Value, has_units
 from symbreak.checkpoints.wiring._onnx_lists import Lists
 from symbreak.checkpoints.wiring._onnx_nodes import Node
-from symbreak.checkpoints.wiring._values import Const, Even, Known, entered, met, without_units
+from symbreak.checkpoints.wiring._values import Const, Even, Known, entered, met, place, varied, without_units
 
 # Functions of one number that leave a value as it is for what reads it: their name, empty for those of no effect.
 FUNCTIONS: Mapping[str, str] = {
@@ -111,5 +111,10 @@ def alike(step: Step) -> Sequence[Known]:
     """Follow what changes no axis."""
     first = step.inputs[0]
     if isinstance(first, Value) and step.node.op in ("Trilu", "CumSum"):
-        without_units(first, range(len(first.axes))[-2:])
+        rank = len(first.axes)
+        said = step.lists.whole(step.node.inputs[1]) if step.node.op == "CumSum" else [-2, -1]
+        axes = [place(axis, rank) for axis in said] if said is not None else list(range(rank))
+        without_units(first, axes)
+        for axis in axes:
+            varied(first.axes[axis])
     return [first, None]

@@ -29,6 +29,7 @@ from symbreak.checkpoints.wiring._values import (
     place,
     say,
     turned,
+    varied,
     without_units,
 )
 
@@ -52,6 +53,7 @@ def multiply(step: Step) -> Sequence[Known]:
         raise NotUnderstood("it multiplies a vector")
     step.flow.unify(left.axes[-1], right.axes[-2])
     batch = merged(step.flow, Value(left.axes[:-2]), Value(right.axes[:-2]))
+    step.flow.release(left.axes[-1], (*batch.axes, left.axes[-2], right.axes[-1]))
     passed = right.passed if has_units(right.axes[-1]) else ()
     return [Value((*batch.axes, left.axes[-2], right.axes[-1]), passed)]
 
@@ -217,6 +219,7 @@ def recurrent(step: Step) -> Sequence[Known]:
         parts = [Part(((("gate", count),) if count > 1 else ()) + ((role, axis),)) for axis in spaces]
         return parts[0] if ways == 1 else Part((), tuple(parts))
 
+    varied(value.axes[0])
     way = ONE if ways == 1 else Part((), (ONE, ONE), whole=False)
     step.flow.say(first.tensor, [way, each("out", gates), read(step.flow.consume(value, 2))])
     step.flow.say(again.tensor, [way, each("out", gates), each("in")])
