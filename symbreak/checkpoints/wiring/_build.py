@@ -277,7 +277,7 @@ def _assemble(work: _Builder, said: list[Said], sizes: Sizes, specs: Mapping[str
         name = aliases.setdefault((*_memory(array), *array.shape), each.file) if kind == WEIGHT else each.file
         if kind in MADE:
             computed = lengths if kind == LENGTHS else labels
-            name, kind, array = f"{each.file}{MADE[kind]}", "constant", computed(array, each.shape)
+            name, kind, array = f"{each.file}{MADE[kind]}", "label", computed(array, each.shape)
         for part, use in _views(array, each, sizes):
             uses.append(_Use(name + (f"[{part}]" if part else ""), *use, kind, each.norm if kind in OF_NORMS else None))
     uses += _masks(specs, sizes)
@@ -397,7 +397,7 @@ def _constants(
                 raise ValueError(f"{total} units of {quoted(name)} don't make {spec.norm_groups} groups of a norm")
             each = 1 if total % spec.norm_groups else total // spec.norm_groups
             array = np.arange(total).reshape(shape) // each + 1
-            found.append(_Use(f"{name}.norm_groups", array, axes, "constant"))
+            found.append(_Use(f"{name}.norm_groups", array, axes, "label"))
     return found
 
 

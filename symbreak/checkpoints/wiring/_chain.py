@@ -336,7 +336,7 @@ def _conv(wiring: Wiring, module: _Module, target: str, present: _Space | None, 
             if module.last and "depthwise" in module.name
             else ([*field, "one", f"out {present.name}"] if module.last else [f"out {present.name}", "one", *field])
         )
-        wiring.tensor(name, axes, "scale")
+        wiring.tensor(name, axes, "scale", norm="none")
         _bias(wiring, module, f"out {present.name}")
         return present
     if module.last:  # Keras's transposed convolution has (..., out, in), Flax's (..., in, out) as all others

@@ -72,7 +72,7 @@ class Row:
         shape = self.names.shapes[name]
         field = ["receptive"] * (len(shape) - 2)
         if self.units > 1 and len(shape) > 2 and shape[:2] == (self.units, 1):
-            self.wiring.tensor(name, [f"out {self.space}", "one", *field], "scale")
+            self.wiring.tensor(name, [f"out {self.space}", "one", *field], "scale", norm="none")
             self.wiring.tensor(f"{layer.module}.bias", [f"out {self.space}"], "bias")
         else:
             self.wiring.tensor(name, [f"out {target}", f"in {self.space}", *field])

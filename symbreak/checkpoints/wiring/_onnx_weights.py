@@ -106,7 +106,7 @@ def convolve(step: Step) -> Sequence[Known]:
     elif groups == few:
         made = source if many == few else (*source, step.flow.var(many // few))
         ends = (out(source), ONE if many == few else FIELD) if turned else (out(made), ONE)
-        say(step.flow, kernel, {0: ends[0], 1: ends[1]}, "scale")
+        say(step.flow, kernel, {0: ends[0], 1: ends[1]}, "scale", "none")
     else:
         inner = step.flow.reshape(Value((source,)), [groups, few // groups]).axes
         units = step.flow.space(many, step.node.stem(kernel.tensor))
@@ -139,9 +139,12 @@ def layer_norm(step: Step) -> Sequence[Known]:
     """Follow a norm over the last axes, symmetric in all units and positions there."""
     value = one(step.inputs, step.flow)
     value = Value((*value.axes[:-1], step.flow.units_of(value.axes[-1])), value.passed)
+    of = "layer" if step.node.op == "LayerNormalization" else "rms"
+    if not any(isinstance(each, Const) and not each.single for each in step.inputs[1:]):
+        value = Value(value.axes, (*value.passed, f"{of}_norm"))
     for each, kind in zip(step.inputs[1:], ("scale", "shift"), strict=False):
         if isinstance(each, Const) and not each.single:
-            aligned(step.flow, each, value, kind, "layer" if step.node.op == "LayerNormalization" else "rms")
+            aligned(step.flow, each, value, kind, of)
         elif not isinstance(each, Const | Even | None):
             raise NotUnderstood("its parameters are no arrays of the file")
     return [value, None, None]
