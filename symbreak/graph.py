@@ -27,10 +27,10 @@ ROLES = {
 }
 SPACELESS = ("receptive", "gate")  # their indices are positions, each compared apart, and not units
 
-NORMS = ("layer", "rms", "batch", "group")
+NORMS = ("layer", "rms", "batch", "group", "none")
 OF_NORMS = ("scale", "shift", "mean", "variance")  # the kinds of their parameters
 
-KINDS = ("bias", "scale", "shift", "mean", "variance", "slope", "constant", "multiplicity")
+KINDS = ("bias", "scale", "shift", "mean", "variance", "slope", "constant", "label", "multiplicity")
 
 
 class Axis(NamedTuple):
@@ -53,7 +53,8 @@ class Space:
         How many units it has, at least 1.
     activation
         The function through which its units pass, by name; several with "or" between where some that read them see
-        them through another, and with commas where they pass one after the other. It is recorded, not evaluated.
+        them through another, and with commas where they pass one after the other. It is recorded, not evaluated. A norm
+        without parameters is among them: ``layer_norm``, ``rms_norm``, ``batch_norm`` or ``group_norm``.
     """
 
     name: str
@@ -176,11 +177,13 @@ class PerUnit:
         One `Axis` for each axis of the array. Exactly one is ``out``, the space whose units it belongs to, and none is
         ``in``.
     kind
-        One of ``bias``, ``scale``, ``shift``, ``mean``, ``variance``, ``slope``, ``constant``, and ``multiplicity``: as
-        how many units a norm over the space counts each one.
+        One of ``bias``, ``scale``, ``shift``, ``mean``, ``variance``, ``slope``, ``constant``, ``label``, a number that
+        tells units apart and that nothing computes with, and ``multiplicity``: as how many units a norm over the space
+        counts each one.
     norm
         For a scale, shift, mean or variance, the norm that it is of, if that is known: ``layer``, ``rms``, ``batch`` or
-        ``group``. A layer norm whose mean is over the units of several spaces is left unnamed.
+        ``group``. A layer norm whose mean is over the units of several spaces is left unnamed. ``none`` for what
+        multiplies or adds to each unit by itself, such as a depthwise kernel.
     """
 
     name: str
@@ -220,7 +223,7 @@ class PerUnit:
         return next(axis.space for axis in self.axes if axis.role == "out" and axis.space)
 
     def __repr__(self) -> str:
-        kind = f"{self.kind} of a {self.norm} norm" if self.norm else self.kind
+        kind = f"{self.kind} of {'no' if self.norm == 'none' else f'a {self.norm}'} norm" if self.norm else self.kind
         return f"PerUnit({self.name!r}, {self.array.shape} {self.array.dtype}: {kind}, {_describe(self.axes)})"
 
 

@@ -10,6 +10,9 @@ error signal, and the unit gets none either. A norm stands between, :math:`y_u =
 - A layer norm takes the mean :math:`\mu` of all units: a unit that reads nothing gives :math:`-\mu r s_u`, and moves.
   Only where all units that it takes the mean of are as above is :math:`a = 0`, and nothing moves. So of a group norm.
 
+A scale of no norm, such as a depthwise kernel, multiplies :math:`a_u = x_u`, which is zero where :math:`x_u` is. A norm
+without parameters is known by its name among the activations of a space.
+
 Whatever the norm, the unit gives zero where :math:`s_u` and :math:`c_u` are. If it is read with weights of zero, then
 neither these nor the scale and the shift ever move, though what it reads with may, for the sake of the others. That is
 said only where all that is read passes the norm for sure: one weight writes to the space, and one reads.
@@ -31,13 +34,16 @@ Flags = npt.NDArray[np.bool_]
 ZERO_AT_ZERO = frozenset(
     {
         "identity", "relu", "leaky_relu", "tanh", "gelu", "silu", "erf", "sin", "square", "elu", "selu", "softsign",
+        "relu6", "swish", "hard_swish", "hardswish", "mish", "celu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh",
+        "quick_gelu",  # as models of transformers call theirs
         "lstm",  # without weights and biases its cells stay at 0
     }
 )  # fmt: skip
-FLAT_BELOW_ZERO = frozenset({"relu"})  # and their slope is 0 up to 0, by the usual convention
-FLAT_AT_ZERO = frozenset({"square", "relu"})  # 0 with slope 0
+FLAT_BELOW_ZERO = frozenset({"relu", "relu6"})  # and their slope is 0 up to 0, by the usual convention
+FLAT_AT_ZERO = frozenset({"square", "relu", "relu6"})  # 0 with slope 0
 
-BY_UNIT = frozenset({"batch", "rms"})  # norms that leave a unit of zeros alone
+BY_UNIT = frozenset({"batch", "rms", "none"})  # norms that leave a unit of zeros alone
+BARE = {"layer_norm": "layer", "group_norm": "group", "rms_norm": "rms", "batch_norm": "batch"}  # without parameters
 
 
 @final
@@ -82,7 +88,8 @@ class Blocked:
         if dead[stuck].all():
             return "all that they read and all that is read from them has weight zero, and each needs the other to move"
         if (self._scaled[number] & self.outgoing[number])[stuck].all():
-            return "a norm multiplies them by zero, and they are read with weights zero: each needs the other to move"
+            what = "a scale" if self._norms(number) == {"none"} else "a norm"
+            return f"{what} multiplies them by zero, and they are read with weights zero: each needs the other to move"
         if self.incoming[number][stuck].all():
             return "they read with weights zero, and their activation is flat where they are"
         return "what they read with, are multiplied by, or are read with is zero, and each needs the other to move"
@@ -131,8 +138,16 @@ class Blocked:
         own = [pair for pair in self.system.views_of(number) if len(pair[0].sides) == 1]
         return [(view, side, self.per_unit[view.name].kind) for view, side in own]
 
-    def _through(self, number: int) -> frozenset[str]:
+    def _functions(self, number: int) -> frozenset[str]:
         return frozenset[str]().union(*(self.functions[name] for name in self.system.nodes[number].spaces))
+
+    def _through(self, number: int) -> frozenset[str]:
+        """Give the activations of a node, without norms that have no parameters."""
+        return self._functions(number) - BARE.keys() or frozenset({"identity"})
+
+    def _bare(self, number: int) -> frozenset[str]:
+        """Give the norms over a node that have no parameters."""
+        return frozenset(BARE[name] for name in self._functions(number) & BARE.keys())
 
     def _find_silent(self) -> list[Flags]:
         """Say which units read nothing and hold nothing, so that they are zero for every input before any norm."""
@@ -154,7 +169,7 @@ class Blocked:
         norms = {self.per_unit[view.name].norm for view, _, kind in held if kind == "scale"}
         if None in norms and max(1, kinds.count("scale")) <= min(kinds.count("mean"), kinds.count("variance")):
             norms = (norms - {None}) | {"batch"}  # it is known by its running statistics
-        return frozenset(norms)
+        return frozenset(norms) | self._bare(number)
 
     def _find_blocked(self, number: int) -> Flags:
         node = self.system.nodes[number]
@@ -178,7 +193,7 @@ class Blocked:
 
     def _below(self, number: int) -> Flags:
         """Say which units read nothing and have biases that are nowhere above zero, with no norm between."""
-        below = self.incoming[number].copy()
+        below = self.incoming[number] & (not self._bare(number))
         for view, side, kind in self._held(number):
             if kind == "bias":
                 below &= _at_most_zero(view, side)
@@ -198,6 +213,7 @@ class Blocked:
             and sum(side.written for _, side in weights) == sum(side.read for _, side in weights) == 1
             and all(view.name in self.once for view, _ in weights)
             and self._through(number) <= ZERO_AT_ZERO - {"lstm"}
+            and self._bare(number) <= BY_UNIT  # a mean of all units may be taken behind the scale
         )
         if node.apart or not between:
             return np.zeros(node.size, np.bool_)

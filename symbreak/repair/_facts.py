@@ -42,6 +42,7 @@ ONE_BY_ONE = frozenset(
 )
 
 MIXING = frozenset({"softmax", "log_softmax", "softmin", "sparsemax", "maxout", "glu", "group_sort", "top_k"})
+MIXING |= {"layer_norm", "rms_norm", "group_norm"}  # those without parameters
 
 
 @final
@@ -61,6 +62,7 @@ class Facts:
     graph: LayerGraph
     system: System
     kinds: dict[str, str] = field(init=False)
+    alone: set[str] = field(init=False)  # scales that are of no norm
     pairs: dict[int, Pair | None] = field(init=False)
     arrays: dict[str, Array] = field(init=False)
     connections: dict[str, Weight] = field(init=False)
@@ -71,6 +73,7 @@ class Facts:
         self.connections = {each.name: each for each in self.graph.connections}
         self.kinds = {each.name: WEIGHT for each in self.graph.connections}
         self.kinds |= {each.name: each.kind for each in self.graph.per_unit}
+        self.alone = {each.name for each in self.graph.per_unit if each.norm == "none"}
         self.pairs = self._find_pairs()
 
     @classmethod
@@ -161,9 +164,10 @@ class Facts:
     def norm_over(self, number: int) -> str | None:
         """Name a scale or shift of a norm over the units of a node, or one that may be.
 
-        A batch norm is known by its running statistics: it treats each unit by itself.
+        A batch norm is known by its running statistics: it treats each unit by itself, as do scales of no norm.
         """
         of = [(view.name, self.kinds[view.name]) for view, _ in self.system.views_of(number)]
+        of = [(name, kind) for name, kind in of if name not in self.alone]
         counts = {kind: sum(each == kind for _, each in of) for kind in ("scale", "shift", "mean", "variance")}
         if max(counts["scale"], counts["shift"]) <= max(counts["mean"], counts["variance"]):
             return None

@@ -74,7 +74,8 @@ def merge(
     their number. Where two arrays write query and key units without any difference in wiring, the first is the queries.
 
     A layer or RMS norm whose units all stand for equally many is unchanged: a mean over equal copies is the mean over
-    one of each. A norm that has no parameters is not in a graph; `spaces` can leave out what it reads.
+    one of each. A norm that has no parameters is known where an activation such as ``layer_norm`` names it;
+    else `spaces` can leave out what it reads.
 
     Copies such as experts become one where a router writes to their space and what weighs them is recorded as its
     activation: the outputs are then :math:`\sum_e g_e(x) f_e(x)`. Where each share :math:`g_e` depends on its own

@@ -563,3 +563,25 @@ def test_wrong_calls_say_what_is_wrong():
         sb.merge(graph, spaces=["layer.0"])
     with pytest.raises(TypeError, match=r"`spaces` takes a list of names: \['layers.0'\], not 'layers.0'"):
         sb.merge(graph, spaces="layers.0")
+
+
+def test_a_scale_of_no_norm_is_merged_and_a_norm_without_parameters_is_refused():
+    def graph(norm, activation):
+        return LayerGraph(
+            [Space("x", 2), Space("h", 3, activation), Space("y", 1)],
+            [Weight("up", np.array([[1.0, 1.0], [1.0, 1.0], [2.0, 0.0]]), [("out", "h"), ("in", "x")]),
+             Weight("down", np.ones((1, 3)), [("out", "y"), ("in", "h")])],
+            [PerUnit("scale", np.full(3, 2.0), [("out", "h")], "scale", norm)],
+            inputs=["x"],
+            outputs=["y"],
+        )  # fmt: skip
+
+    small = sb.merge(graph("none", "tanh"))
+    assert (small.arrays["scale"].tolist(), small.arrays["down"].tolist()) == ([2.0, 2.0], [[2.0, 1.0]])
+    assert not [each for each in small.per_unit if each.kind == "multiplicity"]
+    with pytest.raises(CannotRepair, match=r"classes of 1 and 2 units lie under a norm, 'scale'"):
+        sb.merge(graph("layer", "tanh"))
+    with pytest.raises(
+        CannotRepair, match=r"units meet in its activation, 'layer_norm', which would count a class once"
+    ):
+        sb.merge(graph("none", "layer_norm, tanh"))

@@ -2,13 +2,14 @@
 
 from typing import NamedTuple, final
 
-from symbreak.checkpoints.wiring._config import GROUPS, HEADS, Config
+from symbreak.checkpoints.wiring._config import GROUPS, HEADS, NORM_GROUPS, Config
 from symbreak.checkpoints.wiring._names import Names
-from symbreak.checkpoints.wiring._spec import Wiring, linear
+from symbreak.checkpoints.wiring._spec import NORM_LEAVES, Wiring, linear, norm_of
 
 NO_HEADS = "the number of heads isn't known, so the units of its queries, keys and values are told apart: give `config`"
 ROTARY = "rotary positions"
 TOP_K = "routing picks by index"
+GROUP_NORM = "a norm without statistics after a convolution may be one of groups, whose number no shape shows"
 
 
 class Count(NamedTuple):
@@ -110,6 +111,36 @@ def count_heads(
     if said is not None and said != groups and keys != queries:
         return Count(None, why=f"{said} key heads are said, but the shapes have {groups}; {NO_HEADS}")
     return Count(heads, groups)
+
+
+def norm_behind(wiring: Wiring, names: Names, config: Config, module: str, space: str, axis: object = None) -> None:
+    """Say a norm behind a convolution: one of batches, known by its statistics, else perhaps one of groups.
+
+    Those of groups have the names and shapes of those of batches that keep no statistics. Where the configuration says
+    the number of groups, units of different groups are told apart; else all of them are.
+
+    Parameters
+    ----------
+    wiring, names, config
+        As elsewhere.
+    module
+        The layer.
+    space
+        What it runs over.
+    axis
+        How its arrays run over it; ``"out space"`` by default.
+    """
+    leaves = [leaf for leaf in NORM_LEAVES if names.has(f"{module}.{leaf}")]
+    of, groups = norm_of(names, module), config.number(*NORM_GROUPS)
+    if leaves and of is None and groups and names.shapes[f"{module}.{leaves[0]}"][-1] % groups == 0:
+        of = "group"
+        wiring.space(space, norm_groups=groups)
+    elif leaves and of is None:
+        wiring.space(space, apart=GROUP_NORM)
+    for leaf in leaves:
+        wiring.tensor(f"{module}.{leaf}", [axis or f"out {space}"], NORM_LEAVES[leaf], norm=of)
+        if of is None:
+            wiring.doubt(f"{module}.{leaf}", GROUP_NORM)
 
 
 def close(

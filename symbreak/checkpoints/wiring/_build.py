@@ -5,8 +5,9 @@ same is an error.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from math import prod
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -185,12 +186,8 @@ def _space_specs(work: _Builder, said: list[Said]) -> dict[str, SpaceSpec]:
                 if wiring.strict:
                     raise ValueError(f"the wiring groups {quoted(name)} by {quoted(groups)}, over which no tensor runs")
                 groups = ""
-            found[name] = _replace_groups(spec, groups)
+            found[name] = replace(spec, groups=groups)
     return found
-
-
-def _replace_groups(spec: SpaceSpec, groups: str) -> SpaceSpec:
-    return SpaceSpec(spec.units, spec.activation, spec.apart, spec.input, spec.output, groups)
 
 
 def _solve(work: _Builder, said: list[Said], specs: Mapping[str, SpaceSpec]) -> tuple[Sizes, list[Said]]:
@@ -280,12 +277,12 @@ def _assemble(work: _Builder, said: list[Said], sizes: Sizes, specs: Mapping[str
         name = aliases.setdefault((*_memory(array), *array.shape), each.file) if kind == WEIGHT else each.file
         if kind in MADE:
             computed = lengths if kind == LENGTHS else labels
-            name, kind, array = f"{each.file}{MADE[kind]}", "constant", computed(array, each.shape)
+            name, kind, array = f"{each.file}{MADE[kind]}", "label", computed(array, each.shape)
         for part, use in _views(array, each, sizes):
             uses.append(_Use(name + (f"[{part}]" if part else ""), *use, kind, each.norm if kind in OF_NORMS else None))
     uses += _masks(specs, sizes)
     nested = _nested(uses)
-    uses += _constants(specs, sizes, uses, nested)
+    uses += _constants(work, specs, sizes, uses, nested)
     uses = _of_one_form(work, uses)
     weights, per_unit = _merge(uses)
     spaces = [name for name in specs if name in {axis.space for use in uses for axis in use.axes}]
@@ -379,20 +376,28 @@ def _nested(uses: list[_Use]) -> dict[str, Axis]:
 
 
 def _constants(
-    specs: Mapping[str, SpaceSpec], sizes: Sizes, uses: list[_Use], nested: Mapping[str, Axis]
+    work: _Builder, specs: Mapping[str, SpaceSpec], sizes: Sizes, uses: list[_Use], nested: Mapping[str, Axis]
 ) -> list[_Use]:
-    """Give each unit of a space a number of its own, where something that no tensor shows tells them apart."""
+    """Give each unit of a space a number, where something that no tensor shows tells it from others."""
     found = []
     named = {axis.space for use in uses for axis in use.axes}
     for name, spec in specs.items():
-        if not spec.apart or name not in named:
+        if name not in named:
             continue
-        array = np.arange(sizes.known[name])
         axes: tuple[Axis, ...] = (Axis("out", name),)
+        shape: tuple[int, ...] = (sizes.known[name],)
         if name in nested and nested[name].space:
-            array = np.broadcast_to(array, (sizes.known[str(nested[name].space)], len(array)))
-            axes = (nested[name], *axes)
-        found.append(_Use(f"{name}.apart", array, axes, "constant"))
+            axes, shape = (nested[name], *axes), (sizes.known[str(nested[name].space)], *shape)
+        if spec.apart:  # from 1, as a unit that holds 0 counts as one that holds nothing
+            array = np.broadcast_to(np.arange(1, shape[-1] + 1), shape)
+            found.append(_Use(f"{name}.apart", array, axes, "constant"))
+        if spec.norm_groups is not None and spec.norm_groups > 1:
+            total = prod(shape)
+            if total % spec.norm_groups and work.wiring.strict:
+                raise ValueError(f"{total} units of {quoted(name)} don't make {spec.norm_groups} groups of a norm")
+            each = 1 if total % spec.norm_groups else total // spec.norm_groups
+            array = np.arange(total).reshape(shape) // each + 1
+            found.append(_Use(f"{name}.norm_groups", array, axes, "label"))
     return found
 
 

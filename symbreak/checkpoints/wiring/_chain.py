@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import final
 
+from symbreak.checkpoints.wiring._blocks import GROUP_NORM
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names, natural
 from symbreak.checkpoints.wiring._patterns import LONGEST
@@ -37,7 +38,6 @@ PAIRS = (("features", "classifier"),)  # containers that follow each other
 UNDERSCORED = re.compile(  # MATLAB's variables, whose names have no dots
     r"(.+?)_(weight|bias|kernel|gamma|beta|(?:running|moving)_(?:mean|var|variance))"
 )
-GROUP_NORM = "a norm without statistics after a convolution may be one of groups, whose number no shape shows"
 
 
 @final
@@ -336,7 +336,7 @@ def _conv(wiring: Wiring, module: _Module, target: str, present: _Space | None, 
             if module.last and "depthwise" in module.name
             else ([*field, "one", f"out {present.name}"] if module.last else [f"out {present.name}", "one", *field])
         )
-        wiring.tensor(name, axes, "scale")
+        wiring.tensor(name, axes, "scale", norm="none")
         _bias(wiring, module, f"out {present.name}")
         return present
     if module.last:  # Keras's transposed convolution has (..., out, in), Flax's (..., in, out) as all others

@@ -17,6 +17,7 @@ CONFIG = "config.json"
 LARGEST = 1 << 20  # bytes; those of real models have some thousands
 HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "encoder_attention_heads")
 GROUPS = ("num_key_value_heads", "n_head_kv", "num_kv_heads")
+NORM_GROUPS = ("num_groups", "norm_num_groups")
 LAYER_NORMS = ("cohere", "cohere2")  # models whose layer norms have no shift
 ACTIVATION = ("hidden_act", "activation_function", "hidden_activation", "activation", "feed_forward_proj")
 

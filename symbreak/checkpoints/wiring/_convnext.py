@@ -78,7 +78,7 @@ def _block(
     wiring: Wiring, names: Names, at: str, parts: tuple[str, ...], stream: str, activation: str = "unknown"
 ) -> None:
     deep, middle, up, down, response, scale = (f"{at}.{each}" for each in parts)
-    wiring.tensor(f"{deep}.weight", [f"out {stream}", "one", "receptive", "receptive"], "scale")
+    wiring.tensor(f"{deep}.weight", [f"out {stream}", "one", "receptive", "receptive"], "scale", norm="none")
     wiring.tensor(f"{deep}.bias", [f"out {stream}"], "bias")
     norm(wiring, middle, stream, norm_of(names, middle, shifted="layer"))
     hidden = wiring.space(f"{at}.hidden", activation=activation)
@@ -86,7 +86,7 @@ def _block(
         _conv(wiring, names, module, *ends)  # a dense layer, or a convolution of one position
     for leaf, kind in (("weight", "scale"), ("bias", "shift")):
         _vector(wiring, names, f"{response}.{leaf}", hidden, kind)
-    _vector(wiring, names, scale, stream, "scale")
+    _vector(wiring, names, scale, stream, "scale", "none")
 
 
 def _conv(wiring: Wiring, names: Names, module: str, target: str, source: str) -> None:
@@ -98,12 +98,14 @@ def _conv(wiring: Wiring, names: Names, module: str, target: str, source: str) -
     wiring.tensor(f"{module}.bias", [target], "bias")
 
 
-def _vector(wiring: Wiring, names: Names, name: str, space: str, kind: str) -> None:
+def _vector(wiring: Wiring, names: Names, name: str, space: str, kind: str, of: str | None = None) -> None:
     """Say one value a unit, whatever axes of length 1 are beside it."""
     shape = names.shapes.get(name, ())
     long = [number for number, length in enumerate(shape) if length > 1]
     if len(long) == 1:
-        wiring.tensor(name, [f"out {space}" if number in long else "one" for number in range(len(shape))], kind)
+        wiring.tensor(
+            name, [f"out {space}" if number in long else "one" for number in range(len(shape))], kind, norm=of
+        )
 
 
 def _numbered(names: Names, p: str, pattern: str) -> list[str]:

@@ -23,7 +23,8 @@ LARGEST = 4 << 20  # bytes of a wiring file
 RULE = "wiring"
 TOP = ("version", "tensors", "spaces", "ignore")
 OF_A_TENSOR = ("axes", "kind", "norm", "also", "over")
-OF_A_SPACE = {"units": int, "activation": str, "apart": str, "input": bool, "output": bool, "groups": str}
+OF_A_SPACE = {"units": int, "activation": str, "apart": str, "input": bool, "output": bool, "groups": str,
+              "norm_groups": int}  # fmt: skip
 
 
 def read_wiring(path: str | os.PathLike[str]) -> Wiring:
@@ -267,7 +268,9 @@ def _space(pattern: str, entry: object) -> SpaceSpec:
     for key, value in table.items():
         kind = OF_A_SPACE[key]
         if not isinstance(value, kind) or (kind is int and not _is_count(value)):
-            wanted = {int: "a number of units, 1 or more", str: "a text", bool: "true or false"}[kind]
+            wanted = {int: f"a number of {key.removeprefix('norm_')}, 1 or more", str: "a text", bool: "true or false"}[
+                kind
+            ]
             raise ValueError(f"{where}: `{key}` is {wanted}, not {visible(value)}")
     return SpaceSpec(**table)  # type: ignore[arg-type]
 

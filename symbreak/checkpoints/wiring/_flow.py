@@ -18,6 +18,7 @@ from symbreak.checkpoints.wiring._spec import MIXING, WEIGHT, Statement, Wiring
 from symbreak.checkpoints.wiring._terms import Axes, Cut, Factors, Term
 
 LARGEST_CUT = 4096  # pieces of one axis
+PARTED = "heads that share keys and values are parted"
 
 
 class NotUnderstood(Exception):  # noqa: N818 - says what the matter is
@@ -53,6 +54,7 @@ class Var:
     input: bool = False
     output: bool = False
     groups: "Var | None" = None  # the key and value heads that these heads share
+    copies: bool = False  # whether they are positions at which a value is the same
 
 
 Axis = tuple[Var, ...]  # the slowest factor first; none for an axis of length 1
@@ -143,6 +145,11 @@ def _inside(axis: Axis) -> list[Var]:
         inner = [*var.pieces, *var.members]
         found += [var, *(each for some in inner for each in _inside(some))]
     return found
+
+
+def _under(owner: Var, top: Var) -> bool:
+    """Whether a factor is what was split, or was split from it."""
+    return find(owner) is find(top) or any(_under(each, top) for each in find(owner).owners)
 
 
 def has_units(axis: Axis) -> bool:
@@ -287,6 +294,9 @@ class Flow:
             self.unify(a.product, b.product)
         elif (a.pieces and b.product) or (b.pieces and a.product):
             raise NotUnderstood("an axis is both cut and split")
+        groups = [each.groups for each in (a, b) if each.groups is not None]
+        if groups and (a.product or b.product or a.pieces or b.pieces):
+            raise NotUnderstood(PARTED)
         if b.pieces or b.product or (b.units and not a.units) or (a.size is None and b.size is not None):
             a, b = b, a
         told = a.units != b.units
@@ -295,7 +305,10 @@ class Flow:
         a.size = b.size if a.size is None else a.size
         a.name, a.apart, a.owners = a.name or b.name, a.apart or b.apart, a.owners + b.owners
         a.input, a.output, a.groups = a.input or b.input, a.output or b.output, a.groups or b.groups
+        a.copies = a.copies and b.copies
         a.readings |= b.readings
+        if len(groups) == 2:
+            self.unify((groups[0],), (groups[1],))
         if told:
             self._tell_apart(a, "they are added to positions")
         elif a.apart:
@@ -326,8 +339,11 @@ class Flow:
         var = find(var)
         if var.size is None or var.pieces or var.members or var.family or var.size % first:
             raise NotUnderstood(f"an axis of {var.size} is split into {first} and others")
+        if var.groups is not None:
+            raise NotUnderstood(PARTED)
         slow = Var(first, var.units, f"{var.name}.heads", owners=[var], apart=var.apart)
         fast = Var(var.size // first, var.units, f"{var.name}.units", owners=[var], apart=var.apart)
+        slow.copies = fast.copies = var.copies
         slow.input, slow.output = fast.input, fast.output = var.input, var.output
         if var.units:
             slow.readings, fast.readings = dict(var.readings), dict(var.readings)
@@ -342,6 +358,8 @@ class Flow:
         var = find(var)
         if len(ends) > LARGEST_CUT:
             raise NotUnderstood(f"an axis is cut into {len(ends)}")
+        if var.groups is not None and len(ends) > 1:
+            raise NotUnderstood(PARTED)
         if not var.pieces:
             if var.product:
                 raise NotUnderstood("an axis is both cut and split")
@@ -422,6 +440,8 @@ class Flow:
         var = factors[0]
         top, row = next(iter(rows(var)), (var, ()))
         after = row[row.index(var) + 1 :] if var in row else ()
+        if any(each.groups is not None for each in (var, *after)):
+            raise NotUnderstood(PARTED)
         if not after or var.size is None or not -var.size <= index < var.size:
             raise NotUnderstood("units are taken by their number")
         if not var.members:
@@ -453,7 +473,7 @@ class Flow:
             whole = self.var(math.prod(each.size or 1 for each in some), units=True, name=name)
             whole.product = some
             for each in some:
-                each.owners = [whole]
+                each.owners = [*each.owners, whole]
 
     def reshape(self, value: Value, lengths: Sequence[int | Var | None]) -> Value:
         """Give the axes of a value other lengths: one may be -1, and a batch stands for its own length."""
@@ -471,7 +491,28 @@ class Flow:
             made[free] = tuple(factors)
         elif any(var.size != 1 for var in factors):
             raise NotUnderstood("the lengths of a reshape don't meet")
-        return Value(tuple(made), value.passed)
+        return Value(self._repeated(made), value.passed)
+
+    def _repeated(self, axes: Sequence[Axis]) -> tuple[Axis, ...]:
+        """Take groups of heads, and the copies of each behind them, for heads that share what the group has."""
+        found: list[Axis] = []
+        heads: dict[Var, Var] = {}
+        for axis in axes:
+            row: list[Var] = []
+            for var in expand(axis):
+                if var.copies and var.size and row and row[-1].units and row[-1].size and row[-1].groups is None:
+                    group = row.pop()
+                    total = (group.size or 0) * var.size
+                    row.append(self.var(total, units=True, name=f"{group.name}.repeated"))
+                    row[-1].groups, heads[group] = group, row[-1]
+                else:
+                    row.append(var)
+            found.append(tuple(row))
+        for var in [var for axis in found for var in axis] if heads else []:
+            for top, (first, *others) in rows(var):
+                if others == [var] and first in heads:
+                    self._nest((heads[first], var), f"{top.name}.repeated")
+        return tuple(found)
 
     def _take(self, factors: list[Var], wanted: int | Var, *, last: bool) -> Axis:
         """Take the factors of one length away from an end of a row."""
@@ -496,6 +537,16 @@ class Flow:
             else:
                 raise NotUnderstood(f"an axis of {size} is reshaped to {wanted}")
         return tuple(found)
+
+    def release(self, heads: Axis, axes: Iterable[Axis]) -> None:
+        """Note that what heads have is summed over them: its units are no longer those of each head alone."""
+        gone = {var for var in expand(heads) if var.units}
+        for var in (var for axis in axes for var in expand(axis)) if gone else ():
+            var.owners = [
+                owner
+                for owner in var.owners
+                if not any(gone & set(row) for top, row in rows(var) if _under(owner, top))
+            ]
 
     def shared(self) -> list[str]:
         """List the arrays that are parameters of the units of several spaces."""
@@ -532,6 +583,9 @@ class Flow:
         for var, name in self.names.items():
             root = find(var)
             readings = dict.fromkeys(", ".join(passed) or "identity" for passed in root.readings)
+            groups = self.names.get(find(root.groups), "") if root.groups is not None else ""
+            if root.groups is not None and not groups:
+                self._tell_apart(root, "what they share isn't known")
             activation = " or ".join(readings)
             wiring.space(
                 name,
@@ -540,7 +594,7 @@ class Flow:
                 apart="" if root.input or root.output else root.apart,
                 input=root.input,
                 output=root.output,
-                groups=self.names.get(find(root.groups), "") if root.groups else "",
+                groups=groups,
             )
         for tensor, reason in self.ignored.items():
             if not re.search(r"[{}*]", tensor):

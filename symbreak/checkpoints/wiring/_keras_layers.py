@@ -84,7 +84,7 @@ def depthwise(flow: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Val
     kernel = "depthwise_kernel" if layer.kind.startswith("Separable") else "kernel"
     if kernel not in layer.tensors:
         raise NotUnderstood(f"the file has no {kernel} of it")
-    layer.say(flow, kernel, [*field, out(source), ONE if times == 1 else FIELD], "scale")
+    layer.say(flow, kernel, [*field, out(source), ONE if times == 1 else FIELD], "scale", "none")
     if layer.kind.startswith("Separable"):
         whole = made
         made = flow.space(layer.number("filters"), layer.name)
@@ -162,6 +162,8 @@ def norm(flow: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Value]:
     for leaf in ("count", "seed_generator_state"):
         if leaf in layer.tensors:
             flow.ignore(layer.tensors[leaf], "a number that all units share")
+    if not any(leaf in layer.tensors for leaf in leaves):
+        return [Value(tuple(kept), (*value.passed, f"{of}_norm" if of else "unknown"))]
     return [Value(tuple(kept), value.passed)]
 
 

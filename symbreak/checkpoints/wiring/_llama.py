@@ -30,6 +30,8 @@ def llama(p: str, names: Names, config: Config) -> Wiring:
     wiring = Wiring("Llama")
     config = config.part("text_config")
     stream, tokens, block = f"{p}stream", f"{p}tokens", p + "layers.{n}"
+    if not any(first(names, f"{block}.{each}.{leaf}") for each in NORMS for leaf in ("weight", "bias")):
+        wiring.space(stream, activation="layer_norm")  # OLMo's norms have no parameters
     wiring.tensor(f"{p}embed_tokens.weight", [f"in {tokens}", f"out {stream}"])
     for each in NORMS:
         norm(wiring, f"{block}.{each}", stream, _norm_of(names, f"{block}.{each}", config))

@@ -8,10 +8,10 @@ without need, which claims no tie that isn't one.
 import re
 from typing import NamedTuple
 
-from symbreak.checkpoints.wiring._blocks import close
+from symbreak.checkpoints.wiring._blocks import close, norm_behind
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names, natural
-from symbreak.checkpoints.wiring._spec import Wiring, norm, norm_of
+from symbreak.checkpoints.wiring._spec import Wiring
 
 TORCHVISION = r"(?P<p>.*\.)?features\.[0-9]+\.(?:[0-9]+\.)?(?:conv|block)\.[0-9]+(?:\.0)?\.weight"
 TIMM = r"(?P<p>.*\.)?blocks\.[0-9]+\.[0-9]+\.(?:conv_pwl?|conv_dw|conv_exp)\.weight"
@@ -41,16 +41,16 @@ class Row:
     ----------
     wiring
         Where they are said.
-    names
-        The tensors.
+    names, config
+        As elsewhere.
     start
         The space that the first one reads.
     activation
         Of the spaces within.
     """
 
-    def __init__(self, wiring: Wiring, names: Names, start: str, activation: str = "unknown") -> None:
-        self.wiring, self.names, self.activation = wiring, names, activation
+    def __init__(self, wiring: Wiring, names: Names, config: Config, start: str, activation: str = "unknown") -> None:
+        self.wiring, self.names, self.config, self.activation = wiring, names, config, activation
         self.space, self.units = start, 0  # 0 for inputs, of which any number will do
 
     def block(self, layers: list[Layer], *, adds: bool = True) -> None:
@@ -72,7 +72,7 @@ class Row:
         shape = self.names.shapes[name]
         field = ["receptive"] * (len(shape) - 2)
         if self.units > 1 and len(shape) > 2 and shape[:2] == (self.units, 1):
-            self.wiring.tensor(name, [f"out {self.space}", "one", *field], "scale")
+            self.wiring.tensor(name, [f"out {self.space}", "one", *field], "scale", norm="none")
             self.wiring.tensor(f"{layer.module}.bias", [f"out {self.space}"], "bias")
         else:
             self.wiring.tensor(name, [f"out {target}", f"in {self.space}", *field])
@@ -80,7 +80,7 @@ class Row:
             self.space, self.units = target, shape[0]
             self.wiring.space(target, activation=self.activation)
         if layer.norm:
-            norm(self.wiring, layer.norm, self.space, norm_of(self.names, layer.norm))
+            norm_behind(self.wiring, self.names, self.config, layer.norm, self.space)
 
     def gate(self, layer: Layer) -> None:
         """Say the two layers that give each unit a weight."""
@@ -100,7 +100,7 @@ def torchvision_mobile(p: str, names: Names, config: Config) -> Wiring:
     if any(re.fullmatch(re.escape(p) + r"features\.[0-9]+\.[0-9]+\.layer_scale", name) for name in names.shapes):
         return torchvision_convnext(p, names, config)
     wiring = Wiring("MobileNet, EfficientNet")
-    row = Row(wiring, names, f"{p}input")
+    row = Row(wiring, names, config, f"{p}input")
     blocks: dict[str, list[str]] = {}
     for name in sorted(names.shapes, key=natural):
         found = re.fullmatch(re.escape(p) + INNER, name)
@@ -141,7 +141,7 @@ def _top(wiring: Wiring, names: Names, row: Row, p: str) -> None:
 def timm_mobile(p: str, names: Names, config: Config) -> Wiring:
     """Wire ``blocks.{n}.{m}`` of timm: bottlenecks, depthwise, plain and fused blocks."""
     wiring = Wiring("MobileNet, EfficientNet")
-    row = Row(wiring, names, f"{p}input")
+    row = Row(wiring, names, config, f"{p}input")
     row.block([Layer(f"{p}conv_stem", f"{p}bn1")], adds=False)
     for at in _blocks(names, p, r"blocks\.[0-9]+\.[0-9]+"):
         gate = Layer(f"{at}.se.conv_reduce", gate=f"{at}.se.conv_expand")
@@ -156,7 +156,7 @@ def timm_mobile(p: str, names: Names, config: Config) -> Wiring:
             layers = [Layer(f"{at}.conv", f"{at}.bn1")]
         row.block(layers)
     row.block([Layer(f"{p}conv_head", f"{p}bn2")], adds=False)
-    norm(wiring, f"{p}norm_head", row.space, norm_of(names, f"{p}norm_head"))
+    norm_behind(wiring, names, config, f"{p}norm_head", row.space)
     close(wiring, names, config, row.space, (f"{p}classifier",))
     return wiring
 
@@ -164,7 +164,7 @@ def timm_mobile(p: str, names: Names, config: Config) -> Wiring:
 def transformers_mobile(p: str, names: Names, config: Config) -> Wiring:
     """Wire MobileNetV2 and EfficientNet as transformers has them."""
     wiring = Wiring("MobileNet, EfficientNet")
-    row = Row(wiring, names, f"{p}input", config.activation)
+    row = Row(wiring, names, config, f"{p}input", config.activation)
 
     def pair(at: str) -> Layer:
         return Layer(f"{at}.convolution", f"{at}.normalization")

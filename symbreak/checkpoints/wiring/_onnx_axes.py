@@ -99,6 +99,9 @@ def reduce(step: Step) -> Sequence[Known]:
     if step.node.op in ("ReduceMax", "ReduceMin"):
         step.flow.tell_apart([Value(tuple(value.axes[axis] for axis in over))], "one of them is picked by its value")
     keep = step.node.number("keepdims", 1)
+    rest = [axis for number, axis in enumerate(value.axes) if number not in over]
+    for number in over:
+        step.flow.release(value.axes[number], rest)
     return [
         Value(
             tuple(() if n in over else axis for n, axis in enumerate(value.axes) if keep or n not in over), value.passed
@@ -205,6 +208,8 @@ def expand_(step: Step) -> Sequence[Known]:
     for axis, size in zip(axes, wanted, strict=True):
         stays = length(axis) != 1 or size == 1
         found.append(axis if stays else (size if isinstance(size, Var) else step.flow.var(size),))
+        if not stays and not isinstance(size, Var):
+            found[-1][0].copies = True
     return [Value(tuple(found), value.passed)]
 
 

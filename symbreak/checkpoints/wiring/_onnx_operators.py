@@ -21,6 +21,7 @@ from symbreak.checkpoints.wiring._onnx_axes import (
     squeeze,
     transpose,
 )
+from symbreak.checkpoints.wiring._onnx_einsum import einsum
 from symbreak.checkpoints.wiring._onnx_values import (
     FUNCTIONS,
     Step,
@@ -67,7 +68,7 @@ OPERATORS: Mapping[str, Operator] = {
     **dict.fromkeys(("Shape", "Size", "ConstantOfShape"), even),
     **dict.fromkeys(("Dropout", "Trilu", "CumSum"), alike),
     "Constant": constant, "Range": positions, "GatherElements": look_up,
-    "MatMul": multiply, "Gemm": gemm, "GroupNormalization": group_norm,
+    "MatMul": multiply, "Einsum": einsum, "Gemm": gemm, "GroupNormalization": group_norm,
     "Pad": pad, "Reshape": reshape, "Flatten": flatten, "Transpose": transpose, "Expand": expand_,
     "Concat": concatenate, "Split": split, "Slice": cut, "Gather": gather,
 }  # fmt: skip

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from symbreak.checkpoints.wiring._flow import Flow, NotUnderstood, Value, has_units
 from symbreak.checkpoints.wiring._onnx_lists import Lists
 from symbreak.checkpoints.wiring._onnx_nodes import Node
-from symbreak.checkpoints.wiring._values import Const, Even, Known, entered, met, without_units
+from symbreak.checkpoints.wiring._values import Const, Even, Known, entered, met, place, varied, without_units
 
 # Functions of one number that leave a value as it is for what reads it: their name, empty for those of no effect.
 FUNCTIONS: Mapping[str, str] = {
@@ -16,6 +16,12 @@ FUNCTIONS: Mapping[str, str] = {
     **dict.fromkeys(("Erf", "Exp", "Log", "Sqrt", "Reciprocal", "Abs", "Sin", "Cos", "Sign", "Floor", "Ceil", "Round",
                      "Not", "IsNaN", "IsInf", "Clip", "ThresholdedRelu", "Shrink"), "unknown"),
 }  # fmt: skip
+
+
+BY_UNIT = ("Mul", "Div", "PRelu")  # functions by which a number that all units share leaves zeros as they are
+KNOWN: Mapping[tuple[str, float | None], str]
+KNOWN = {("Add", 0.0): "", ("Sub", 0.0): "", ("Where", 0.0): "", ("Max", 0.0): "relu", ("Pow", 2.0): "square",
+         ("Pow", 1.0): ""}  # fmt: skip
 
 
 class Step(NamedTuple):
@@ -66,7 +72,37 @@ def together(step: Step) -> Sequence[Known]:
     units = any(has_units(axis) for each in inputs if isinstance(each, Value) for axis in each.axes)
     if units and any(len(step.lists.known.get(name, ())) > 1 for name in step.node.inputs):
         raise NotUnderstood("lengths meet values")
-    return met(step.flow, step.node.op, inputs)
+    found = met(step.flow, step.node.op, inputs)
+    if units and isinstance(found[0], Value) and step.node.op not in BY_UNIT:
+        return [Value(found[0].axes, (*found[0].passed, *_common(step, inputs, found[0])))]
+    return found
+
+
+def _common(step: Step, inputs: Sequence[Known], found: Value) -> list[str]:
+    """Name what a number that all units share makes of them: it may be one that is added, such as a mean of all."""
+    names = []
+    for number, each in enumerate(inputs):
+        if step.node.op == "Where" and number == 0:
+            continue
+        axes = each.axes if isinstance(each, Value) else ()
+        whole = isinstance(each, Value) and any(map(has_units, axes)) and all(
+            has_units(axes[-back]) if back <= len(axes) else False
+            for back in range(1, len(found.axes) + 1)
+            if has_units(found.axes[-back])
+        )  # fmt: skip
+        if not whole and not (isinstance(each, Const) and not each.single):
+            names.append(KNOWN.get((step.node.op, _number(step, number)), "unknown"))
+    return [name for name in dict.fromkeys(names) if name]
+
+
+def _number(step: Step, number: int) -> float | None:
+    """Give an input that is one number, None where it isn't known."""
+    name = step.node.inputs[number]
+    if name in step.lists.known:
+        found = step.lists.whole(name)
+        return float(found[0]) if found is not None and len(found) == 1 else None
+    array = step.lists.get(name) if name in step.lists.shapes else None
+    return float(array.ravel()[0]) if array is not None and array.size == 1 and array.dtype.kind in "fiu" else None
 
 
 def placed(step: Step, known: Known) -> Known:
@@ -111,5 +147,10 @@ def alike(step: Step) -> Sequence[Known]:
     """Follow what changes no axis."""
     first = step.inputs[0]
     if isinstance(first, Value) and step.node.op in ("Trilu", "CumSum"):
-        without_units(first, range(len(first.axes))[-2:])
+        rank = len(first.axes)
+        said = step.lists.whole(step.node.inputs[1]) if step.node.op == "CumSum" else [-2, -1]
+        axes = [place(axis, rank) for axis in said] if said is not None else list(range(rank))
+        without_units(first, axes)
+        for axis in axes:
+            varied(first.axes[axis])
     return [first, None]

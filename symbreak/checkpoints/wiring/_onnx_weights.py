@@ -29,6 +29,7 @@ from symbreak.checkpoints.wiring._values import (
     place,
     say,
     turned,
+    varied,
     without_units,
 )
 
@@ -52,6 +53,7 @@ def multiply(step: Step) -> Sequence[Known]:
         raise NotUnderstood("it multiplies a vector")
     step.flow.unify(left.axes[-1], right.axes[-2])
     batch = merged(step.flow, Value(left.axes[:-2]), Value(right.axes[:-2]))
+    step.flow.release(left.axes[-1], (*batch.axes, left.axes[-2], right.axes[-1]))
     passed = right.passed if has_units(right.axes[-1]) else ()
     return [Value((*batch.axes, left.axes[-2], right.axes[-1]), passed)]
 
@@ -104,7 +106,7 @@ def convolve(step: Step) -> Sequence[Known]:
     elif groups == few:
         made = source if many == few else (*source, step.flow.var(many // few))
         ends = (out(source), ONE if many == few else FIELD) if turned else (out(made), ONE)
-        say(step.flow, kernel, {0: ends[0], 1: ends[1]}, "scale")
+        say(step.flow, kernel, {0: ends[0], 1: ends[1]}, "scale", "none")
     else:
         inner = step.flow.reshape(Value((source,)), [groups, few // groups]).axes
         units = step.flow.space(many, step.node.stem(kernel.tensor))
@@ -137,9 +139,12 @@ def layer_norm(step: Step) -> Sequence[Known]:
     """Follow a norm over the last axes, symmetric in all units and positions there."""
     value = one(step.inputs, step.flow)
     value = Value((*value.axes[:-1], step.flow.units_of(value.axes[-1])), value.passed)
+    of = "layer" if step.node.op == "LayerNormalization" else "rms"
+    if not any(isinstance(each, Const) and not each.single for each in step.inputs[1:]):
+        value = Value(value.axes, (*value.passed, f"{of}_norm"))
     for each, kind in zip(step.inputs[1:], ("scale", "shift"), strict=False):
         if isinstance(each, Const) and not each.single:
-            aligned(step.flow, each, value, kind, "layer" if step.node.op == "LayerNormalization" else "rms")
+            aligned(step.flow, each, value, kind, of)
         elif not isinstance(each, Const | Even | None):
             raise NotUnderstood("its parameters are no arrays of the file")
     return [value, None, None]
@@ -217,6 +222,7 @@ def recurrent(step: Step) -> Sequence[Known]:
         parts = [Part(((("gate", count),) if count > 1 else ()) + ((role, axis),)) for axis in spaces]
         return parts[0] if ways == 1 else Part((), tuple(parts))
 
+    varied(value.axes[0])
     way = ONE if ways == 1 else Part((), (ONE, ONE), whole=False)
     step.flow.say(first.tensor, [way, each("out", gates), read(step.flow.consume(value, 2))])
     step.flow.say(again.tensor, [way, each("out", gates), each("in")])

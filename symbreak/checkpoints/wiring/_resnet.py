@@ -2,10 +2,10 @@
 
 import re
 
-from symbreak.checkpoints.wiring._blocks import close
+from symbreak.checkpoints.wiring._blocks import close, norm_behind
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names, natural
-from symbreak.checkpoints.wiring._spec import Wiring, norm, norm_of
+from symbreak.checkpoints.wiring._spec import Wiring
 
 ANCHOR = r"(?P<p>.*\.)?layer1\.0\.conv1\.weight"
 
@@ -19,7 +19,7 @@ def resnet(p: str, names: Names, config: Config) -> Wiring:
     wiring = Wiring("ResNet")
     stream = wiring.space(f"{p}stem", activation="relu")
     wiring.tensor(f"{p}conv1.weight", [f"out {stream}", f"in {p}input", "receptive", "receptive"])
-    norm(wiring, f"{p}bn1", stream, norm_of(names, f"{p}bn1"))
+    norm_behind(wiring, names, config, f"{p}bn1", stream)
     found = {match[1] for name in names.shapes if (match := re.match(re.escape(p) + r"(layer[0-9]+\.[0-9]+)\.", name))}
     for block in (p + each for each in sorted(found, key=natural)):
         convs = [f"{block}.conv{n}" for n in (1, 2, 3) if names.has(f"{block}.conv{n}.weight")]
@@ -28,14 +28,14 @@ def resnet(p: str, names: Names, config: Config) -> Wiring:
             above = wiring.space(f"{block}.stream", activation="relu")
             axes = [f"out {above}", f"in {stream}", "receptive", "receptive"]
             wiring.tensor(f"{block}.downsample.0.weight", axes)
-            norm(wiring, f"{block}.downsample.1", above, norm_of(names, f"{block}.downsample.1"))
-        _chain(wiring, names, block, convs, stream, above)
+            norm_behind(wiring, names, config, f"{block}.downsample.1", above)
+        _chain(wiring, names, config, block, convs, stream, above)
         stream = above
     close(wiring, names, config, stream, (f"{p}fc",))
     return wiring
 
 
-def _chain(wiring: Wiring, names: Names, block: str, convs: list[str], stream: str, above: str) -> None:
+def _chain(wiring: Wiring, names: Names, config: Config, block: str, convs: list[str], stream: str, above: str) -> None:
     """Wire the convolutions of a block; one in groups makes the spaces around it those of copies."""
     sizes = [names.shapes[f"{conv}.weight"] for conv in convs]
     units = [shape[0] for shape in sizes[:-1]]  # of the spaces between them
@@ -63,11 +63,8 @@ def _chain(wiring: Wiring, names: Names, block: str, convs: list[str], stream: s
         wiring.tensor(f"{conv}.weight", [axis("out", number), source, "receptive", "receptive"])
         if number < len(convs) - 1:
             wiring.space(str(whole[number]), activation="relu")
-        after = f"{block}.bn{number + 1}"
-        for leaf, kind in (
-            ("weight", "scale"),
-            ("bias", "shift"),
-            ("running_mean", "mean"),
-            ("running_var", "variance"),
-        ):
-            wiring.tensor(f"{after}.{leaf}", [axis("out", number)], kind, norm=norm_of(names, after))
+        space = str(whole[number]) if number < len(convs) - 1 else above
+        along = axis("out", number)
+        norm_behind(wiring, names, config, f"{block}.bn{number + 1}", space, along)
+        if isinstance(along, list) and wiring.spaces[space].apart:
+            wiring.space(parent, apart=wiring.spaces[space].apart)  # its groups may lie across the copies

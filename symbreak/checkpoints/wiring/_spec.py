@@ -61,6 +61,9 @@ class SpaceSpec:
         Whether the world outside sees them.
     groups
         The space whose units each serve several of these, in order: the key and value heads of grouped queries.
+    norm_groups
+        Into how many groups, in order, a norm takes them; None where none does. Those of different groups are told
+        apart.
     """
 
     units: int | None = None
@@ -69,6 +72,7 @@ class SpaceSpec:
     input: bool = False
     output: bool = False
     groups: str = ""
+    norm_groups: int | None = None
 
 
 @final

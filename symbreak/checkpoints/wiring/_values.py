@@ -107,6 +107,12 @@ def without_units(value: Value, axes: Sequence[int]) -> None:
         raise NotUnderstood("it takes units for positions")
 
 
+def varied(axis: Axis) -> None:
+    """Note that a value differs along positions over which it may have been repeated."""
+    for var in expand(axis):
+        find(var).copies = False
+
+
 def has_beside(axis: Axis) -> bool:
     row = expand(axis)
     return len(row) == 1 and bool(row[0].owners)
@@ -188,6 +194,7 @@ def aligned(flow: Flow, const: Const, value: Value, kind: str, norm: str | None 
             if const.tensor.endswith(".bias"):
                 flow.call(axes[number], const.tensor.removesuffix(".bias"))
         else:
+            varied(axes[number])
             places[number] = size
     if not units:
         flow.ignore(const.tensor, "it runs over positions, and is the same for all units")

@@ -37,7 +37,7 @@ def timm_vit(p: str, names: Names, config: Config) -> Wiring:
     for each in ("norm1", "norm2"):
         norm(wiring, f"{block}.{each}", stream, norm_of(names, f"{block}.{each}", shifted="layer"))
     for each in ("ls1", "ls2"):
-        wiring.tensor(f"{block}.{each}.gamma", [f"out {stream}"], "scale")
+        wiring.tensor(f"{block}.{each}.gamma", [f"out {stream}"], "scale", norm="none")
     hidden = wiring.space(f"{block}.mlp", activation=config.activation)
     linear(wiring, f"{block}.mlp.fc1", f"out {hidden}", f"in {stream}")
     linear(wiring, f"{block}.mlp.fc2", f"out {stream}", f"in {hidden}")
@@ -68,7 +68,7 @@ def old_vit(p: str, names: Names, config: Config) -> Wiring:
     for each in ("norm1", "norm2"):
         norm(wiring, f"{block}.{each}", f"{p}stream", norm_of(names, f"{block}.{each}", shifted="layer"))
     for each in ("layer_scale1", "layer_scale2"):
-        wiring.tensor(f"{block}.{each}.lambda1", [f"out {p}stream"], "scale")
+        wiring.tensor(f"{block}.{each}.lambda1", [f"out {p}stream"], "scale", norm="none")
     return wiring
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from symbreak.graph import Weight
 
-MADE = (".apart", ".groups", ".length", ".rows")  # arrays that no file holds
+MADE = (".apart", ".groups", ".norm_groups", ".length", ".rows")  # arrays that no file holds
 
 
 def is_made(name):

@@ -23,9 +23,10 @@ LAYER = ("gpt2", "bert", "distilbert", "phi", "neox", "opt", "bart", "vit", "cli
 RMS = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "olmo2", "phi3", "mixtral", "qwen2 moe", "deepseek v2", "t5",
        "t5 gated")  # fmt: skip
 BATCH = ("resnet", "resnext", "vgg", "cnn", "mobilenet v2", "timm mobilenet v3", "transformers efficientnet")
-# Scales of no norm: of lengths and responses, of branches, and of kernels that read each unit alone.
-OTHERS = (
-    r".*(\.original0|magnitude_vector\..*|grn\.(weight|bias)|layer_scale(_parameter)?|\.gamma|logit_scale)"
+# Scales of lengths and responses; and those of branches, and kernels that read each unit alone, which are of no norm.
+MADE_OF_MANY = r".*(\.original0|magnitude_vector\..*|grn\.(weight|bias)|logit_scale)"
+ALONE = (
+    r".*(layer_scale(_parameter)?|\.gamma)"
     r"|.*(conv_dw|dwconv|depthwise_conv|conv_3x3\.convolution)\.weight"
     r"|features\..*\.(conv|block)\.[0-9](\.0)?\.weight|3\.weight"
 )
@@ -51,8 +52,9 @@ def wired(shapes, config=None):
 def test_a_family_says_which_norms_it_has(norm, name):
     found = norms(wired(shapes_of(name), ROWS[name]["config"]))
     assert norm in found.values()
-    assert set(found.values()) <= {norm, None}
-    assert [each for each, which in found.items() if which is None and not re.fullmatch(OTHERS, each)] == []
+    assert set(found.values()) <= {norm, "none", None}
+    assert [each for each, which in found.items() if which is None and not re.fullmatch(MADE_OF_MANY, each)] == []
+    assert [each for each, which in found.items() if which == "none" and not re.fullmatch(ALONE, each)] == []
 
 
 def test_without_a_shift_or_a_configuration_nothing_is_guessed():
@@ -138,6 +140,10 @@ PLANTED = {
     "bert": ("bert.stream", "layer"),
     "clip": ("text_model.stream", "layer"),
     "encoder": ("layers.0.hidden", ""),
+    "transformers efficientnet": (
+        "efficientnet.encoder.blocks.1.expansion.expand_conv",
+        "batch",
+    ),  # with a depthwise kernel, which is of no norm
 }
 
 
@@ -152,6 +158,15 @@ def test_a_unit_that_is_dead_on_both_sides_is_blocked_behind_an_rms_or_a_batch_n
 def test_without_the_configuration_nothing_is_said_of_a_unit_behind_a_norm_that_it_would_name():
     config = {key: value for key, value in ROWS["llama"]["config"].items() if key != "rms_norm_eps"}
     assert blocked(planted(shapes_of("llama"), config, "model.stream", [UNIT])) == {}
+
+
+def test_norms_without_parameters_are_known_by_the_lack_of_any():
+    """OLMo's first model has layer norms that nothing of is in a file."""
+    config = {key: value for key, value in ROWS["llama"]["config"].items() if key != "rms_norm_eps"}
+    shapes = {name: shape for name, shape in shapes_of("llama").items() if "norm" not in name}
+    graph = planted(shapes, config, "model.stream", [UNIT])
+    assert graph.space("model.stream").activation == "layer_norm"
+    assert blocked(graph) == {}
 
 
 def test_all_units_of_a_stream_are_blocked_behind_a_layer_norm_too():
@@ -213,3 +228,9 @@ def test_a_layer_of_keras_says_which_norm_it_is(kind, leaves, config, norm):
     wiring = keras_wiring({"class_name": "Sequential", "config": {"layers": layers}}, shapes)
     graph = build(wiring, Names.plain(shapes), arrays.__getitem__, {}).graph
     assert norms(graph) == dict.fromkeys([f"{kind.lower()}/{leaf}" for leaf in leaves], norm)
+    bare = keras_wiring(
+        {"class_name": "Sequential", "config": {"layers": layers}},
+        {name: shape for name, shape in shapes.items() if "d" in name},
+    )
+    named = f"{norm}_norm" if norm else "unknown"
+    assert {spec.activation for name, spec in bare.spaces.items() if name.startswith("dense")} == {named}

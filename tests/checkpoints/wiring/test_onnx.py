@@ -347,7 +347,7 @@ def test_a_depthwise_layer_that_makes_several_of_each_unit_gives_it_several_slic
     arrays = {"a": np.ones((6, 3, 1, 1)), "d": np.ones((12, 1, 3, 3)), "c": np.ones((4, 12, 1, 1))}
     graph, wiring = wired(nodes, PICTURE, **arrays)
     assert not wiring.unknown
-    assert "scale, (out a, receptive, receptive, receptive)" in repr(graph.per_unit[0])
+    assert "scale of no norm, (out a, receptive, receptive, receptive)" in repr(graph.per_unit[0])
     assert next(weight for weight in graph.connections if weight.name == "c").array.shape == (4, 6, 2)
     assert closed(graph) == ["a"]
 

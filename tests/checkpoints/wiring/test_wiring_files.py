@@ -65,7 +65,7 @@ def test_a_complete_file_wires_every_tensor(tmp_path):
     assert graph.writers("block.0.mlp") == ("block.0.gate_up[gate]", "block.0.gate_up[up]")
     assert graph.writers("tokens") == graph.readers("tokens") == ("embed",)
     assert graph.space("block.1.mlp").activation == "silu"
-    assert graph.arrays["block.0.query_key.apart"].tolist() == [[0, 1, 2, 3]] * 2
+    assert graph.arrays["block.0.query_key.apart"].tolist() == [[1, 2, 3, 4]] * 2
     assert graph.inputs == graph.outputs == ("tokens",)
 
 
