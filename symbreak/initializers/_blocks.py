@@ -9,6 +9,7 @@ import numpy as np
 
 from ..axes import Axes, AxesLike, as_shape
 from ..streams import Stream, Window
+from ..streams._transforms import BLOCK
 from ._base import AbstractInitializer, Array, Moments, Ties
 from ._registry import register
 from ._wrapping import drawn_coincidence, mix, promise, wrap
@@ -114,14 +115,16 @@ class Blocks(AbstractInitializer):
         lengths = part.before(window.starts + window.length) - begins
         for length in np.unique(lengths[lengths > 0]).tolist():
             runs = np.flatnonzero(lengths == length)
-            seen = Window(math.prod(sizes), begins[runs], length)
+            seen, first = Window(math.prod(sizes), begins[runs], length), 0
             inside = out if length == len(out) else None  # the whole window: drawn in place
+            if inside is None and len(window.starts) == 1:
+                seen, first = _with_whole_blocks(seen)
             own = Stream(stream.key[str(k)], dtype=stream.dtype, window=seen, out=inside)
             values = self.inits[k].sample(sizes, own, axes)
             if values is out:
                 return
             if len(window.starts) == 1:
-                part.write_run(out, int(window.starts[0]), window.length, values)
+                part.write_run(out, int(window.starts[0]), window.length, values[first : first + length])
                 continue
             positions = window.starts[runs][:, None] + np.arange(window.length)
             rows = out.reshape(-1, window.length)
@@ -216,6 +219,14 @@ class _Part:
             first, last = (min(max(edge - place, 0), stop) for edge in (self.begin, self.end))
             out[at + first : at + last] = values[used : used + last - first]
             at, used = at + stop, used + last - first
+
+
+def _with_whole_blocks(window: Window) -> tuple[Window, int]:
+    """Widen a window of one run to the stream's blocks, which are drawn whole anyway; say where it began."""
+    begin = int(window.starts[0])
+    first = begin % BLOCK
+    end = min(-(-(begin + window.length) // BLOCK) * BLOCK, window.total)
+    return Window(window.total, np.array([begin - first]), end - begin + first), first
 
 
 def _read_sizes(sizes: Any, parts: int) -> tuple[int, ...]:
