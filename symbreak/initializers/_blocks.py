@@ -111,21 +111,29 @@ class Blocks(AbstractInitializer):
         out: Array,
     ) -> None:
         """Write the values of part k that lie in the window: of each run, a run of the part."""
+        total, key = math.prod(sizes), stream.key[str(k)]
+        if len(window.starts) == 1:
+            start = int(window.starts[0])
+            begin = part.before(start)
+            length = part.before(start + window.length) - begin
+            if length == len(out):  # the whole window: drawn in place
+                seen = Window(total, np.array([begin]), length)
+                values = self.inits[k].sample(sizes, Stream(key, dtype=stream.dtype, window=seen, out=out), axes)
+                if values is not out:
+                    out[...] = values
+            elif length:  # with what else is in the stream's blocks, which are drawn whole anyway
+                first = begin // BLOCK * BLOCK
+                last = min(-(-(begin + length) // BLOCK) * BLOCK, total)
+                seen = Window(total, np.array([first]), last - first)
+                values = self.inits[k].sample(sizes, Stream(key, dtype=stream.dtype, window=seen), axes)
+                part.write_run(out, start, window.length, values[begin - first :][:length])
+            return
         begins = part.before(window.starts)
         lengths = part.before(window.starts + window.length) - begins
         for length in np.unique(lengths[lengths > 0]).tolist():
             runs = np.flatnonzero(lengths == length)
-            seen, first = Window(math.prod(sizes), begins[runs], length), 0
-            inside = out if length == len(out) else None  # the whole window: drawn in place
-            if inside is None and len(window.starts) == 1:
-                seen, first = _with_whole_blocks(seen)
-            own = Stream(stream.key[str(k)], dtype=stream.dtype, window=seen, out=inside)
-            values = self.inits[k].sample(sizes, own, axes)
-            if values is out:
-                return
-            if len(window.starts) == 1:
-                part.write_run(out, int(window.starts[0]), window.length, values[first : first + length])
-                continue
+            seen = Window(total, begins[runs], length)
+            values = self.inits[k].sample(sizes, Stream(key, dtype=stream.dtype, window=seen), axes)
             positions = window.starts[runs][:, None] + np.arange(window.length)
             rows = out.reshape(-1, window.length)
             taken = rows[runs]
@@ -190,11 +198,14 @@ class _Part:
     def __init__(self, begin: int, end: int, period: int) -> None:
         self.begin, self.end, self.period = begin, end, period
 
-    def before(self, positions: Array) -> Array:
-        """Count the positions of the part that come before each."""
+    def before(self, positions: Any) -> Any:
+        """Count the positions of the part that come before each, or before one."""
+        width = self.end - self.begin
+        if isinstance(positions, int):
+            turns, at = divmod(positions, max(self.period, 1))
+            return turns * width + min(max(at - self.begin, 0), width)
         turns, at = np.divmod(positions, max(self.period, 1))
-        counted: Array = turns * (self.end - self.begin) + np.clip(at - self.begin, 0, self.end - self.begin)
-        return counted
+        return turns * width + np.clip(at - self.begin, 0, width)
 
     def holds(self, positions: Array) -> Array:
         """Say which positions are in the part."""
@@ -219,14 +230,6 @@ class _Part:
             first, last = (min(max(edge - place, 0), stop) for edge in (self.begin, self.end))
             out[at + first : at + last] = values[used : used + last - first]
             at, used = at + stop, used + last - first
-
-
-def _with_whole_blocks(window: Window) -> tuple[Window, int]:
-    """Widen a window of one run to the stream's blocks, which are drawn whole anyway; say where it began."""
-    begin = int(window.starts[0])
-    first = begin % BLOCK
-    end = min(-(-(begin + window.length) // BLOCK) * BLOCK, window.total)
-    return Window(window.total, np.array([begin - first]), end - begin + first), first
 
 
 def _read_sizes(sizes: Any, parts: int) -> tuple[int, ...]:
