@@ -12,7 +12,8 @@ from ._measure import Row, have
 SHAPE = (4096, 4096)
 WORKERS = 2
 INF = float("inf")
-# Every other elementwise class, and the fill of what it draws from.
+# Every other elementwise class, and the fill of what it draws from. A uniform is drawn in 2 rounds of arithmetic and a
+# logarithm of it takes 15 more; the normal, which is made of one too, is the fill that they are compared with.
 SHELF = [
     (sb.Rademacher(0.02), "signs"),
     (sb.LecunNormal(), "normal"),
@@ -26,6 +27,12 @@ SHELF = [
     (sb.PaddedIdentity(), "constant"),
     (sb.ZerO(), "constant"),
     (sb.Constant(np.arange(4096.0)), "constant"),
+    (sb.Siren(), "uniform"),
+    (sb.LogOfUniform(), "normal"),
+    (sb.LruThetaLog(), "normal"),
+    (sb.LruNuLog(), "normal"),
+    (sb.LruNuLog(0.9, 0.999), "normal"),
+    (sb.MambaDtBias(), "normal"),
     (sb.Fourier(part="real"), "normal"),
 ]
 CASES = [
@@ -38,8 +45,10 @@ MADE_OF_OTHERS = [  # at most 1.5 times the fill of what they are made of
     ("scaled", sb.Scaled(sb.Uniform(), 0.5), sb.Uniform()),
     ("masked by a rule", sb.Masked(sb.Normal(), "lower"), sb.Normal()),
     ("blocks along the units", sb.Blocks((sb.Uniform(), sb.Uniform()), (-1, 1000)), sb.Uniform()),
-    ("blocks along the inputs", sb.Blocks((sb.Normal(), sb.Normal()), (-1, 1000), "i"), sb.Normal()),
-    ("perturbed", sb.Perturbed(sb.Constant(0.5)), sb.Normal()),
+    ("blocks of normals along the inputs", sb.Blocks((sb.Normal(), sb.Normal()), (-1, 1000), "i"), sb.Normal()),
+    ("blocks of uniforms along the inputs", sb.Blocks((sb.Uniform(), sb.Uniform()), (-1, 1000), "i"), sb.Uniform()),
+    ("perturbed", sb.Perturbed(sb.Constant(0.5)), sb.Uniform()),
+    ("perturbed normal", sb.Perturbed(sb.Normal()), sb.Normal()),
 ]
 
 

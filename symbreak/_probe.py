@@ -13,7 +13,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from ._table import COLUMNS, html_table, named_table
+from ._table import LINE, html_table, named_table
 from ._visible import visible
 from .diagnosis import check_tolerance, find_near_ties, find_ties
 from .reports import Report, fold_units
@@ -335,4 +335,4 @@ def _listed(space: ProbedSpace) -> str:
 
 
 def _wrapped(text: str) -> Iterable[str]:
-    return textwrap.wrap(text, COLUMNS, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(text, LINE, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)

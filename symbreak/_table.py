@@ -1,16 +1,26 @@
-"""Tables, for terminals and for notebooks."""
+"""Tables: as text, columns as wide as their widest entry and folded where lines are too long; and for notebooks."""
 
 import html
+import re
 from collections.abc import Collection, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
 
 from symbreak._visible import visible
 
-COLUMNS = 80
-LEAST = 16  # characters of a name
+LINE = 80  # characters that a terminal shows
+LEAST = 10  # characters that a column is folded to
+LEAST_NAME = 16  # characters of a name that is cut
+PIECE = re.compile(r"(?:[^ ./,(_]|\.(?=\d))*(?:[ ./,(_]+|$)")  # lines are broken behind one; a number is not
+INDENT = "  "  # of what continues an entry
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
-    """Lay out rows under a header: columns as wide as their widest entry, two spaces between.
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = (), fold: Collection[int] = ()
+) -> str:
+    """Lay out rows under a header.
 
     Parameters
     ----------
@@ -20,21 +30,66 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
         One text a column.
     right
         Columns that are aligned to the right.
+    fold
+        Columns that may be folded so that lines have at most 80 characters.
 
     Returns
     -------
     str
         Lines without trailing spaces.
     """
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = (
-        "  ".join(
-            text.rjust(width) if k in right else text.ljust(width)
+    widths = _widths([list(column) for column in zip(header, *rows, strict=True)], fold)
+    lines = []
+    for row in (header, *rows):
+        cells = [
+            folded(text, width) if k in fold else [text]
             for k, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in (header, *rows)
-    )
-    return "\n".join(line.rstrip() for line in lines)
+        ]
+        for line in zip_longest(*cells, fillvalue=""):
+            aligned = [
+                text.rjust(width) if k in right else text.ljust(width)
+                for k, (text, width) in enumerate(zip(line, widths, strict=True))
+            ]
+            lines.append("  ".join(aligned).rstrip())
+    return "\n".join(lines)
+
+
+def folded(text: str, width: int = LINE) -> list[str]:
+    """Break a text into lines, behind spaces, dots and other marks where that is possible."""
+    lines, line = [], ""
+    for piece in PIECE.findall(text):
+        if line.strip() and len(line) + len(piece.rstrip()) > width:
+            lines.append(line.rstrip())
+            line = INDENT
+        line += piece
+        while len(line.rstrip()) > width:
+            lines.append(line[:width])
+            line = INDENT + line[width:]
+    return [*lines, line.rstrip()] if line.strip() or not lines else lines
+
+
+def _widths(columns: Sequence[Sequence[str]], fold: Collection[int]) -> list[int]:
+    """Give the widths: a column is made narrower, step by step, where that takes the fewest lines."""
+    lengths = np.array([[len(text) for text in column] for column in columns])  # (columns, rows)
+    widths = lengths.max(axis=1)
+    lines = np.ones_like(lengths)
+
+    def narrower(k: int) -> Any:
+        return -(-lengths[k] // (widths[k] - 1))
+
+    while widths.sum() + 2 * (len(widths) - 1) > LINE:
+        tried = []
+        for k in fold:
+            if widths[k] > max(LEAST, len(columns[k][0])):
+                others = np.delete(lines, k, axis=0).max(axis=0, initial=1)
+                tried.append((int(np.maximum(others, narrower(k)).sum()), -int(widths[k]), k))
+        if not tried:
+            break
+        k = min(tried)[2]
+        lines[k] = narrower(k)
+        widths[k] -= 1
+    found: list[int] = widths.tolist()
+    return found
 
 
 def named_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
@@ -52,7 +107,7 @@ def named_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Col
     encoder.      4
     """
     used = [max(map(len, column)) for column in list(zip(header, *rows, strict=True))[1:]]
-    room = max(LEAST, COLUMNS - sum(used) - 2 * len(used))
+    room = max(LEAST_NAME, LINE - sum(used) - 2 * len(used))
     return table(header, [(visible(visible(row[0]), room), *row[1:]) for row in rows], right)
 
 

@@ -14,6 +14,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias, final
 
 import numpy as np
@@ -115,34 +116,8 @@ class Axes:
         ValueError
             If the number of axes, the groups or the splits don't fit the shape.
         """
-        shape = as_shape(shape)
-        if axes is None:
-            if len(shape) not in DEFAULTS:
-                remedy = "for a bias use `Zeros()`" if len(shape) == 1 else "name them: axes='boi', for instance"
-                raise ValueError(f"a weight needs an output and an input axis, but `shape` is {shape}; {remedy}")
-            axes = DEFAULTS[len(shape)]
-        found = axes if isinstance(axes, Axes) else cls(axes)
-        if len(found.layout) != len(shape):
-            raise ValueError(f"axes {found.layout!r} names {len(found.layout)} axes, but `shape` is {shape}")
-        units = found._size("o", shape)
-        if isinstance(found.splits, tuple):
-            if sum(found.splits) != units:
-                raise ValueError(
-                    f"splits {found.splits} add up to {sum(found.splits)}, but `shape` {shape} has {units} units"
-                )
-        elif units % found.splits:
-            raise ValueError(f"{units} units of `shape` {shape} can't be split into {found.splits} equal parts")
-        if found.splits != 1 and found.layout.count("o") != 1:
-            raise ValueError(f"splits lie along one output axis, but axes {found.layout!r} has several")
-        counted = shape[found.dims(found._grouped_axis)[0]]
-        if counted % found.groups:
-            raise ValueError(
-                f"axis {found._grouped_axis!r} of `shape` {shape} has size {counted}, which "
-                f"{found.groups} groups don't divide"
-            )
-        if found.groups != 1 and found.splits != 1:
-            raise ValueError(f"axes {found.layout!r} has both groups and splits; initialise the parts one by one")
-        return found
+        sizes = as_shape(shape)
+        return _read(axes if axes is None or isinstance(axes, Axes) else cls(axes), sizes)
 
     @property
     def _grouped_axis(self) -> str:
@@ -294,6 +269,36 @@ def as_shape(shape: Any) -> tuple[int, ...]:
     if any(size < 0 for size in sizes):
         raise ValueError(f"`shape` has a negative size: {shape!r}")
     return tuple(int(size) for size in sizes)
+
+
+@lru_cache(maxsize=256)
+def _read(axes: Axes | None, shape: tuple[int, ...]) -> Axes:
+    """Fill in the usual order, and check the layout against the shape; it is asked for once a piece of one weight."""
+    if axes is None and len(shape) not in DEFAULTS:
+        remedy = "for a bias use `Zeros()`" if len(shape) == 1 else "name them: axes='boi', for instance"
+        raise ValueError(f"a weight needs an output and an input axis, but `shape` is {shape}; {remedy}")
+    found = Axes(DEFAULTS[len(shape)]) if axes is None else axes
+    if len(found.layout) != len(shape):
+        raise ValueError(f"axes {found.layout!r} names {len(found.layout)} axes, but `shape` is {shape}")
+    units = found._size("o", shape)
+    if isinstance(found.splits, tuple):
+        if sum(found.splits) != units:
+            raise ValueError(
+                f"splits {found.splits} add up to {sum(found.splits)}, but `shape` {shape} has {units} units"
+            )
+    elif units % found.splits:
+        raise ValueError(f"{units} units of `shape` {shape} can't be split into {found.splits} equal parts")
+    if found.splits != 1 and found.layout.count("o") != 1:
+        raise ValueError(f"splits lie along one output axis, but axes {found.layout!r} has several")
+    counted = shape[found.dims(found._grouped_axis)[0]]
+    if counted % found.groups:
+        raise ValueError(
+            f"axis {found._grouped_axis!r} of `shape` {shape} has size {counted}, which "
+            f"{found.groups} groups don't divide"
+        )
+    if found.groups != 1 and found.splits != 1:
+        raise ValueError(f"axes {found.layout!r} has both groups and splits; initialise the parts one by one")
+    return found
 
 
 def _is_count(value: object) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-from ._table import table
+from ._table import folded, table
 from ._turned import draw, find_turn
 from ._visible import quoted, visible
 from .axes import DEFAULTS, Axes, AxesLike, Fans, as_shape, fans
@@ -288,8 +288,10 @@ class Plan:
         lines.append(f"{len(self.rows)} parameters, {count:,} values")
         if self.kept:
             lines.append(f"{len(self.kept)} kept as they are")
-        lines += [f"no rule hits: {visible(name)}" for name in self.untouched]
-        lines += [f"hits nothing: {visible(pattern)}" for pattern in self.unused]
+        for name in self.untouched:
+            lines += folded(f"no rule hits: {visible(name)}")
+        for pattern in self.unused:
+            lines += folded(f"hits nothing: {visible(pattern)}")
         return "\n".join(lines)
 
     def _counted(self) -> str:
@@ -304,14 +306,15 @@ class Plan:
             )
             for row in self.rows
         ]
-        return table(("parameter", "shape", "rule", "initializer", "fan in", "fan out", "std"), rows, right=(4, 5, 6))
+        header = ("parameter", "shape", "rule", "initializer", "fan in", "fan out", "std")
+        return table(header, rows, right=(4, 5, 6), fold=(0, 1, 2, 3))
 
     def _explained(self) -> str:
         rows = [
             (visible(row.name), visible(row.role or "-"), _describe(row.rule), _std(row), visible(row.rule.why or "-"))
             for row in self.rows
         ]
-        return table(("parameter", "role", "initializer", "std", "why"), rows, right=(3,))
+        return table(("parameter", "role", "initializer", "std", "why"), rows, right=(3,), fold=(0, 1, 2, 4))
 
 
 @final
@@ -402,7 +405,7 @@ def plan(
     Returns
     -------
     Plan
-        Print it to see each parameter's rule, fans and standard deviation.
+        Print it to see each parameter's rule, fans and standard deviation, in lines of at most 80 characters.
 
     Raises
     ------

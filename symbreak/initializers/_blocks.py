@@ -9,6 +9,7 @@ import numpy as np
 
 from ..axes import Axes, AxesLike, as_shape
 from ..streams import Stream, Window
+from ..streams._transforms import BLOCK
 from ._base import AbstractInitializer, Array, Moments, Ties
 from ._registry import register
 from ._wrapping import drawn_coincidence, mix, promise, wrap
@@ -110,19 +111,29 @@ class Blocks(AbstractInitializer):
         out: Array,
     ) -> None:
         """Write the values of part k that lie in the window: of each run, a run of the part."""
+        total, key = math.prod(sizes), stream.key[str(k)]
+        if len(window.starts) == 1:
+            start = int(window.starts[0])
+            begin = part.before(start)
+            length = part.before(start + window.length) - begin
+            if length == len(out):  # the whole window: drawn in place
+                seen = Window(total, np.array([begin]), length)
+                values = self.inits[k].sample(sizes, Stream(key, dtype=stream.dtype, window=seen, out=out), axes)
+                if values is not out:
+                    out[...] = values
+            elif length:  # with what else is in the stream's blocks, which are drawn whole anyway
+                first = begin // BLOCK * BLOCK
+                last = min(-(-(begin + length) // BLOCK) * BLOCK, total)
+                seen = Window(total, np.array([first]), last - first)
+                values = self.inits[k].sample(sizes, Stream(key, dtype=stream.dtype, window=seen), axes)
+                part.write_run(out, start, window.length, values[begin - first :][:length])
+            return
         begins = part.before(window.starts)
         lengths = part.before(window.starts + window.length) - begins
         for length in np.unique(lengths[lengths > 0]).tolist():
             runs = np.flatnonzero(lengths == length)
-            seen = Window(math.prod(sizes), begins[runs], length)
-            inside = out if length == len(out) else None  # the whole window: drawn in place
-            own = Stream(stream.key[str(k)], dtype=stream.dtype, window=seen, out=inside)
-            values = self.inits[k].sample(sizes, own, axes)
-            if values is out:
-                return
-            if len(window.starts) == 1:
-                part.write_run(out, int(window.starts[0]), window.length, values)
-                continue
+            seen = Window(total, begins[runs], length)
+            values = self.inits[k].sample(sizes, Stream(key, dtype=stream.dtype, window=seen), axes)
             positions = window.starts[runs][:, None] + np.arange(window.length)
             rows = out.reshape(-1, window.length)
             taken = rows[runs]
@@ -187,11 +198,14 @@ class _Part:
     def __init__(self, begin: int, end: int, period: int) -> None:
         self.begin, self.end, self.period = begin, end, period
 
-    def before(self, positions: Array) -> Array:
-        """Count the positions of the part that come before each."""
+    def before(self, positions: Any) -> Any:
+        """Count the positions of the part that come before each, or before one."""
+        width = self.end - self.begin
+        if isinstance(positions, int):
+            turns, at = divmod(positions, max(self.period, 1))
+            return turns * width + min(max(at - self.begin, 0), width)
         turns, at = np.divmod(positions, max(self.period, 1))
-        counted: Array = turns * (self.end - self.begin) + np.clip(at - self.begin, 0, self.end - self.begin)
-        return counted
+        return turns * width + np.clip(at - self.begin, 0, width)
 
     def holds(self, positions: Array) -> Array:
         """Say which positions are in the part."""

@@ -109,8 +109,11 @@ class Constant(AbstractInitializer):
         """Fill with the value."""
         if isinstance(self.value, float):
             return stream.full(shape, self.value)
+        every = self._as(shape)
         with np.errstate(all="ignore"):
-            return copy(stream, self._as(shape))
+            if self.value.size <= every.shape[-1]:  # cast what is repeated once
+                every = np.broadcast_to(self.value.astype(stream.dtype), shape)
+            return copy(stream, every)
 
     def _as(self, shape: tuple[int, ...]) -> Array:
         try:

@@ -252,9 +252,10 @@ class ZerO(AbstractInitializer):
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Write the identity, or the signs of Sylvester's matrix: the parity of the bits that unit and input share."""
         found = Axes.of(axes, shape)
+        places = self._identity(found, shape)
+        if places is not None:
+            return place.scatter(stream, shape, places, 1.0)
         scale, inputs = self._scale(found, shape), self._inputs(found, shape)
-        if set(scale) == {1.0}:
-            return place.scatter(stream, shape, Dirac()._places(found, shape), 1.0)
         middle, kind = place.centre(found, shape), stream.dtype.type
         sizes = [part.stop - part.start for part in place.parts(found, shape)]
         begin_of_unit = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
@@ -274,6 +275,11 @@ class ZerO(AbstractInitializer):
             return np.asarray(values.astype(stream.dtype, copy=False))
 
         return place.evaluate(stream, shape, found, entries)
+
+    @lru_cache(maxsize=4)  # noqa: B019 - small, and asked for once a piece of one weight
+    def _identity(self, axes: Axes, shape: tuple[int, ...]) -> place.Indices | None:
+        """Give the positions of ones where the weight has nothing else, as it does not widen."""
+        return Dirac()._places(axes, shape) if set(self._scale(axes, shape)) == {1.0} else None
 
     @staticmethod
     def _inputs(axes: Axes, shape: tuple[int, ...]) -> int:

@@ -17,10 +17,10 @@ LEAST = 2.0**-18  # of the size of a weight: 32 steps of float32, so that noise 
 @register("perturbed")
 @final
 class Perturbed(AbstractInitializer):
-    """The weights of another initializer, plus normal noise in proportion to their size: it breaks every tie.
+    """The weights of another initializer, plus uniform noise in proportion to their size: it breaks every tie.
 
     The noise has the standard deviation ``noise * sqrt(mean**2 + std**2)``, with the moments that the other states for
-    the shape. A weight that is all zero has no size to go by, and is refused.
+    the shape, and goes up to sqrt(3) times that. A weight that is all zero has no size to go by, and is refused.
 
     Parameters
     ----------
@@ -68,18 +68,21 @@ class Perturbed(AbstractInitializer):
         """Draw the other's weights, and the noise from a stream of its own."""
         std = self._std(self.init.expected(shape, axes))
         values = draw(self.init, shape, stream, axes)
-        flat = values.reshape(-1)
-        for window, begin, end in (stream.window or Window.whole(values.size)).pieces(8 * values.itemsize):
-            # A little at a time: memory that is asked for anew costs as much as the noise.
-            noise = Stream(stream.key["noise"], dtype=stream.dtype, window=window).normal(shape, std=std)
+        flat, reach = values.reshape(-1), math.sqrt(3) * std
+        for window, begin, end in (stream.window or Window.whole(values.size)).pieces(values.itemsize):
+            noise = Stream(stream.key["noise"], dtype=stream.dtype, window=window).uniform(shape, -reach, reach)
             flat[begin:end] += noise
         return values
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
-        """State the other's mean, and the two variances together."""
+        """State the other's mean, the two variances together, and the other's bounds, moved by the noise."""
         one = self.init.expected(shape, axes)
-        std = math.hypot(one.std, self._std(one)) if math.prod(as_shape(shape)) else one.std
-        return Moments(one.mean, std, -math.inf, math.inf, kurtosis=max(3.0, one.kurtosis))
+        if math.prod(as_shape(shape)) == 0:
+            return one
+        noise = self._std(one)
+        reach = math.sqrt(3) * noise
+        kurtosis = max(3.0, one.kurtosis)
+        return Moments(one.mean, math.hypot(one.std, noise), one.low - reach, one.high + reach, kurtosis=kurtosis)
 
     def _std(self, one: Moments) -> float:
         size = math.hypot(one.mean, one.std)

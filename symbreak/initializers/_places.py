@@ -83,6 +83,9 @@ def scatter(stream: Stream, shape: tuple[int, ...], places: Indices, values: Any
         out.reshape(-1)[places] = values
         return out
     first, last = np.searchsorted(places, (window.starts[0], window.starts[-1] + window.length))
+    if len(window.starts) == 1:
+        out[places[first:last] - window.starts[0]] = values[first:last] if isinstance(values, np.ndarray) else values
+        return out
     places = places[first:last]
     run = np.searchsorted(window.starts, places, "right") - 1
     offset = places - window.starts[run]

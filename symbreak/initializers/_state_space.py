@@ -1,7 +1,8 @@
 """State space models and linear recurrent units: how fast each state decays and turns, and how long a step is."""
 
 import math
-from dataclasses import field
+from dataclasses import field, replace
+from functools import lru_cache
 from typing import Any, final
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy.typing as npt
 from ..axes import Axes, AxesLike, as_shape
 from ..streams import Stream
 from ..streams import _elementary as elementary
+from ..streams import _functions as functions
+from ..streams._transforms import DOUBLE, SINGLE
 from ._base import AbstractInitializer, Array, Moments
 from ._moments import of_uniform
 from ._registry import register
@@ -86,7 +89,7 @@ class LruNuLog(AbstractInitializer):
 
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw squared radii, and take the logarithm of the decay."""
-        return elementary.each(lambda x: self._nu((1 + x) / 2, (1 - x) / 2), stream.uniform(shape))
+        return stream._draw("uniform", shape, functions.log_decay, self.inner, self.outer)
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the moments, by quadrature, and the logarithms of the decays at both radii."""
@@ -104,8 +107,7 @@ class _LogOfUniform(AbstractInitializer):
 
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw uniforms and take their logarithm."""
-        low, high = self._interval()
-        return elementary.each(lambda x: elementary.log(low + (1 + x) / 2 * (high - low)), stream.uniform(shape))
+        return stream._draw("uniform", shape, functions.log_of_uniform, *self._interval())
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the moments, by quadrature, and the logarithms of the bounds."""
@@ -293,7 +295,12 @@ class MambaDtBias(AbstractInitializer):
 
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw steps, and take the inverse of the softplus."""
-        return elementary.each(lambda x: self._bias((1 + x) / 2), stream.uniform(shape))
+        fitted = _fit(self, stream.dtype == np.float64)
+        if fitted is None:
+            return elementary.each(lambda x: self._bias((1 + x) / 2), stream.uniform(shape))
+        coefficients, least = fitted
+        values = stream._draw("uniform", shape, functions.polynomial, coefficients)
+        return values if least is None else np.maximum(values, stream.dtype.type(least), out=values)
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the moments, by quadrature, and the biases at both bounds."""
@@ -304,6 +311,16 @@ class MambaDtBias(AbstractInitializer):
         least, most = map(float, ends)
         drawn = Moments(mean, std, least, most, kurtosis=kurtosis)
         return mix([(cut, Moments(least, 0.0, least, least)), (1 - cut, drawn)])
+
+
+@lru_cache(maxsize=256)
+def _fit(init: MambaDtBias, double: bool) -> tuple[tuple[float, ...], float | None] | None:
+    """Give the bias as a polynomial of a uniform on (-1, 1), and what it is raised to where the floor raises any."""
+    without = replace(init, floor=0.0)  # and without its corner
+    coefficients = functions.fit(lambda x: without._bias((1 + x) / 2), DOUBLE if double else SINGLE)
+    if coefficients is None:
+        return None
+    return coefficients, init._bias(np.zeros(1)).item() if init.floor > init.low else None
 
 
 class _OfStates(AbstractInitializer):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, cast, final
 
+from .._table import folded
 from .._visible import visible
 from ..axes import Axes, AxesLike
 from ..errors import RuleError, UnknownName
@@ -55,12 +56,14 @@ class Prescription:
 
     def __str__(self) -> str:
         lines = [str(self.plan())]
-        lines += [f"multiply {visible(what)} by {factor:.6g}" for what, factor in self.multipliers.items()]
+        for what, factor in self.multipliers.items():
+            lines += folded(f"multiply {visible(what)} by {factor:.6g}")
         rated = {
             name: ", ".join(f"{optimizer} x {factor:.4g}" for optimizer, factor in each.items())
             for name, each in self.rates.items()
         }
-        lines += [f"learning rate of {visible(name)}: {text}" for name, text in rated.items()]
+        for name, text in rated.items():
+            lines += folded(f"learning rate of {visible(name)}: {text}")
         return "\n".join(lines)
 
 

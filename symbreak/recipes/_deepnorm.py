@@ -70,7 +70,7 @@ class DeepNorm(AbstractRecipe):
         if part.role not in (*SCALED, "value", "qkv", "attention_in"):
             return GlorotNormal(), "Glorot"
         _, beta = self.constants(part.stack, tree)
-        why = f"Glorot x beta = {beta:.4g}"
+        why = "Glorot x beta"
         if part.role in SCALED:
             return scaled(GlorotNormal(), beta), why
         return with_value_scaled(part, GlorotNormal(), beta, "DeepNorm"), why

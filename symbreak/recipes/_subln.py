@@ -53,7 +53,7 @@ class SubLN(AbstractRecipe):
         if part.role not in (*SCALED, "value", "qkv", "attention_in"):
             return GlorotNormal(), "Glorot"
         gain = self.gain(part.stack, tree)
-        why = f"Glorot x gamma = {gain:.4g}"
+        why = "Glorot x gamma"
         if part.role in SCALED:
             return scaled(GlorotNormal(), gain), why
         return with_value_scaled(part, GlorotNormal(), gain, "SubLN"), why

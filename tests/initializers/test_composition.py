@@ -269,12 +269,16 @@ def test_the_policy_of_blocks_follows_from_the_parts(inits, sizes, axis, ties):
 @pytest.mark.parametrize(
     "init", [sb.Constant(0.5), sb.Ones(), sb.Masked(sb.Ones(), "lower"), sb.Uniform(1, 3)], ids=repr
 )
-def test_noise_is_relative_to_the_root_mean_square(init):
+def test_noise_is_uniform_and_relative_to_the_root_mean_square(init):
     noise = sb.Perturbed(init, 0.01)((60, 50), rng=1, dtype="float64") - init((60, 50), rng=1, dtype="float64")
     stated = init.expected((60, 50))
     size = math.sqrt(stated.mean**2 + stated.std**2)
     assert noise.std() == pytest.approx(0.01 * size, rel=6.5 / math.sqrt(2 * noise.size))
     assert abs(noise.mean()) < 6.5 * 0.01 * size / math.sqrt(noise.size)
+    assert np.abs(noise).max() == pytest.approx(0.01 * size * math.sqrt(3), rel=0.01)
+    perturbed = sb.Perturbed(init, 0.01).expected((60, 50))
+    assert perturbed.low == pytest.approx(stated.low - 0.01 * size * math.sqrt(3))
+    assert perturbed.high == pytest.approx(stated.high + 0.01 * size * math.sqrt(3))
 
 
 def test_noise_breaks_every_tie():

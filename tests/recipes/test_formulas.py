@@ -246,10 +246,10 @@ def test_the_plan_prints_parameter_role_initializer_std_and_why():
     found = recipes.DeepNorm()(mlp_blocks(2, 8) | {"h.0.norm1.weight": (8,)})
     assert str(found).splitlines() == [
         "parameter         role     initializer                     std  why",
-        "h.0.fc1.weight    mlp_in   Scaled(GlorotNormal(), 0.5)  0.1768  Glorot x beta = 0.5",
-        "h.0.fc2.weight    mlp_out  Scaled(GlorotNormal(), 0.5)  0.1768  Glorot x beta = 0.5",
-        "h.1.fc1.weight    mlp_in   Scaled(GlorotNormal(), 0.5)  0.1768  Glorot x beta = 0.5",
-        "h.1.fc2.weight    mlp_out  Scaled(GlorotNormal(), 0.5)  0.1768  Glorot x beta = 0.5",
+        "h.0.fc1.weight    mlp_in   Scaled(GlorotNormal(), 0.5)  0.1768  Glorot x beta",
+        "h.0.fc2.weight    mlp_out  Scaled(GlorotNormal(), 0.5)  0.1768  Glorot x beta",
+        "h.1.fc1.weight    mlp_in   Scaled(GlorotNormal(), 0.5)  0.1768  Glorot x beta",
+        "h.1.fc2.weight    mlp_out  Scaled(GlorotNormal(), 0.5)  0.1768  Glorot x beta",
         "h.0.norm1.weight  norm     Ones()                            0  starts at one",
         "5 parameters, 264 values",
         "multiply the residual stream by 1.41421",
