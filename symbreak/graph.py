@@ -132,11 +132,7 @@ class Weight:
         _check_name(name, "a weight")
         _set(self, name=name, array=_read_only(array, name), axes=_axes(axes, name), multiplies=multiplies)
         if multiplies is not None:
-            _check_name(multiplies, f"what the mask {name!r} multiplies")
-            if not ((self.array == 0) | (self.array == 1)).all():
-                raise ValueError(
-                    f"{name!r} multiplies {multiplies!r}, so it is a mask, but it holds other values than 0 and 1"
-                )
+            _check_mask(name, self.array, multiplies)
         _set(self, also=tuple(_axes(use, name) for use in also))
         for use in self.uses:
             _check_axis_count(self.array, use, name)
@@ -184,6 +180,9 @@ class PerUnit:
         For a scale, shift, mean or variance, the norm that it is of, if that is known: ``layer``, ``rms``, ``batch`` or
         ``group``. A layer norm whose mean is over the units of several spaces is left unnamed. ``none`` for what
         multiplies or adds to each unit by itself, such as a depthwise kernel.
+    multiplies
+        For a mask of zeros and ones: the name of the per-unit parameter that it multiplies, which has the same axes.
+        What that holds where the mask is 0 does not count.
     """
 
     name: str
@@ -191,6 +190,7 @@ class PerUnit:
     axes: tuple[Axis, ...]
     kind: str = "bias"
     norm: str | None = None
+    multiplies: str | None = None
 
     def __init__(
         self,
@@ -199,6 +199,7 @@ class PerUnit:
         axes: Sequence[tuple[str, str | None]],
         kind: str = "bias",
         norm: str | None = None,
+        multiplies: str | None = None,
     ) -> None:
         _check_name(name, "a per-unit parameter")
         _check_known(kind, KINDS, f"kind of per-unit parameter (for {name!r})")
@@ -209,6 +210,9 @@ class PerUnit:
                     f"per-unit parameter {name!r} has kind {kind!r}, which no norm has, but names the norm {norm!r}"
                 )
         _set(self, name=name, array=_read_only(array, name), axes=_axes(axes, name), kind=kind, norm=norm)
+        _set(self, multiplies=multiplies)
+        if multiplies is not None:
+            _check_mask(name, self.array, multiplies)
         _check_axis_count(self.array, self.axes, name)
         roles = [axis.role for axis in self.axes]
         if roles.count("out") != 1 or "in" in roles:
@@ -224,7 +228,8 @@ class PerUnit:
 
     def __repr__(self) -> str:
         kind = f"{self.kind} of {'no' if self.norm == 'none' else f'a {self.norm}'} norm" if self.norm else self.kind
-        return f"PerUnit({self.name!r}, {self.array.shape} {self.array.dtype}: {kind}, {_describe(self.axes)})"
+        more = f"; multiplies {self.multiplies!r}" if self.multiplies else ""
+        return f"PerUnit({self.name!r}, {self.array.shape} {self.array.dtype}: {kind}, {_describe(self.axes)}{more})"
 
 
 @final
@@ -330,6 +335,19 @@ class LayerGraph:
                 raise ValueError(
                     f"{mask.name!r}, {_describe(mask.axes)}, multiplies {weight.name!r}, {_describe(weight.axes)}: "
                     f"a mask needs axes of the weight, each once, or all of them in the same order"
+                )
+        held = {each.name: each for each in self.per_unit}
+        for each in self.per_unit:
+            if each.multiplies is None:
+                continue
+            _check_known(each.multiplies, held, f"per-unit parameter (that {each.name!r} multiplies)")
+            other = held[each.multiplies]
+            if other.multiplies is not None:
+                raise ValueError(f"{each.name!r} multiplies {other.name!r}, which is a mask itself")
+            if each.axes != other.axes:
+                raise ValueError(
+                    f"{each.name!r}, {_describe(each.axes)}, multiplies {other.name!r}, {_describe(other.axes)}: "
+                    f"the mask of a per-unit parameter needs its axes"
                 )
 
     @property
@@ -507,6 +525,12 @@ def _check_axis_count(array: Array, axes: tuple[Axis, ...], name: str) -> None:
         raise ValueError(
             f"{name!r} has shape {array.shape}, {array.ndim} axes, but {len(axes)} are named: {_describe(axes)}"
         )
+
+
+def _check_mask(name: str, array: Array, multiplies: str) -> None:
+    _check_name(multiplies, f"what the mask {name!r} multiplies")
+    if not ((array == 0) | (array == 1)).all():
+        raise ValueError(f"{name!r} multiplies {multiplies!r}, so it is a mask, but it holds other values than 0 and 1")
 
 
 def _check_name(name: object, what: str) -> None:

@@ -295,3 +295,26 @@ def test_time_is_in_proportion_to_the_number_of_spaces():
     assert time.process_time() - begin < 8  # 0.5 s; the graph alone took 15 s when each name was looked for among all
     assert found == [(f"layers.{number}.weight",) for number in range(9999)]
     assert len(lines) == 10_003
+
+
+@pytest.mark.parametrize(
+    ("mask", "error"),
+    [
+        (("m", np.array([1.0, 0.5]), [("out", "h")], "bias", None, "b"), "it is a mask, but it holds other values"),
+        (("m", np.ones(2), [("out", "h")], "bias", None, "c"), "no per-unit parameter .that 'm' multiplies. is called"),
+        (
+            ("m", np.ones((2, 2)), [("gate",), ("out", "h")], "bias", None, "b"),
+            "of a per-unit parameter needs its axes",
+        ),
+        (("m", np.ones(2), [("out", "h")], "bias", None, "m"), "'m' multiplies 'm', which is a mask itself"),
+        (("m", np.ones(2), [("out", "h")], "bias", None, ""), "what the mask 'm' multiplies needs a name"),
+    ],
+)
+def test_the_mask_of_a_per_unit_parameter_has_its_axes_and_holds_zeros_and_ones(mask, error):
+    weights = [Weight("w", np.ones((2, 3)), [("out", "h"), ("in", "x")])]
+    bias = PerUnit("b", np.ones(2), [("out", "h")])
+    with pytest.raises(ValueError, match=error):
+        LayerGraph([Space("x", 3), Space("h", 2)], weights, [bias, PerUnit(*mask)])
+    good = PerUnit("m", np.ones(2), [("out", "h")], "constant", None, "b")
+    graph = LayerGraph([Space("x", 3), Space("h", 2)], weights, [bias, good])
+    assert repr(graph.per_unit[1]).endswith("constant, (out h); multiplies 'b')")

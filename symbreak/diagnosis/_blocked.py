@@ -134,8 +134,9 @@ class Blocked:
         return cut
 
     def _held(self, number: int) -> list[tuple[View, Side, str]]:
-        """Give the per-unit parameters of a node, with their kinds."""
-        own = [pair for pair in self.system.views_of(number) if len(pair[0].sides) == 1]
+        """Give the per-unit parameters of a node, with their kinds; without masks, which are in what they multiply."""
+        masking = self.system.masking
+        own = [(v, side) for v, side in self.system.views_of(number) if len(v.sides) == 1 and v.name not in masking]
         return [(view, side, self.per_unit[view.name].kind) for view, side in own]
 
     def _functions(self, number: int) -> frozenset[str]:

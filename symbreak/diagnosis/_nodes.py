@@ -6,7 +6,7 @@ every array that names them has the copies too: then a head is (copy, head), and
 one array is used for several spaces, as an embedding that is the output layer too, the spaces along one of its axes are
 one node.
 
-A weight that a mask multiplies is seen as the product. The mask is an array of its own too: where the sums of both are
+An array that a mask multiplies is seen as the product. The mask is an array of its own too: where the sums of both are
 equal, those of the gradients are, which the mask multiplies likewise.
 """
 
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
-from symbreak.graph import Axis, LayerGraph
+from symbreak.graph import Axis, LayerGraph, PerUnit, Weight
 
 Array = npt.NDArray[Any]
 Key = tuple[str, tuple[str, ...]]  # a space, and the spaces of the heads or copies that it is nested in
@@ -113,7 +113,7 @@ class System:
     nodes, views, links
         These, in the order of the graph.
     masks
-        Of each weight that masks multiply, where none of them is 0; of the weight's shape.
+        Of each array that masks multiply, where none of them is 0; of its shape.
     masking
         The names of these masks.
     """
@@ -220,8 +220,11 @@ class _Reading:
         self.graph = graph
         self.noise = noise
         self.masks = _masks(graph)
-        arrays = [(each.name, self._masked(each.name, each.array), each.uses) for each in graph.connections]
-        self.arrays = arrays + [(each.name, each.array, (each.axes,)) for each in graph.per_unit]
+        every: list[Weight | PerUnit] = [*graph.connections, *graph.per_unit]
+        self.arrays: list[tuple[str, Array, tuple[tuple[Axis, ...], ...]]] = [
+            (each.name, self._masked(each.name, each.array), each.uses if isinstance(each, Weight) else (each.axes,))
+            for each in every
+        ]
         self.within: dict[str, tuple[str, ...]] = {}  # spaces of heads that lie in copies, and those of the copies
         self.nested = self._find_nested()
         self.root: dict[Key, Key] = {}
@@ -343,7 +346,8 @@ class _Reading:
             for name, array, (sides, over), roles in read
         )
         links = tuple(self._links(nodes, views, number))
-        masking = frozenset(each.name for each in self.graph.connections if each.multiplies is not None)
+        every: list[Weight | PerUnit] = [*self.graph.connections, *self.graph.per_unit]
+        masking = frozenset(each.name for each in every if each.multiplies is not None)
         return System(nodes, views, links, self.masks, masking)
 
     def _node(self, merged: list[Key], number: dict[Key, int], units: dict[str, int]) -> Node:
@@ -374,12 +378,13 @@ class _Reading:
 
 
 def _masks(graph: LayerGraph) -> dict[str, npt.NDArray[np.bool_]]:
-    """Give, for each weight that masks multiply, where none of them is 0."""
-    weights = {weight.name: weight for weight in graph.connections}
+    """Give, for each array that masks multiply, where none of them is 0."""
+    every: list[Weight | PerUnit] = [*graph.connections, *graph.per_unit]
+    arrays = {each.name: each for each in every}
     found: dict[str, npt.NDArray[np.bool_]] = {}
-    for each in graph.connections:
+    for each in every:
         if each.multiplies is not None:
-            weight = weights[each.multiplies]
+            weight = arrays[each.multiplies]
             alike = each.axes == weight.axes  # of a kernel several axes are, and then all are there
             places = [n if alike else weight.axes.index(axis) for n, axis in enumerate(each.axes)]
             wide = [size if axis in places else 1 for axis, size in enumerate(weight.array.shape)]

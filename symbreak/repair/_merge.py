@@ -292,7 +292,10 @@ def _heads(facts: Facts, view: View) -> list[tuple[tuple[int, ...], int, Mode]]:
 def _rebuilt(facts: Facts, folds: list[Fold], arrays: dict[str, Array]) -> LayerGraph:
     graph = facts.graph
     counts = {name: folds[number].count for number in range(len(folds)) for name in facts.names(number)}
-    per_unit = [PerUnit(each.name, arrays[each.name], each.axes, each.kind, each.norm) for each in graph.per_unit]
+    per_unit = [
+        PerUnit(each.name, arrays[each.name], each.axes, each.kind, each.norm, each.multiplies)
+        for each in graph.per_unit
+    ]
     for number, fold in enumerate(folds):
         if facts.norm_over(number) is not None and len(np.unique(fold.sizes)) > 1:
             per_unit += _multiplicities(facts, number, fold)

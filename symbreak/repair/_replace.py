@@ -27,7 +27,7 @@ def with_arrays(graph: LayerGraph, arrays: Mapping[str, Array]) -> LayerGraph:
             for each in graph.connections
         ],
         [
-            PerUnit(each.name, arrays.get(each.name, each.array), each.axes, each.kind, each.norm)
+            PerUnit(each.name, arrays.get(each.name, each.array), each.axes, each.kind, each.norm, each.multiplies)
             for each in graph.per_unit
         ],
         inputs=graph.inputs,

@@ -29,7 +29,7 @@ COUNTERS = ("num_batches_tracked", "position_ids", "inv_freq")  # what framework
 class Said(NamedTuple):
     """A statement of one tensor: `file` is its name in the file, `name` the one that the rules know.
 
-    Of a mask, `multiplies` is the weight, by its name in the file.
+    Of a mask, `multiplies` is the array that it multiplies, by its name in the file.
     """
 
     name: str
@@ -123,7 +123,11 @@ def _fill_in(work: _Builder) -> list[Said]:
         work.used.statements += [statement] * bool(hits)
         for name, numbers in hits:
             axes, over = _filled(statement.axes, numbers), _filled(statement.over, numbers)
-            found.append(Said(name, work.names.files[name], shapes[name], axes, statement.kind, over, statement.norm))
+            each = Said(name, work.names.files[name], shapes[name], axes, statement.kind, over, statement.norm)
+            masked = fill(statement.multiplies, numbers)
+            if masked and masked not in work.names.files and work.wiring.strict:
+                raise ValueError(f"{quoted(name)} multiplies {quoted(masked)}, and no tensor is called so")
+            found.append(each._replace(multiplies=work.names.files.get(masked, masked) if masked else None))
     return found
 
 
@@ -258,21 +262,25 @@ def _assemble(work: _Builder, said: list[Said], sizes: Sizes, specs: Mapping[str
     uses: list[_Use] = []
     loaded: dict[str, Array] = {}
     aliases: dict[object, str] = {}
-    masks: dict[str, Array] = {}  # by the weights that they multiply
-    for each in said:
+    masks: dict[str, tuple[str, Array]] = {}  # name and values, by what they multiply
+    for each in sorted(said, key=lambda each: each.multiplies is not None):
         if each.file not in loaded:
             loaded[each.file] = work.read(each.file)
         array, kind = loaded[each.file], each.kind
         if each.multiplies is not None:
             weight = loaded.get(each.multiplies)
-            name = "" if weight is None else aliases[(*_memory(weight), *weight.shape)]
-            if reason := _misfit(each, array, name, masks):
+            name = "" if weight is None else each.multiplies
+            if weight is not None and kind == WEIGHT:
+                name = aliases.get((*_memory(weight), *weight.shape), "")
+            reason = _misfit(each, array, name, masks)
+            if reason and work.wiring.strict:
+                raise ValueError(f"{quoted(each.file)}: {reason}")
+            if reason:
                 work.leave_out(each.file, reason, each.shape, _spaces_of(each))
-            elif name not in masks:  # else it is the same array under a second name
-                masks[name] = array
+            elif masks.setdefault(name, (each.file, array))[0] == each.file:  # else it is the same under a second name
                 for part, use in _views(array, each, sizes):
                     end = f"[{part}]" if part else ""
-                    uses.append(_Use(each.file + end, *use, WEIGHT, multiplies=name + end))
+                    uses.append(_Use(each.file + end, *use, kind, multiplies=name + end))
             continue
         name = aliases.setdefault((*_memory(array), *array.shape), each.file) if kind == WEIGHT else each.file
         if kind in MADE:
@@ -297,13 +305,13 @@ def _assemble(work: _Builder, said: list[Said], sizes: Sizes, specs: Mapping[str
     return Built(graph, work.unknown, work.apart, work.used)
 
 
-def _misfit(each: Said, mask: Array, name: str, others: Mapping[str, Array]) -> str:
-    """Say why an array can't be the mask of the weight of that name; empty if it can."""
+def _misfit(each: Said, mask: Array, name: str, others: Mapping[str, tuple[str, Array]]) -> str:
+    """Say why an array can't be the mask of the one of that name; empty if it can."""
     if not name:
         return f"it masks {quoted(each.multiplies)}, which isn't in the graph"
     if not ((mask == 0) | (mask == 1)).all():
         return "a mask holds zeros and ones alone, and this one other values too"
-    if name in others and _memory(others[name]) != _memory(mask):
+    if name in others and _memory(others[name][1]) != _memory(mask):
         return f"{quoted(name)} has a mask of another name too"
     return ""
 
@@ -422,7 +430,7 @@ def _merge(uses: list[_Use]) -> tuple[list[Weight], list[PerUnit]]:
     """Make one weight of all uses of an array."""
     weights: dict[str, list[_Use]] = {}
     per_unit: list[PerUnit] = []
-    taken: set[str] = set()
+    taken: dict[str, tuple[str, tuple[Axis, ...]]] = {}
     for use in uses:
         if use.kind == WEIGHT:
             before = weights.setdefault(use.name, [])
@@ -430,8 +438,9 @@ def _merge(uses: list[_Use]) -> tuple[list[Weight], list[PerUnit]]:
                 before.append(use)
         else:
             name = use.name if use.name not in taken else f"{use.name}@{use.axes[-1].space}"
-            taken.add(name)
-            per_unit.append(PerUnit(name, use.array, use.axes, use.kind, use.norm))
+            taken[name] = use.name, use.axes
+            masked = next((one for one, said in taken.items() if said == (use.multiplies, use.axes)), use.multiplies)
+            per_unit.append(PerUnit(name, use.array, use.axes, use.kind, use.norm, masked))
     found = [
         Weight(name, some[0].array, some[0].axes, tuple(use.axes for use in some[1:]), some[0].multiplies)
         for name, some in weights.items()

@@ -22,7 +22,7 @@ VERSION = 1
 LARGEST = 4 << 20  # bytes of a wiring file
 RULE = "wiring"
 TOP = ("version", "tensors", "spaces", "ignore")
-OF_A_TENSOR = ("axes", "kind", "norm", "also", "over")
+OF_A_TENSOR = ("axes", "kind", "norm", "multiplies", "also", "over")
 OF_A_SPACE = {"units": int, "activation": str, "apart": str, "input": bool, "output": bool, "groups": str,
               "norm_groups": int}  # fmt: skip
 
@@ -176,6 +176,7 @@ def wiring_content(wiring: Wiring) -> dict[str, object]:
         entry: dict[str, object] = {"axes": axes}
         entry |= {"kind": first.kind} if first.kind != WEIGHT else {}
         entry |= {"norm": first.norm} if first.norm else {}
+        entry |= {"multiplies": first.multiplies} if first.multiplies else {}
         entry |= {"over": format_axes(first.over)} if first.over else {}
         entry |= {"also": [format_axes(other.axes) for other in others]} if others else {}
         tensors[pattern] = axes if len(entry) == 1 else entry
@@ -203,6 +204,7 @@ def _statements(pattern: str, entry: object) -> list[Statement]:
         raise ValueError(f"{where}: no kind is called {visible(kind)}; it is one of {', '.join(ALL_KINDS)}")
     norm = _norm(table, str(kind), where)
     over = parse_axes(table.get("over", []), where)
+    multiplies = _multiplies(table, pattern, where)
     also = table.get("also", [])
     if not isinstance(also, list | tuple):
         raise ValueError(f"{where}: `also` is a list of further uses, each a list of axes, not {visible(also)}")
@@ -216,7 +218,25 @@ def _statements(pattern: str, entry: object) -> list[Statement]:
                 f"{where}: a {norm} norm takes the mean over the units of all parts of an axis that is cut; leave out "
                 f"its `norm`"
             )
-        found.append(Statement(pattern, axes, str(kind), over, norm))
+        found.append(Statement(pattern, axes, str(kind), over, norm, multiplies))
+    return found
+
+
+def _multiplies(table: Mapping[str, object], pattern: str, where: str) -> str:
+    """Read what a mask multiplies; empty where it is none."""
+    found = table.get("multiplies", "")
+    if "multiplies" not in table:
+        return ""
+    if not isinstance(found, str) or not found:
+        raise ValueError(f"{where}: `multiplies` is the name of a tensor, not {found!r:.80}")
+    check_pattern(found, where)
+    for each in placeholders(found):
+        if each not in placeholders(pattern):
+            raise ValueError(f"{where}: {quoted(found)} has the placeholder {{{each}}}, which the tensor's name hasn't")
+    if "*" in found:
+        raise ValueError(f"{where}: {quoted(found)} has a '*'; `multiplies` has only placeholders")
+    if table.get("also") or table.get("norm"):
+        raise ValueError(f"{where}: a mask has the axes of what it multiplies once, so no `also` and no `norm`")
     return found
 
 

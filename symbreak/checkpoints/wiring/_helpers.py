@@ -25,16 +25,16 @@ def helper_statements(said: "Sequence[Said]", names: Names) -> "list[Said]":
     """Say what the helpers of the weights that are known run over, and adapters whose weights are in another file."""
     found: list[Said] = []
     first: dict[str, Said] = {}
-    held: dict[str, Said] = {}
+    held: dict[str, list[Said]] = {}
     for each in said:
         if each.kind == WEIGHT:
             first.setdefault(each.name, each)
-        held.setdefault(each.name, each)
+        held.setdefault(each.name, []).append(each)
     for owner, helpers in names.helpers.items():
         base = first.get(owner)
         for helper in helpers:
             if helper.what == MASK:
-                found += _mask(held.get(owner), helper, names)
+                found += _mask(held.get(owner, []), helper, names)
             elif base is not None:
                 found += _statements(base, owner, helper, names)
             elif owner not in names.shapes and helper.what.startswith("lora") and not said:
@@ -94,14 +94,14 @@ def _statements(base: "Said", owner: str, helper: Helper, names: Names) -> "list
     return []
 
 
-def _mask(base: "Said | None", helper: Helper, names: Names) -> "list[Said]":
-    """Say what of a weight was pruned; of a parameter of units, the mask is one that stays as it is."""
+def _mask(uses: "list[Said]", helper: Helper, names: Names) -> "list[Said]":
+    """Say what of a weight, or of a parameter of units, was pruned; that of a parameter once for each of its spaces."""
     shape = names.helper_shapes[helper.name]
-    if base is None or shape != base.shape:
+    if not uses or any(shape != each.shape for each in uses):
         return []
-    if base.kind == WEIGHT:
-        return [base._replace(file=helper.name, multiplies=base.file)]
-    return [base._replace(file=helper.name, kind="constant", norm=None)]
+    first = [each for each in uses if each.kind == WEIGHT][:1] or uses
+    kind = WEIGHT if first[0].kind == WEIGHT else "constant"
+    return [each._replace(file=helper.name, kind=kind, norm=None, multiplies=each.file) for each in first]
 
 
 def _magnitude(base: "Said", helper: Helper, shape: tuple[int, ...]) -> "list[Said]":

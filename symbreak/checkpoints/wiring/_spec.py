@@ -34,6 +34,8 @@ class Statement:
         has no axes for, put before its own. A norm that all heads share has ``head heads`` here.
     norm
         For a scale, shift, mean or variance, the norm that it is of, one of `NORMS`; None where that isn't known.
+    multiplies
+        For masks of zeros and ones, the pattern of what they multiply; empty for others.
     """
 
     pattern: str
@@ -41,6 +43,7 @@ class Statement:
     kind: str = WEIGHT
     over: Axes = ()
     norm: str | None = None
+    multiplies: str = ""
 
 
 @final

@@ -110,6 +110,42 @@ def test_a_pruned_bias_parts_units_whose_masks_differ():
     assert found(pruned(bias_mask=[1, 0, 1, 0, 1])) == []
 
 
+def test_what_the_mask_of_a_bias_hides_parts_no_units_and_is_not_added():
+    arrays = pruned(bias_mask=[1, 0, 1, 1, 0])
+    arrays["0.bias_orig"][4] += 5.0
+    assert found(arrays) == [("SB201", "space 0", ((1, 4),))]
+    (mask,) = [each for each in wire(arrays).graph.per_unit if each.multiplies]
+    assert (mask.name, mask.multiplies, mask.kind) == ("0.bias_mask", "0.bias_orig", "constant")
+    arrays["0.bias_mask"][1] = arrays["0.bias_mask"][4] = 1
+    assert found(arrays) == []
+    dead = pruned(tied=False, bias_mask=[1, 1, 0, 1, 1])
+    dead["0.weight_orig"][2] = dead["2.weight"][:, 2] = 0
+    assert dead["0.bias_orig"][2] != 0
+    report = sb.diagnose(wire(dead, config={"hidden_act": "tanh"}).graph)
+    assert [(each.code, each.groups) for each in report.findings] == [("SB203", ((2,),))]
+
+
+def test_a_bias_of_two_spaces_has_its_mask_in_both():
+    """The units of the second space differ in what the mask shows, though not in what is stored."""
+    ones = {"a": np.ones((2, 3)), "b": np.ones((2, 3)), "up": np.ones((1, 2)), "over": np.ones((1, 2))}
+    arrays = ones | {"bias_orig": np.ones(2), "bias_mask": np.array([1.0, 0.0])}
+    wiring = {
+        "version": 1,
+        "tensors": {
+            "a": ["out h", "in x"],
+            "b": ["out k", "in x"],
+            "bias": {"axes": ["out h"], "also": [["out k"]], "kind": "bias"},
+            "up": ["out y", "in h"],
+            "over": ["out z", "in k"],
+        },
+    }
+    graph = wire(arrays, wiring=wiring).graph
+    masks = {each.name: each.multiplies for each in graph.per_unit if each.multiplies}
+    assert masks == {"bias_mask": "bias_orig", "bias_mask@k": "bias_orig@k"}
+    partition = sb.diagnose(graph).partition
+    assert (partition["h"].tolist(), partition["k"].tolist()) == ([0, 1], [0, 1])
+
+
 def test_kernels_recurrent_weights_and_parts_of_an_axis_have_masks_too():
     rng = np.random.default_rng(0)
     arrays = {"0.weight_orig": rng.normal(size=(4, 3, 2, 2)), "2.weight": rng.normal(size=(5, 4, 2, 2))}

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+import symbreak as sb
 from symbreak.checkpoints import Wiring, read_wiring, save_wiring, wire
 
 ARRAYS = {
@@ -294,3 +295,58 @@ def test_a_malformed_file_is_refused_and_named(tmp_path, name, content, message)
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_wiring(tmp_path / name)
+
+
+MASKED = {
+    "version": 1,
+    "tensors": {
+        "keep.{n}": {"axes": ["out h{n}", "in h"], "multiplies": "w.{n}"},
+        "keep": {"axes": ["out h"], "kind": "constant", "multiplies": "b"},
+        "w.{n}": ["out h{n}", "in h"],
+        "up": ["out h", "in x"],
+        "b": {"axes": ["out h"], "kind": "bias"},
+    },
+}
+PRUNED = {
+    "up": np.ones((4, 3)),
+    "b": np.array([1.0, 1.0, 7.0, 1.0]),
+    "keep": np.array([1, 1, 0, 0]),
+    "w.0": np.ones((2, 4)),
+    "keep.0": np.array([[1, 1, 0, 0], [1, 1, 1, 1]]),
+}
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".json"])
+def test_a_file_says_what_a_mask_multiplies(tmp_path, suffix):
+    wired = wire(PRUNED, wiring=MASKED)
+    arrays = (*wired.graph.connections, *wired.graph.per_unit)
+    assert {each.name: each.multiplies for each in arrays if each.multiplies} == {"keep.0": "w.0", "keep": "b"}
+    assert sb.diagnose(wired.graph).partition["h"].tolist() == [0, 0, 1, 1]  # what is stored in b differs
+    save_wiring(wired, tmp_path / f"wiring{suffix}")
+    again = wire(PRUNED, wiring=tmp_path / f"wiring{suffix}")
+    assert sorted(map(repr, again.graph.connections)) == sorted(map(repr, wired.graph.connections))
+    assert sorted(map(repr, again.graph.per_unit)) == sorted(map(repr, wired.graph.per_unit))
+
+
+@pytest.mark.parametrize(
+    ("entry", "error"),
+    [
+        ({"multiplies": 3}, "`multiplies` is the name of a tensor, not 3"),
+        ({"multiplies": ""}, "`multiplies` is the name of a tensor, not ''"),
+        ({"multiplies": "w.{m}"}, r"has the placeholder {m}, which the tensor's name hasn't"),
+        ({"multiplies": "w.*"}, r"has a '\*'; `multiplies` has only placeholders"),
+        ({"multiplies": "w.{n}", "also": [["out h", "in h{n}"]]}, "so no `also` and no `norm`"),
+        ({"multiplies": "u.{n}"}, "'keep.0' multiplies 'u.0', and no tensor is called so"),
+        ({"multiplies": "keep.{n}"}, "'keep.0': it masks 'keep.0', which isn't in the graph"),
+        ({"multiplies": "w.{n}", "axes": ["out h{n}", "in x"]}, "which is|axis 1 of its shape"),
+    ],
+)  # fmt: skip
+def test_a_mask_that_a_file_says_wrongly_is_an_error(entry, error):
+    tensors = MASKED["tensors"] | {"keep.{n}": MASKED["tensors"]["keep.{n}"] | entry}
+    with pytest.raises(ValueError, match=error):
+        wire(PRUNED, wiring={"version": 1, "tensors": tensors})
+
+
+def test_a_mask_of_other_values_than_zeros_and_ones_in_a_file_is_an_error():
+    with pytest.raises(ValueError, match=r"'keep.0': a mask holds zeros and ones alone, and this one other values too"):
+        wire(PRUNED | {"keep.0": np.full((2, 4), 0.5)}, wiring=MASKED)
