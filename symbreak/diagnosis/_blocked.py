@@ -227,14 +227,15 @@ class Blocked:
 
 def _of_group(system: System, link: Link, more: Flags) -> Flags:
     """Say of each unit of the node with fewer heads whether something holds in all heads of its group."""
-    theirs = more.reshape(system.nodes[link.more].shape)
-    groups = range(system.nodes[link.fewer].shape[0])
+    units = system.nodes[link.fewer].shape[-1]
+    theirs = more.reshape(-1, units)
+    groups = range(system.nodes[link.fewer].size // units)
     return np.stack([theirs[link.of == group].all(axis=0) for group in groups]).reshape(-1)
 
 
 def _in_group(system: System, link: Link, fewer: Flags) -> Flags:
     """Say of each unit of the node with more heads whether something holds in the head that its own reads."""
-    return np.asarray(fewer.reshape(system.nodes[link.fewer].shape)[link.of].reshape(-1))
+    return np.asarray(fewer.reshape(-1, system.nodes[link.fewer].shape[-1])[link.of].reshape(-1))
 
 
 def _at_most_zero(view: View, side: Side) -> Flags:

@@ -146,17 +146,17 @@ def _same_after_swap(array: Array, axes: list[int], a: int, b: int) -> bool:
 
 def _tie_link(system: System, link: Link, labels: list[Indices]) -> None:
     """Let units of a group be swapped only with those of the same index in each of its heads, and these alike."""
-    more, fewer = system.nodes[link.more].shape, system.nodes[link.fewer].shape
-    theirs, own = labels[link.more].reshape(more), labels[link.fewer].reshape(fewer)
+    units = system.nodes[link.fewer].shape[-1]
+    theirs, own = labels[link.more].reshape(-1, units), labels[link.fewer].reshape(-1, units)
     columns = [
         (int(own[group, unit]), *theirs[link.of == group, unit].tolist())
-        for group in range(fewer[0])
-        for unit in range(fewer[1])
+        for group in range(len(own))
+        for unit in range(units)
     ]
     number = {each: place for place, each in enumerate(dict.fromkeys(columns))}
     tied = np.array([number[each] for each in columns], np.intp)
     labels[link.fewer] = tied
-    labels[link.more] = joined(labels[link.more], tied.reshape(fewer)[link.of].reshape(-1))
+    labels[link.more] = joined(labels[link.more], tied.reshape(-1, units)[link.of].reshape(-1))
 
 
 @final
@@ -256,7 +256,7 @@ class Orbits:
                 if not (above == found[parent].reshape(wide)).all():
                     return False
         for more, fewer, of in system.links:
-            units = system.nodes[more].shape[1]
+            units = system.nodes[more].shape[-1]
             heads, within = np.divmod(found[more].reshape(-1, units), units)
             if not np.array_equal(of[heads] * units + within, found[fewer].reshape(-1, units)[of]):
                 return False

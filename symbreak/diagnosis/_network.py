@@ -110,7 +110,7 @@ class _Certificate:
         """Give the class of each unit by the name of its space; for each kind of heads where it lies in two."""
         found: dict[str, Indices] = {}
         for number, node in enumerate(self.system.nodes):
-            parent = self.system.nodes[node.parents[0]].spaces[0] if node.parents else ""
+            parent = self.system.nodes[node.parents[-1]].spaces[0] if node.parents else ""
             for name in node.spaces:
                 label = self.labels[number].reshape(node.shape)
                 found[f"{name} of {parent}" if name in self.twice else name] = label
@@ -119,7 +119,7 @@ class _Certificate:
     def name(self, number: int) -> str:
         """Name a node by its spaces, and by the heads that it lies in where that is needed."""
         node = self.system.nodes[number]
-        above = f" of {visible(self.system.nodes[node.parents[0]].spaces[0])}" if number in self.linked else ""
+        above = f" of {visible(self.system.nodes[node.parents[-1]].spaces[0])}" if number in self.linked else ""
         return ", ".join(map(visible, node.spaces)) + above
 
     def classes(self) -> Iterator[tuple[int, TiedClass]]:

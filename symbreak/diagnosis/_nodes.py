@@ -96,7 +96,10 @@ class View:
 
 
 class Link(NamedTuple):
-    """A space nested twice: parent `of[i]` of node `fewer` goes with parent i of node `more`, index by index."""
+    """A space nested twice: parent `of[i]` of node `fewer` goes with parent i of node `more`, index by index.
+
+    Heads in copies are numbered through all copies.
+    """
 
     more: int
     fewer: int
@@ -225,6 +228,8 @@ class _Reading:
             (each.name, self._masked(each.name, each.array), each.uses if isinstance(each, Weight) else (each.axes,))
             for each in every
         ]
+        self.heads = {axis.space for _, _, uses in self.arrays for use in uses for axis in use if axis.role == "head"}
+        self.arrays = [self._in_copies(*each) for each in self.arrays]
         self.within: dict[str, tuple[str, ...]] = {}  # spaces of heads that lie in copies, and those of the copies
         self.nested = self._find_nested()
         self.root: dict[Key, Key] = {}
@@ -239,6 +244,26 @@ class _Reading:
         if array.dtype.kind in "fcV" and not np.isfinite(hidden.astype(wide)).all():
             return array  # 0 times what is not finite is not finite
         return np.where(mask, array, np.zeros((), array.dtype))
+
+    def _in_copies(
+        self, name: str, array: Array, uses: tuple[tuple[Axis, ...], ...]
+    ) -> tuple[str, Array, tuple[tuple[Axis, ...], ...]]:
+        """Give an array that says which heads go with which the copies that all others have those heads in."""
+        use = uses[0]
+        ends = {axis.space for axis in use}
+        if len(uses) > 1 or array.ndim != 2 or not ends <= self.heads or not _assigns(array):
+            return name, array, uses
+        others = [other for one, _, some in self.arrays if one != name for other in some]
+        above = [
+            tuple(axis for axis in other if axis.role == "stack")
+            for other in others
+            if not ends.isdisjoint(axis.space for axis in other if axis.role == "head")
+        ]
+        alone = any(not ends.isdisjoint(axis.space for axis in other if axis.role in ("out", "in")) for other in others)
+        if alone or len(set(above)) != 1 or len(above[0]) != 1:
+            return name, array, uses
+        units = next(space.units for space in self.graph.spaces if space.name == above[0][0].space)
+        return name, np.broadcast_to(array, (units, *array.shape)), ((*above[0], *use),)
 
     def _find_nested(self) -> frozenset[str]:
         """Give the spaces that no array names without heads or copies beside it."""
@@ -365,10 +390,15 @@ class _Reading:
             found = sorted({number[key] for key in self.root if key[0] == space})
             for one, other in pairwise(found):
                 more, fewer = sorted((one, other), key=lambda node: -nodes[node].size)
-                if len(nodes[more].parents) == len(nodes[fewer].parents) == 1:
-                    of = _which(views, nodes[more].parents[0], nodes[fewer].parents[0])
+                above, beside = nodes[more].parents, nodes[fewer].parents
+                if above[:-1] == beside[:-1]:
+                    of = _which(views, above[-1], beside[-1])
                     if of is not None:
-                        yield Link(more, fewer, of)
+                        copies = prod(nodes[more].shape[:-2])
+                        if of.ndim == 1:
+                            of = np.broadcast_to(of, (copies, len(of)))
+                        first = nodes[fewer].shape[-2] * np.arange(copies)[:, np.newaxis]
+                        yield Link(more, fewer, (of + first).reshape(-1))
                         continue
                 names = [nodes[parent].spaces[0] for node in (more, fewer) for parent in nodes[node].parents]
                 raise ValueError(
@@ -406,11 +436,20 @@ def _go_together(one: tuple[str, ...], other: tuple[str, ...], masks: set[frozen
 
 
 def _which(views: tuple[View, ...], more: int, fewer: int) -> npt.NDArray[np.intp] | None:
-    """Give, for each unit of node `more`, the one of `fewer` that a mask between them says."""
+    """Give, for each unit of node `more`, the one of `fewer` that a mask says; for each of their copies."""
     for view in views:
-        if view.array.ndim == 2 and [side.node for side in view.sides] in ([more, fewer], [fewer, more]):
-            mask = view.array if view.sides[0].node == more else view.array.T
-            taken = np.asarray(mask, np.float64) != 0
-            if (taken.sum(axis=1) == 1).all():
-                return np.asarray(taken.argmax(axis=1))
+        nodes = [side.node for side in view.sides]
+        if nodes in ([more, fewer], [fewer, more]) and view.array.ndim == len({a for s in view.sides for a in s.axes}):
+            one, other = (next(side for side in view.sides if side.node == node) for node in (more, fewer))
+            if one.axes[:-1] == other.axes[:-1]:
+                mask = view.array.transpose(*one.axes, other.axes[-1])
+                taken = np.asarray(mask, np.float64) != 0
+                if (taken.sum(axis=-1) == 1).all():
+                    return np.asarray(taken.argmax(axis=-1))
     return None
+
+
+def _assigns(array: Array) -> bool:
+    """Whether a matrix has a single entry that is not zero in each row, or in each column."""
+    taken = array != 0
+    return bool((taken.sum(axis=1) == 1).all() or (taken.sum(axis=0) == 1).all())

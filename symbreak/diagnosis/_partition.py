@@ -15,6 +15,7 @@ wrong.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any, final
 
 import numpy as np
@@ -122,7 +123,7 @@ class Refiner:
             label = joined(label, _rows(np.sort(rows, axis=1)))
         for more, fewer, of in self.system.links:
             if number == more:
-                units = self.system.nodes[more].shape[1]
+                units = self.system.nodes[more].shape[-1]
                 theirs = labels[fewer].reshape(-1, units)[of]
                 label = joined(label, theirs.reshape(-1))
             elif number == fewer:
@@ -139,9 +140,9 @@ class Refiner:
     @staticmethod
     def _of_group(theirs: Indices, of: Indices, shape: tuple[int, ...]) -> Indices:
         """Give units of groups one number where they go with the same classes, counted over the heads of each."""
-        rows = theirs.reshape(len(of), shape[1])
+        rows = theirs.reshape(len(of), shape[-1])
         lists = []
-        for group in range(shape[0]):
+        for group in range(prod(shape[:-1])):
             members = np.sort(rows[of == group], axis=0)  # (heads, units)
             lists += [tuple(column) for column in members.T.tolist()]
         numbers = {each: number for number, each in enumerate(sorted(set(lists)))}

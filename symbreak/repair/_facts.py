@@ -223,7 +223,7 @@ class Facts:
     def _is_assignment(self, view: View) -> bool:
         """Whether an array says which head reads which key and value head."""
         nodes = self.system.nodes
-        ends = {(nodes[link.more].parents[0], nodes[link.fewer].parents[0]) for link in self.system.links}
+        ends = {(nodes[link.more].parents[-1], nodes[link.fewer].parents[-1]) for link in self.system.links}
         over = tuple(side.node for side in view.sides)
         return over in ends or over[::-1] in ends
 

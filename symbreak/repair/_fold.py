@@ -70,7 +70,8 @@ def fold_all(facts: Facts, labels: Sequence[Indices], chosen: Collection[int], w
         if number in follows:  # index by index with the heads that they share
             link = follows[number]
             theirs = of(link.fewer)
-            return Fold(theirs.index[link.of], theirs.count)
+            index = theirs.index.reshape(-1, node.shape[-1])[link.of]
+            return Fold(index.reshape(node.shape), theirs.count)
         place = np.zeros(node.shape[:-1], np.intp)
         for axis, parent in enumerate(node.parents):
             fold = of(parent)

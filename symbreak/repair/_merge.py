@@ -96,6 +96,14 @@ def merge(
     chosen = _chosen(facts, spaces)
     why: dict[int, str] = {}
     folds = fold_all(facts, facts.classes(redundant=redundant), chosen, why)
+    for link in facts.system.links:
+        nodes = facts.system.nodes
+        if len(nodes[link.more].parents) > 1:
+            for number in {link.more, link.fewer, *nodes[link.more].parents, *nodes[link.fewer].parents}:
+                if folds[number].changes:
+                    why.setdefault(
+                        number, "its heads share keys and values within stacked copies, and stay as they are"
+                    )
     for number, fold in enumerate(folds):
         if fold.changes and number not in why:
             reason = _reason(facts, number, folds, multiplicity)
@@ -205,7 +213,7 @@ def _unclear_heads(facts: Facts, number: int, folds: list[Fold]) -> str | None:
             if side.node == number and not side.written and not side.read and not facts.copies(number):
                 return f"{visible(view.name)!r} has heads beside units that all heads share"
     for link in facts.system.links:
-        more, fewer = (facts.system.nodes[each].parents[0] for each in (link.more, link.fewer))
+        more, fewer = (facts.system.nodes[each].parents[-1] for each in (link.more, link.fewer))
         if number in (more, fewer):
             of = np.zeros(folds[more].count, np.intp)
             of[folds[more].index] = folds[fewer].index[link.of]

@@ -200,3 +200,104 @@ def test_tied_heads_of_one_copy_are_untied_and_drawn():
     assert sb.diagnose(free).classes == sb.diagnose(sb.reinit(graph, rng=0)).classes == ()
     assert np.abs(run(free, x) - run(graph, x)).max() < 1e-12
     assert np.array_equal(free.weights["output"][[0, 2]], graph.weights["output"][[0, 2]])
+
+
+GROUPS = 2
+SHARED = AXES | {
+    "query": [("stack", "copies"), ("head", "more"), ("out", "qk"), ("in", "x")],
+    "output": [("stack", "copies"), ("out", "y"), ("head", "more"), ("in", "v")],
+}
+OF = np.repeat(np.eye(GROUPS), 2, axis=0)
+COUNTS = SHAPE | {"heads": GROUPS, "more": 2 * GROUPS}
+FAR = [
+    Space("x", WIDTH),
+    Space("copies", COPIES),
+    Space("heads", GROUPS),
+    Space("more", 2 * GROUPS),
+    *SPACES[3:],
+    Space("y", 2),
+]
+
+
+def shared(rng, copy=None):
+    """Arrays of attention whose heads share keys and values two by two; in one copy two of them are equal."""
+    arrays = {name: rng.normal(size=[COUNTS[space] for _, space in axes]) for name, axes in SHARED.items()}
+    if copy is not None:
+        arrays["query"][copy, 3] = arrays["query"][copy, 2]
+        arrays["output"][copy, ..., 3, :] = arrays["output"][copy, ..., 2, :]
+    return arrays
+
+
+def in_copies(arrays, mask=OF, axes=(("out", "more"), ("in", "heads"))):
+    weights = [Weight(name, array, SHARED[name]) for name, array in arrays.items()]
+    return LayerGraph(FAR, [*weights, Weight("of", mask, axes)], inputs=["x"], outputs=["y"])
+
+
+def each_alone(arrays):
+    spaces, connections = [Space("x", WIDTH), Space("y", 2)], []
+    for copy in range(COPIES):
+        spaces += [Space(f"{space.name}{copy}", space.units) for space in FAR[2:-1]]
+        for name in ("query", "key", "value", "output"):
+            axes = [
+                (role, space if space in ("x", "y") else f"{space}{copy}")
+                for role, space in SHARED[name]
+                if role != "stack"
+            ]
+            connections.append(Weight(f"{name}{copy}", arrays[name][copy], axes))
+        connections.append(Weight(f"of{copy}", OF, [("out", f"more{copy}"), ("in", f"heads{copy}")]))
+    return LayerGraph(spaces, connections, inputs=["x"], outputs=["y"])
+
+
+TURNS = {
+    "one for all": (OF, (("out", "more"), ("in", "heads"))),
+    "turned": (OF.T, (("in", "heads"), ("out", "more"))),
+    "of each": (np.stack([OF] * COPIES), (("stack", "copies"), ("out", "more"), ("in", "heads"))),
+}
+
+
+@pytest.mark.parametrize("form", TURNS)
+@pytest.mark.parametrize("seed", range(8))
+def test_heads_in_copies_that_share_keys_have_the_classes_that_each_copy_has_by_itself(seed, form):
+    rng = np.random.default_rng(seed)
+    arrays = shared(rng, None if seed % 3 == 0 else int(rng.integers(COPIES)))
+    if seed % 4 == 1:  # keys and values of both groups, in one copy
+        for name in ("key", "value"):
+            arrays[name][0, 1] = arrays[name][0, 0]
+        arrays["query"][0, 2:] = arrays["query"][0, :2]
+        arrays["output"][0][:, 2:] = arrays["output"][0][:, :2]
+    if seed % 4 == 2:  # units of queries and keys, in all heads of one copy
+        arrays["query"][1, :, 1], arrays["key"][1, :, 1] = arrays["query"][1, :, 0], arrays["key"][1, :, 0]
+    found = sb.diagnose(in_copies(arrays, *TURNS[form]), noise=["copies"]).partition
+    alone = sb.diagnose(each_alone(arrays)).partition
+    for copy in range(COPIES):
+        for space in ("more", "heads", "qk of more", "qk of heads", "v of more", "v of heads"):
+            name = " of ".join(f"{each}{copy}" for each in space.split(" of "))
+            assert same_classes(found[space][copy], alone[name]), (space, copy)
+
+
+def test_equal_copies_whose_heads_share_keys_are_tied_and_a_dead_unit_is_blocked_in_each():
+    arrays = shared(np.random.default_rng(0))
+    for array in arrays.values():
+        array[2] = array[0]
+    partition = sb.diagnose(in_copies(arrays)).partition
+    assert partition["copies"].tolist() == [0, 1, 0]
+    assert partition["more"].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 2, 3]]
+    dead = shared(np.random.default_rng(0))
+    dead["query"][1, 2:, 0] = dead["key"][1, 1, 0] = 0
+    found = {each.where: each.message.rpartition(": ")[2] for each in sb.diagnose(in_copies(dead)).findings}
+    assert found == {"space qk of more": "1.2.0, 1.3.0", "space qk of heads": "1.1.0"}
+
+
+def test_heads_in_copies_that_share_keys_are_not_merged_and_what_reads_them_is_untied():
+    graph = in_copies(shared(np.random.default_rng(0), slice(None)))
+    with pytest.raises(
+        CannotRepair, match="its heads share keys and values within stacked copies, and stay as they are"
+    ):
+        sb.merge(graph)
+    assert not [each for each in sb.diagnose(sb.untie(graph, rng=0)).findings if each.code == "SB201"]
+
+
+def test_heads_in_copies_of_which_nothing_says_what_they_share_are_an_error():
+    weights = [Weight(name, array, SHARED[name]) for name, array in shared(np.random.default_rng(0)).items()]
+    with pytest.raises(ValueError, match="no weight says which goes with which: add a mask"):
+        sb.diagnose(LayerGraph(FAR, weights, inputs=["x"], outputs=["y"]))
