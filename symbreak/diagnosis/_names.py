@@ -28,6 +28,11 @@ TABLES_OF_TOKENS = frozenset(
 HEADS = frozenset(
     {"lm_head", "output", "decoder", "logits", "proj_out", "predictions", "generator", "classifier", "embed_out"}
 )
+# What else an output layer is called, where one weight is also an embedding: "head" alone says too little by itself.
+READS_TABLE = frozenset(
+    {"head", "out", "output_layer", "output_projection", "unembed", "unembedding", "to_logits", "readout", "fc_out"}
+    | {"generator_lm_head", "lm_head_decoder", "vocab_projector", "cls", "output_proj", "final_logits", "lm"}
+)
 
 # What a number counts, if it is an index below such a name, as in experts.0; and if it is part of it, as in critic_1
 # and q2.
@@ -146,6 +151,17 @@ def is_output_head(name: str) -> bool:
     (True, True, False)
     """
     return _module(name) in HEADS
+
+
+def may_share_table(name: str) -> bool:
+    """Whether a name may be that of an array that is one with an embedding: another embedding, or an output layer.
+
+    Examples
+    --------
+    >>> may_share_table("head.weight"), may_share_table("model.shared.weight"), may_share_table("fc1.weight")
+    (True, True, False)
+    """
+    return is_embedding(name) or is_output_head(name) or _module(name) in READS_TABLE
 
 
 def _module(name: str) -> str:

@@ -24,7 +24,7 @@ from symbreak.reports import visible
 
 from ._identical import Classes
 from ._later import Later, Place, find_later
-from ._names import is_copy, is_embedding, is_output_head, template
+from ._names import is_copy, is_embedding, may_share_table, template
 from ._sketch import WINDOW, Sketch, Source, Values, first_floats
 
 LEAST = 2 * WINDOW  # values that a weight must have
@@ -93,8 +93,8 @@ def judge_streams(source: Source, sketches: Mapping[str, Sketch], classes: Class
 
 
 def _is_meant(names: list[str]) -> bool:
-    """Whether weights are an embedding and the output layer that shares it."""
-    return any(map(is_embedding, names)) and all(is_embedding(name) or is_output_head(name) for name in names)
+    """Whether weights are an embedding and what shares it: an output layer, or an embedding of another part."""
+    return any(map(is_embedding, names)) and all(map(may_share_table, names))
 
 
 def _candidates(drawn: list[Sketch]) -> Iterator[list[int]]:

@@ -217,6 +217,10 @@ def test_a_long_group_is_cut_short():
         ("tok_embeddings.weight", "output.weight"),
         ("token_embd.weight", "output.weight"),
         ("emb.weight", "head.lm_head.weight"),
+        ("emb.weight", "head.weight"),
+        ("tok_emb.weight", "to_logits.weight"),
+        ("embedding.weight", "out.weight"),
+        ("electra.embeddings.word_embeddings.weight", "generator_lm_head.weight"),
         ("critic.fc1.weight", "target_critic.fc1.weight"),
         ("model.fc1.weight", "model_ema.fc1.weight"),
         ("student.fc1.weight", "teacher.fc1.weight"),
@@ -234,6 +238,7 @@ def test_weights_that_are_shared_or_copied_on_purpose_are_passed_over(one, other
         ("attention.output.weight", "mlp.output.weight"),
         ("time_embed.in.weight", "time_embed.out.weight"),
         ("lm_head.weight", "fc.weight"),
+        ("head.weight", "out.weight"),
     ],
 )
 def test_names_that_only_resemble_those_of_shared_weights_are_no_excuse(one, other):
