@@ -12,6 +12,7 @@ from typing import Any, final
 import numpy as np
 
 from symbreak.checkpoints.wiring._flow import Axis, Flow, NotUnderstood, Value, Var
+from symbreak.checkpoints.wiring._onnx_bodies import bodies, either, inlined, names_inside
 from symbreak.checkpoints.wiring._onnx_lists import Lists
 from symbreak.checkpoints.wiring._onnx_nodes import Node
 from symbreak.checkpoints.wiring._onnx_operators import OPERATORS
@@ -119,7 +120,7 @@ class _Run:
         """Follow the units through one node."""
         inputs = [self.value(name) for name in node.inputs]
         try:
-            if node.domain not in DOMAINS or node.op not in OPERATORS:
+            if node.domain not in DOMAINS or (node.op not in OPERATORS and node.op != "If"):
                 raise NotUnderstood("no rule knows it")
             found = self.lists.follow(node, inputs)
             if found is not None:
@@ -128,7 +129,11 @@ class _Run:
                 return
             if any(name and value is None for name, value in zip(node.inputs, inputs, strict=True)):
                 raise NotUnderstood("something before it isn't understood")
-            made: Sequence[Known] = OPERATORS[node.op](Step(self.flow, self.lists, node, inputs))
+            made: Sequence[Known] = (
+                self.branches(node)
+                if node.op == "If"
+                else OPERATORS[node.op](Step(self.flow, self.lists, node, inputs))
+            )
         except NotUnderstood as fault:
             self.give_up(node, inputs, str(fault))
         except (IndexError, TypeError, ValueError, AttributeError, KeyError, ZeroDivisionError):
@@ -136,12 +141,25 @@ class _Run:
         else:
             self.known |= dict(zip(node.outputs, made, strict=False))
 
+    def branches(self, node: Node) -> Sequence[Known]:
+        """Follow both branches of an `If`: what they give is one value."""
+        found: list[list[Known]] = []
+        for place, body in enumerate(bodies(node)):
+            nodes, outputs = inlined(body, place)
+            for each in nodes:
+                self.step(each)
+            found.append([self.value(name) for name in outputs])
+        if len(found) != 2 or any(each is None for some in found for each in some):
+            raise NotUnderstood("something in its branches isn't")
+        return [either(self.flow, *both) for both in zip(*found, strict=True)]
+
     def give_up(self, node: Node, inputs: Sequence[Known], fault: str) -> None:
         """Tell apart what a node reads that isn't understood, and say so of the arrays around it."""
         operator = ".".join(word for word in (node.domain, node.op) if word)
         reason = f"the graph's {operator} {node.name!r} isn't understood: {fault}"
-        self.flow.tell_apart(inputs, reason, fault=True)
-        for each in inputs:
+        inside = [self.value(name) for name in names_inside(node)]
+        self.flow.tell_apart([*inputs, *inside], reason, fault=True)
+        for each in (*inputs, *inside):
             if isinstance(each, Const) and not each.single:
                 self.flow.doubt(each.tensor, reason)
         self.known |= dict.fromkeys(node.outputs)
