@@ -22,6 +22,7 @@ from symbreak.checkpoints.wiring._onnx_axes import (
     transpose,
 )
 from symbreak.checkpoints.wiring._onnx_einsum import einsum
+from symbreak.checkpoints.wiring._onnx_places import places, put, put_each, take
 from symbreak.checkpoints.wiring._onnx_values import (
     FUNCTIONS,
     Step,
@@ -69,6 +70,7 @@ OPERATORS: Mapping[str, Operator] = {
     **dict.fromkeys(("Dropout", "Trilu", "CumSum"), alike),
     "Constant": constant, "Range": positions, "GatherElements": look_up,
     "MatMul": multiply, "Einsum": einsum, "Gemm": gemm, "GroupNormalization": group_norm,
+    "NonZero": places, "OneHot": places, "GatherND": take, "ScatterND": put, "ScatterElements": put_each,
     "Pad": pad, "Reshape": reshape, "Flatten": flatten, "Transpose": transpose, "Expand": expand_,
     "Concat": concatenate, "Split": split, "Slice": cut, "Gather": gather,
 }  # fmt: skip
