@@ -82,7 +82,7 @@ def test_the_stream_and_the_units_of_each_expert_are_found(network):
     ("nodes", "reason"),
     [
         ([node("NonZero", "h", "z")], "it takes units for positions"),
-        ([node("ScatterND", "h one h", "z")], "it takes units for positions"),
+        ([node("ScatterND", "h two h", "z")], "it takes units for positions"),
         ([node("ScatterND", "h h h", "z")], "where it puts or looks isn't known"),
         ([node("ScatterElements", "h k h", "z", axis=1)], "it takes units for positions"),
         ([node("ScatterElements", "h k h", "z", axis=0)], "units go to different places"),
@@ -91,5 +91,5 @@ def test_the_stream_and_the_units_of_each_expert_are_found(network):
     ],
 )
 def test_what_depends_on_units_is_not_followed(nodes, reason):
-    _, wiring = between(*nodes, k=np.arange(8)[None], one=np.array([[0]]))
+    _, wiring = between(*nodes, k=np.arange(8)[None], one=np.array([[0]]), two=np.array([[0, 1]]))
     assert any(reason in each for each in wiring.unknown.values()), wiring.unknown
