@@ -119,8 +119,8 @@ def _check_slope(function: Callable[[Any], Any]) -> None:
     if not missing.max() <= 0.2 * largest and largest > 0:
         at = int(np.argmax(np.nan_to_num(missing, nan=np.inf)))
         raise ValueError(
-            f"{function!r} jumps between {edges[at]:g} and {edges[at + 1]:g}: it has no slope there for gradients to go "
-            f"by, and no weights are critical for it; pass a continuous function, such as a steep sigmoid"
+            f"{function!r} jumps between {edges[at]:g} and {edges[at + 1]:g}: it has no slope there for gradients "
+            f"to go by, and no weights are critical for it; pass a continuous function, such as a steep sigmoid"
         )
     with np.errstate(all="ignore"):
         near, nearer = (np.abs(np.diff(apply(function, np.array([-h, 0.0, h])))).max() / h for h in (1e-5, 1e-7))
