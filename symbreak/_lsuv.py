@@ -185,6 +185,7 @@ class _Network:
         self.logs = dict.fromkeys(self.given, 0.0)  # of the factors
         self.taken = dict.fromkeys(self.given, 0)
         self.dead: dict[str, str] = {}
+        self.far: set[str] = set()  # what follows its weight, but not near enough
         self.calls = 0
         self.stds: dict[str, float] = {}
         self.stds = self.measure()
@@ -248,7 +249,10 @@ class _Network:
             self.taken[name] += 1
             self.scale(name, _next(seen))
             seen.append((self.logs[name], self.excess(name)))
-        nearest = min(seen, key=lambda point: abs(point[1]))[0]
+        nearest, excess = min(seen, key=lambda point: abs(point[1]))
+        first, at_first = seen[0]
+        if abs(nearest) == FARTHEST and nearest != first and (excess - at_first) / (nearest - first) > 0.5:
+            self.far.add(name)
         if nearest != self.logs[name]:
             self.scale(name, nearest)
 
@@ -258,9 +262,14 @@ class _Network:
         for name, after in self.stds.items():
             problem = self.dead.get(name)
             if problem is None and not self.reached(name):
+                why = "they do not follow the weight, as with a large bias or a saturated activation"
+                if name in self.far:
+                    why = (
+                        f"a weight is scaled by {math.exp(-FARTHEST):.0e} to {math.exp(FARTHEST):.0e}; start from "
+                        f"weights, or a batch, nearer to one"
+                    )
                 problem = (
-                    f"its outputs have the standard deviation {after:.4g} where {self.target:.4g} was asked for: they "
-                    f"do not follow the weight, as with a large bias or a saturated activation"
+                    f"its outputs have the standard deviation {after:.4g} where {self.target:.4g} was asked for: {why}"
                 )
             layers.append(
                 LsuvLayer(name, math.exp(self.logs[name]), self.taken[name], self.before[name], after, problem)

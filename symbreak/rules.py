@@ -564,37 +564,54 @@ def _dtype_of(shape: Any) -> np.dtype[Any] | None:
 
 
 def find_same(rows: Mapping[str, Row], kept: Mapping[str, Array], untouched: Sequence[str]) -> dict[str, Row]:
-    """Look up the parameters that rows are the same as."""
-    return {name: _same(row, rows, kept, untouched) for name, row in rows.items()}
+    """Look up the parameters that rows are the same as, through any number of others."""
+    found: dict[str, Row] = {}
+    for first in rows.values():
+        path: dict[str, Row] = {}
+        at: Row | None = first
+        while at is not None and at.name not in found:
+            same = at.rule.initializer
+            if not isinstance(same, SameAs):
+                found[at.name] = at
+                break
+            path[at.name] = at
+            if same.parameter in path:
+                circle = " -> ".join(map(visible, [*path, same.parameter]))
+                raise RuleError(f"{_where(at, same.parameter)}, which is in a circle: {circle}")
+            _check_same(at, same, rows, kept, untouched)
+            at = rows.get(same.parameter)
+        for row in reversed(path.values()):
+            found[row.name] = _joined(row, found)
+    return {name: found[name] for name in rows}
 
 
-def _same(row: Row, rows: Mapping[str, Row], kept: Mapping[str, Array], untouched: Sequence[str]) -> Row:
-    """Look up the parameter that a row is the same as, through any number of others."""
-    path, transposed, at = {row.name: None}, False, row
-    while isinstance(at.rule.initializer, SameAs):
-        same = at.rule.initializer
-        given, name = at.shape, same.parameter
-        transposed ^= same.transpose
-        if name in path:
-            raise RuleError(f"{_where(at, name)}, which is in a circle: {' -> '.join(map(visible, [*path, name]))}")
-        if name not in rows and name not in kept:
-            reason = "which no rule hits" if name in untouched else f"which is no parameter{_near(name, rows)}"
-            raise RuleError(f"{_where(at, name)}, {reason}")
-        shape = rows[name].shape if name in rows else kept[name].shape
-        if (shape[::-1] if same.transpose else shape) != given:
-            hint = f"SameAs({name!r}, transpose={not same.transpose})"
-            meets = (shape if same.transpose else shape[::-1]) == given
-            other = f"; {hint} would" if meets else ""
-            turned = " transposed" if same.transpose else ""
-            raise RuleError(f"{_where(at, name)}, but shape {given} is not met by {shape}{turned}{other}")
-        _check_dtype(at, name, rows.get(name), kept.get(name))
-        path[name] = None
-        if name not in rows:
-            return replace(row, source=name, transposed=transposed)
-        at = rows[name]
-    if at is row:
-        return row
-    return replace(row, source=at.name, origin=at, transposed=transposed, expected=at.expected)
+def _joined(row: Row, found: Mapping[str, Row]) -> Row:
+    """Give a row the source of the one that it is the same as; without one, that is an array that is kept."""
+    same: Any = row.rule.initializer
+    other = found.get(same.parameter)
+    if other is None:
+        return replace(row, source=same.parameter, transposed=same.transpose)
+    source, origin = (other.name, other) if other.source is None else (other.source, other.origin)
+    turned = same.transpose != other.transposed
+    return replace(row, source=source, origin=origin, transposed=turned, expected=other.expected)
+
+
+def _check_same(
+    row: Row, same: SameAs, rows: Mapping[str, Row], kept: Mapping[str, Array], untouched: Sequence[str]
+) -> None:
+    """Refuse a parameter that is not there, or has another shape or dtype."""
+    given, name = row.shape, same.parameter
+    if name not in rows and name not in kept:
+        reason = "which no rule hits" if name in untouched else f"which is no parameter{_near(name, rows)}"
+        raise RuleError(f"{_where(row, name)}, {reason}")
+    shape = rows[name].shape if name in rows else kept[name].shape
+    if (shape[::-1] if same.transpose else shape) != given:
+        hint = f"SameAs({name!r}, transpose={not same.transpose})"
+        meets = (shape if same.transpose else shape[::-1]) == given
+        other = f"; {hint} would" if meets else ""
+        turned = " transposed" if same.transpose else ""
+        raise RuleError(f"{_where(row, name)}, but shape {given} is not met by {shape}{turned}{other}")
+    _check_dtype(row, name, rows.get(name), kept.get(name))
 
 
 def _where(row: Row, name: str) -> str:

@@ -189,6 +189,17 @@ def test_a_bias_larger_than_what_is_asked_for_is_named_and_the_nearest_kept():
     assert layer.after == pytest.approx(np.std(bias), rel=0.1)
 
 
+@pytest.mark.parametrize("size", [1e30, 1e-30])
+def test_outputs_beyond_the_reach_of_a_factor_are_told_from_those_that_do_not_follow(size):
+    weights = {"w": sb.HeNormal()((48, 24), KEY["w"], dtype="float64")}
+    result = sb.lsuv(lambda weights: {"w": size * (BATCH @ weights["w"].T)}, weights)
+    [layer] = result.layers
+    assert layer.problem.startswith(f"its outputs have the standard deviation {layer.after:.4g} where 1 was asked for:")
+    assert layer.problem.endswith("a weight is scaled by 1e-12 to 1e+12; start from weights, or a batch, nearer to one")
+    assert max(layer.factor, 1 / layer.factor) == pytest.approx(1e12)
+    assert layer.after == pytest.approx(layer.before * layer.factor)
+
+
 def test_a_bias_takes_more_steps_along_the_slope_that_was_seen():
     """Where the bias makes 0.9 of the variance, division by the std leaves 0.9 of the error at every step."""
     bias = sb.Normal()(48, KEY["bias"])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import symbreak as sb
+from symbreak import rules
 from symbreak.errors import RuleError
 
 SHAPES = {"head": (50, 8), "embed": (50, 8), "turned": (8, 50), "bias": (8,)}
@@ -32,6 +33,24 @@ def test_the_plan_states_the_moments_of_the_source():
     assert rows["turned"].initializer == sb.HeNormal()
     assert rows["turned"].axes == sb.Axes("io", grouped="o")
     assert "SameAs('embed')" in str(plan)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_long_chain_is_walked_once(order, monkeypatch):
+    count, calls = 500, []
+    names = [f"p{k}" for k in range(count)][::order]
+    check = rules._check_same
+    monkeypatch.setattr(rules, "_check_same", lambda *arguments: (calls.append(1), check(*arguments)))
+    shapes = {name: (4, 3) if int(name[1:]) % 2 else (3, 4) for name in names}
+    given = {f"p{k}": sb.SameAs(f"p{k - 1}", transpose=True) for k in range(1, count)} | {"p0": sb.HeNormal()}
+    found = {row.name: row for row in sb.plan(shapes, given).rows}
+    assert list(found) == names
+    assert len(calls) == count - 1
+    assert {found[f"p{k}"].source for k in range(1, count)} == {"p0"}
+    assert [found[f"p{k}"].transposed for k in range(4)] == [False, True, False, True]
+    assert found["p499"].expected == found["p0"].expected
+    kept = sb.plan({**shapes, "p0": np.zeros((3, 4), np.int8)}, given).rows
+    assert {(row.source, row.transposed, row.origin) for row in kept} == {("p0", True, None), ("p0", False, None)}
 
 
 def test_pieces_are_those_of_the_source():

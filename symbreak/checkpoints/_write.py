@@ -1,9 +1,11 @@
 """Our own writer of safetensors: whole or not at all."""
 
+import errno
 import json
 import math
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -75,7 +77,7 @@ def save_safetensors(
     ValueError
         The name ``__metadata__``, or one that is no valid Unicode.
     OSError
-        The file can't be written; what was at `path` is as it was.
+        The file can't be written, or its disk has no room for it; what was at `path` is as it was.
 
     References
     ----------
@@ -139,7 +141,7 @@ def _save(checked: Mapping[str, Entry], path: str | os.PathLike[str], metadata: 
         raise ValueError(
             f"the header would take {len(text):,} bytes, and the format allows {LARGEST:,}: split the model"
         )
-    with replacing(path) as file:
+    with replacing(path, 8 + len(text) + end) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for each in ordered.values():
             for piece in each.pieces():
@@ -147,11 +149,15 @@ def _save(checked: Mapping[str, Entry], path: str | os.PathLike[str], metadata: 
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Give a new file beside `path` that takes its place when the block ends well, and vanishes when it does not."""
+def replacing(path: str | os.PathLike[str], size: int = 0) -> Iterator[BinaryIO]:
+    """Give a new file beside `path` that takes its place when the block ends well, and vanishes when it does not.
+
+    A disk on which `size` bytes are not free is refused before anything is written.
+    """
     target = os.fspath(path)
     if os.path.isdir(target):  # noqa: PTH112 - the path stays the caller's text
         raise IsADirectoryError(21, "is a folder: give a file's name", target)
+    _check_room(target, size)
     beside = f"{target}.{secrets.token_hex(8)}.tmp"
     try:
         with open(beside, "xb") as file:  # noqa: PTH123
@@ -164,6 +170,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.unlink(beside)  # noqa: PTH108
         raise
     _flush_folder(os.path.dirname(target) or ".")  # noqa: PTH120
+
+
+def _check_room(target: str, size: int) -> None:
+    try:
+        free = shutil.disk_usage(os.path.dirname(target) or ".").free  # noqa: PTH120
+    except OSError:  # writing will tell
+        return
+    if size > free:
+        kept = ", beside the old file, which stays until this one is whole" if os.path.exists(target) else ""  # noqa: PTH110
+        text = f"the file takes {size:,} bytes and its disk has {free:,} free{kept}; give another place"
+        raise OSError(errno.ENOSPC, text, target)
 
 
 def _flush_folder(folder: str) -> None:

@@ -1,5 +1,6 @@
 """Our own writer of npz: whole or not at all, and of any name."""
 
+import math
 import os
 import zipfile
 from collections.abc import Mapping
@@ -25,11 +26,12 @@ def save_npz(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> 
     TypeError
         An element type that npy files don't have, such as bfloat16.
     OSError
-        The file can't be written; what was at `path` is as it was.
+        The file can't be written, or its disk has no room for it; what was at `path` is as it was.
     """
     for name, array in arrays.items():
         _check_dtype(name, array.dtype)
-    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+    size = sum(array.nbytes for array in arrays.values())
+    with replacing(path, size) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
@@ -52,7 +54,8 @@ def save_npz_piecewise(path: str | os.PathLike[str], tensors: Mapping[str, Piece
     """
     for name, tensor in tensors.items():
         _check_dtype(name, tensor.dtype)
-    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+    size = sum(math.prod(each.shape) * each.dtype.itemsize for each in tensors.values())  # and some for the names
+    with replacing(path, size) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, tensor in tensors.items():
             header = {
                 "descr": np.lib.format.dtype_to_descr(tensor.dtype),

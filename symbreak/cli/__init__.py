@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 import symbreak
+from symbreak.cli._signals import Ended, raising
 
 # A new command is a new row and a new file: the name on the command line, its module here, and one line of help.
 COMMANDS = (
@@ -65,11 +66,14 @@ def _run(argv: Sequence[str] | None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name may hold what the terminal's encoding has not
     try:
-        arguments = build_parser().parse_args(argv)
-        code = int(arguments.run(arguments))
-        sys.stdout.flush()
+        with raising():
+            arguments = build_parser().parse_args(argv)
+            code = int(arguments.run(arguments))
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Ended as error:
+        return error.code
     except BrokenPipeError:  # whoever read our output has left
         _abandon_stdout()
         return BROKEN_PIPE

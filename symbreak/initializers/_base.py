@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, fields, is_dataclass
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform, get_origin
 
 import numpy as np
@@ -98,6 +98,8 @@ class AbstractInitializer(abc.ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "expected" in vars(cls):
+            cls.expected = _also_of_nothing(vars(cls)["expected"])  # type: ignore[method-assign]
         kinds: list[Any] = [get_origin(kind) for kind in inspect.get_annotations(cls).values()]
         # A class without fields of its own is frozen by what follows, and spares the time.
         if any(kind is not ClassVar for kind in kinds) or "__post_init__" in vars(cls):
@@ -166,6 +168,7 @@ class AbstractInitializer(abc.ABC):
         Returns
         -------
         Moments
+            Zeros for a shape without entries that the class could not make otherwise.
 
         Raises
         ------
@@ -501,6 +504,23 @@ class AbstractInitializer(abc.ABC):
                 f"or float64 of shape {wanted} was due for a weight of shape {shape}; draw `shape` whole from the "
                 f"stream and compute entry by entry{hint}"
             )
+
+
+def _also_of_nothing(expected: Callable[..., Moments]) -> Callable[..., Moments]:
+    """Let `expected` state zeros for shapes without entries that a class would refuse: every call makes them."""
+
+    @wraps(expected)
+    def stated(self: AbstractInitializer, shape: Any, axes: AxesLike = None) -> Moments:
+        try:
+            return expected(self, shape, axes)
+        except ValueError:
+            sizes = as_shape(shape)
+            if math.prod(sizes):
+                raise
+            _as_axes(axes, sizes)
+            return Moments(0.0, 0.0, 0.0, 0.0)
+
+    return stated
 
 
 def incoming_of(shape: tuple[int, ...], axes: AxesLike) -> int:

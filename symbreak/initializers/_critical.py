@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._base import Array
-from ._gains import apply, named_function, normal_quadrature
+from ._gains import apply, check_moment, moments, named_function, normal_quadrature
 from ._validate import is_real
 
 GRID = np.geomspace(1e-6, 1e4, 201)  # of variances, where the line is looked at first
@@ -79,6 +79,10 @@ def critical(activation: str | Callable[[Any], Any], *, bias_std: float = 0.0) -
     if not is_real(bias_std) or not 0 <= bias_std < 100:
         raise ValueError(f"bias_std is a number from 0 to 100; got {bias_std!r}")
     wanted = float(bias_std) ** 2
+    if not isinstance(activation, str):
+        _check_slope(function)
+        with np.errstate(all="ignore"):
+            check_moment(function, moments(function)[1])
     line = _Line(function)
     biases = np.array([line.bias_variance(q) for q in GRID])
     if not np.isfinite(biases).any():
@@ -99,6 +103,32 @@ def critical(activation: str | Callable[[Any], Any], *, bias_std: float = 0.0) -
         raise ValueError(f"no weights are critical for {activation!r} with bias_std={bias_std!r}; {remedy}")
     at = int(crossings[0])
     return _rounded(line, bias_std, _root(line, wanted, float(GRID[at]), float(GRID[at + 1])))
+
+
+def _check_slope(function: Callable[[Any], Any]) -> None:
+    """Refuse a function that jumps, as it changes otherwise than its slope says, or is infinitely steep at zero."""
+    edges = np.linspace(-4.0, 4.0, 33)
+    nodes, weights = np.polynomial.legendre.leggauss(24)
+    x = (edges[:-1, None] + edges[1:, None]) / 2 + nodes / 8  # (panels, nodes), for panels 1/4 wide
+    h = 2e-3 / 8
+    with np.errstate(all="ignore"):
+        changes = np.diff(apply(function, edges))
+        slope = (apply(function, x + h) - apply(function, x - h)) / (2 * h)
+        missing = np.abs(changes - slope @ weights / 8)
+        largest = np.abs(changes).max()
+    if not missing.max() <= 0.2 * largest and largest > 0:
+        at = int(np.argmax(np.nan_to_num(missing, nan=np.inf)))
+        raise ValueError(
+            f"{function!r} jumps between {edges[at]:g} and {edges[at + 1]:g}: it has no slope there for gradients "
+            f"to go by, and no weights are critical for it; pass a continuous function, such as a steep sigmoid"
+        )
+    with np.errstate(all="ignore"):
+        near, nearer = (np.abs(np.diff(apply(function, np.array([-h, 0.0, h])))).max() / h for h in (1e-5, 1e-7))
+    if nearer > 10 and nearer > 2 * near:
+        raise ValueError(
+            f"{function!r} has no finite slope at 0, where it rises by {nearer:.3g} a unit and, looked at more "
+            f"closely, by ever more; no weights are critical for it"
+        )
 
 
 class _Line:

@@ -67,6 +67,8 @@ PARAMETERS: dict[str, tuple[Callable[[Array, float], Any], str]] = {
     ),
 }
 
+REACH = 11.0  # sigma: what lies beyond is no moment that counts
+
 
 def gain(
     activation: str | Callable[[Any], Any],
@@ -102,7 +104,7 @@ def gain(
         For a name that is not in the table; the message shows the nearest.
     TypeError, ValueError
         For something that is neither, a parameter where there is none, or a function whose second moment (or variance)
-        is zero or not finite.
+        is zero or not finite, or comes from beyond 11 standard deviations.
 
     Notes
     -----
@@ -189,12 +191,34 @@ def _named(names: Any) -> str:
 
 def _of(function: Callable[[Any], Any], normalise: bool) -> float:
     first, second = moments(function)
+    check_moment(function, second)
     moment = second - first * first if normalise else second
     lost = 1e-12 * second if normalise else 0.0  # what rounding leaves of the difference
     if not lost < moment < math.inf:
         what = "Var f(z)" if normalise else "E f(z)**2"
         raise ValueError(f"{what} of {function!r} is {moment!r}; a gain needs it positive and finite")
     return float(f"{1 / math.sqrt(moment):.10g}")
+
+
+def check_moment(function: Callable[[Any], Any], second: float) -> None:
+    """Refuse a function whose second moment is infinite: it comes from the ends, or grows with finer panels."""
+    if not 0 < second < math.inf:
+        return  # told already
+    z, weights = normal_quadrature(1.0)
+    finer, its = normal_quadrature(1.0, panels=192)
+    with np.errstate(all="ignore"):
+        ends = float(np.sum((apply(function, z) ** 2 * weights)[np.abs(z) > REACH]))
+        again = float(np.sum(apply(function, finer) ** 2 * its))
+    if ends > 1e-6 * second:
+        raise ValueError(
+            f"E f(z)**2 of {function!r} is infinite, or comes from beyond {REACH:g} standard deviations, where no "
+            f"network will be: f grows too fast for a normal; pass one that grows slower than exp(z**2 / 4)"
+        )
+    if not abs(again - second) <= 0.02 * second:
+        raise ValueError(
+            f"E f(z)**2 of {function!r} is infinite, or f changes too fast to tell: finer panels give {again:.4g} "
+            f"where {second:.4g} came before; pass a function without poles"
+        )
 
 
 def moments(function: Callable[[Any], Any]) -> tuple[float, float]:
@@ -215,13 +239,13 @@ def apply(function: Callable[[Any], Any], z: Array) -> Array:
     return values
 
 
-def normal_quadrature(std: float) -> tuple[Array, Array]:
+def normal_quadrature(std: float, panels: int = 96) -> tuple[Array, Array]:
     """Give nodes and weights of expectations over a normal of mean 0, by Gauss and Legendre on panels to 12 sigma.
 
     The panels end at multiples of 1/4 up to 16, as activations have their corners at whole numbers, and at multiples of
     a quarter of `std`.
     """
-    edges = np.linspace(-12.0 * std, 12.0 * std, 97)
+    edges = np.linspace(-12.0 * std, 12.0 * std, panels + 1)
     corners = np.linspace(-16.0, 16.0, 129)
     if std != 1.0:
         edges = np.union1d(edges, corners[np.abs(corners) < 12.0 * std])

@@ -8,6 +8,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,16 @@ LAYOUTS: tuple[Layout, ...] = (
     ((192, 96), Axes("oi", splits=3)),
     ((64, 4, 3, 3), Axes("oihw", groups=8)),
 )
+# For classes that are particular about shapes: squares, biases, one input, kernels to resample, frames, small ones.
+FAMILIES: tuple[tuple[Layout, ...], ...] = (
+    (((48, 48), None), ((30, 30), "io"), ((6, 12, 12), "boi")),
+    tuple(((size,), None) for size in (128, 96, 7, *range(1, 33))),
+    (((12, 1), None),),
+    (((6, 6, 4, 4), "iohw"), ((24, 1, 4, 4), Axes("oihw", groups=24))),
+    tuple(((units, 1, 16), None) for units in (18, 16, 9)) + tuple(((units, 16), None) for units in (18, 16, 9)),
+    tuple(((units, inputs), None) for units in range(2, 13) for inputs in range(2, 13)),
+)
+EACH = 2  # layouts of a family that are asked about
 WEIGHTS = 32  # drawn for one comparison of moments
 SIGMAS = 7.0  # of the mean over these weights: chance passes it once in 1e7
 SHARED = (1030, 1100)  # large enough for two threads
@@ -71,6 +82,10 @@ class _Asked:
             return False
         return True
 
+    def taken(self, layouts: Iterable[Layout]) -> "Iterator[tuple[tuple[int, ...], AxesLike]]":
+        """Give the layouts that the class takes."""
+        return ((tuple(shape), axes) for shape, axes in layouts if self.takes(tuple(shape), axes))
+
     def units(self, shape: tuple[int, ...], axes: AxesLike, weight: Array) -> Iterator[Array]:
         """Give the matrices (units, incoming), one a copy, group and part; a vector has one incoming weight a unit."""
         if len(shape) < 2:
@@ -101,7 +116,8 @@ def check_initializer(
         An instance, with the parameters that it should be asked with.
     layouts
         Pairs of a shape and axes, on which the promises are asked; by default dense, convolutional, transposed,
-        stacked, split and grouped weights, but for those that the class refuses with a ValueError.
+        stacked, split and grouped weights, but for those that the class refuses with a ValueError. If it refuses them
+        all, or ties no units of them though it says so, squares, biases, frames and small weights are tried too.
     rng
         What the weights are drawn from, as calling an initializer takes it.
 
@@ -112,7 +128,7 @@ def check_initializer(
     TypeError
         For something that is not an instance of :class:`symbreak.AbstractInitializer`, or `layouts` that are no pairs.
     ValueError
-        If the class takes none of the default layouts, or refuses one that was given, or none are given.
+        If the class takes none of all these shapes, or refuses one that was given, or none are given.
 
     Notes
     -----
@@ -141,9 +157,7 @@ def check_initializer(
     _refuse_others(initializer)
     asked = _Asked(initializer, (), as_key(rng))
     if layouts is None:
-        taken = tuple((tuple(shape), axes) for shape, axes in LAYOUTS if asked.takes(tuple(shape), axes))
-        if not taken:
-            raise ValueError(f"{initializer!r} makes none of the usual weights; name shapes: layouts=[((8, 8), None)]")
+        taken = _find_layouts(asked)
     else:
         taken = _read_layouts(layouts)
         for shape, axes in taken:
@@ -157,6 +171,24 @@ def check_initializer(
         raise AssertionError(
             f"{initializer!r} breaks {kinds} of {len(PROMISES)} promises:\n" + "\n".join(f"  {each}" for each in broken)
         )
+
+
+def _find_layouts(asked: _Asked) -> tuple[tuple[tuple[int, ...], AxesLike], ...]:
+    """Give the usual layouts that a class takes, or where it takes none, or ties no units of them, some others."""
+    usual = tuple(asked.taken(LAYOUTS))
+    if usual and (asked.init.ties != "ties" or any(_equal_and_zero(asked, *each, "float32")[1] for each in usual)):
+        return usual
+    others = tuple(each for family in FAMILIES for each in islice(asked.taken(family), EACH))
+    if not usual + others:
+        shape, axes = LAYOUTS[0]
+        try:
+            asked.make(tuple(shape), axes)
+        except ValueError as error:
+            raise ValueError(
+                f"{asked.init!r} makes none of the shapes that are tried, and says of {shape}: {error}; name "
+                f"shapes that it makes: layouts=[((8, 8), None)]"
+            ) from None
+    return usual + others
 
 
 def _read_layouts(layouts: Iterable[Layout]) -> tuple[tuple[tuple[int, ...], AxesLike], ...]:

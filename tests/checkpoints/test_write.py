@@ -1,6 +1,7 @@
 """Our safetensors appear whole or not at all, and only with names and dtypes that the format has."""
 
 import os
+import shutil
 
 import ml_dtypes
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from symbreak.checkpoints import _write as writer
 from symbreak.checkpoints import open_checkpoint, save_safetensors
+from symbreak.checkpoints._write_npz import save_npz
 from tests.checkpoints._make import read_all
 
 
@@ -78,6 +80,30 @@ def test_a_failure_leaves_the_old_file_and_nothing_half_written(tmp_path, monkey
         save_safetensors(tmp_path / "a", {"w": np.zeros(3)})
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_bytes() == before
+
+
+@pytest.mark.parametrize("save", [save_safetensors, save_npz])
+def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path, monkeypatch, save):
+    arrays = {"w": np.zeros((100, 10)), "b": np.zeros(3, np.float32)}
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(0, 0, 8_000))
+    with pytest.raises(OSError, match=r"the file takes 8,\d+ bytes and its disk has 8,000 free; give another place"):
+        save(tmp_path / "a", arrays)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(OSError, match="8,000 free, beside the old file, which stays until this one is whole; give"):
+        save(tmp_path / "a", arrays)
+    assert (tmp_path / "a").read_bytes() == b"old"
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(0, 0, 9_000))
+    save(tmp_path / "a", arrays)
+
+
+def test_a_disk_that_does_not_tell_its_room_is_tried(tmp_path, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "not yours")
+
+    monkeypatch.setattr(shutil, "disk_usage", refuse)
+    save_safetensors(tmp_path / "a", {"w": np.zeros(3)})
+    assert (tmp_path / "a").exists()
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):

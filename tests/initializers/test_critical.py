@@ -109,6 +109,14 @@ def test_a_fixed_point_that_repels_says_so():
     assert sb.critical("tanh", bias_std=0.3).slope < 1
 
 
+@pytest.mark.parametrize("width", [0.33, 1.0])
+def test_corners_anywhere_and_steep_slopes_are_no_jumps(width):
+    found = sb.critical(lambda z: np.clip(z, -width, width), bias_std=0.1)
+    same = sb.critical(lambda z: 20 * np.clip(z, -width, width), bias_std=0.1)
+    assert same.weight_std == pytest.approx(found.weight_std / 20, rel=1e-8)
+    assert sb.critical(lambda z: np.tanh(20 * z)).weight_std == pytest.approx(0.05, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("activation", "bias_std", "error", "message"),
     [
@@ -120,6 +128,13 @@ def test_a_fixed_point_that_repels_says_so():
         ("softplus", 0.0, ValueError, "no weights are critical for 'softplus' with bias_std=0.0; take others"),
         (np.ones_like, 0.0, ValueError, "has no slope, or no finite moments; no weights are critical for it"),
         (lambda z: z[:3], 0.0, ValueError, "pass an entry-by-entry function"),
+        (np.sign, 0.0, ValueError, "jumps between -0.25 and 0: it has no slope there .*; pass a continuous function"),
+        (np.floor, 0.1, ValueError, "<ufunc 'floor'> jumps between -3.25 and -3"),
+        (lambda z: np.heaviside(z - 0.1, 0.5), 0.0, ValueError, "jumps between 0 and 0.25"),
+        (lambda z: z - np.floor(z), 0.2, ValueError, "jumps between .*, and no weights are critical for it"),
+        (lambda z: np.exp(z * z / 4), 0.0, ValueError, "is infinite, or comes from beyond 11 standard deviations"),
+        (lambda z: 1 / z, 0.0, ValueError, "finer panels give 7665 where 3832 came before"),
+        (np.cbrt, 0.0, ValueError, "has no finite slope at 0, where it rises by 4.64e.04 a unit and"),
     ],
 )
 def test_what_has_no_critical_scale_is_refused(activation, bias_std, error, message):

@@ -135,6 +135,20 @@ def test_a_layer_with_the_gain_keeps_its_second_moment():
 
 
 @pytest.mark.parametrize(
+    ("function", "second"),
+    [
+        (lambda z: np.exp(3 * z), math.exp(18)),
+        (lambda z: np.abs(z) ** -0.25, 2**-0.25 * math.gamma(0.25) / math.sqrt(math.pi)),
+        (lambda z: z**10, math.prod(range(1, 20, 2))),
+        (np.sign, 1.0),
+        (lambda z: np.sin(30 * z), 0.5),
+    ],
+)
+def test_steep_functions_with_a_second_moment_have_a_gain(function, second):
+    assert sb.gain(function) == pytest.approx(1 / math.sqrt(second), rel=0.01)
+
+
+@pytest.mark.parametrize(
     ("activation", "error", "message"),
     [
         ("gelo", UnknownName, "no activation is known for 'gelo'; did you mean 'gelu'"),
@@ -144,6 +158,15 @@ def test_a_layer_with_the_gain_keeps_its_second_moment():
         (lambda z: z / 0, ValueError, "a gain needs it positive and finite"),
         (lambda z: np.exp(50 * np.abs(z)), ValueError, "is inf; a gain needs it positive and finite"),
         (lambda z: z[:3], ValueError, r"gave shape \(3,\) for an array of shape .* pass an entry-by-entry function"),
+        (
+            lambda z: np.exp(z * z / 4),
+            ValueError,
+            r"is infinite, or comes from beyond 11 standard .* than exp\(z\*\*2 / 4",
+        ),
+        (lambda z: np.exp(8 * z), ValueError, r"E f\(z\)\*\*2 of .* is infinite, or comes from beyond 11 standard dev"),
+        (lambda z: 1 / z, ValueError, "finer panels give 7665 where 3832 came before; pass a function without poles"),
+        (lambda z: np.abs(z) ** -0.5, ValueError, "is infinite, or f changes too fast to tell"),
+        (np.tan, ValueError, "is infinite, or f changes too fast to tell: .* pass a function without poles"),
     ],
 )
 def test_what_has_no_gain_is_refused(activation, error, message):

@@ -373,6 +373,24 @@ def test_a_zero_size_axis_gives_an_empty_array(row):
 
 
 @each
+@pytest.mark.parametrize(
+    "shape", [(0,), (0, 4), (4, 0), (0, 0), (2, 0, 3), (0, 3, 1, 1), (3, 1, 0, 2), (0,) * 7], ids=str
+)
+def test_the_moments_of_nothing_are_stated_wherever_nothing_is_made(row, shape):
+    assert row.init(shape, rng=0).shape == shape
+    stated = row.init.expected(shape)
+    assert isinstance(stated, sb.Moments)
+    assert np.isfinite([stated.mean, stated.std]).all()
+
+
+def test_nothing_is_no_excuse_for_axes_that_make_no_sense():
+    with pytest.raises(ValueError, match="axes 'bio' names 3 axes"):
+        sb.HeNormal().expected((0,), "bio")
+    with pytest.raises(ValueError, match="names 3 axes"):
+        sb.HeNormal()((0,), axes="bio")
+
+
+@each
 def test_the_policy_is_what_the_units_show(row):
     for shape, axes in row.layouts:
         made = row.init(shape, rng=3, axes=axes)

@@ -252,12 +252,36 @@ def test_what_can_not_be_asked_is_refused():
 
     class Square(Good):
         def sample(self, shape, stream, axes):
-            if shape != (8, 8):
-                raise ValueError("makes 8 x 8 only")
+            if shape != (80, 80):
+                raise ValueError("makes 80 x 80 only")
             return stream.normal(shape)
 
-    with pytest.raises(ValueError, match=r"makes none of the usual weights; name shapes: layouts=\[\(\(8, 8\), None\)"):
+    refused = r"makes none of the shapes that are tried, and says of \(96, 160\): makes 80 x 80 only; name shapes that"
+    with pytest.raises(ValueError, match=refused):
         check_initializer(Square())
-    with pytest.raises(ValueError, match="makes 8 x 8 only"):
-        check_initializer(Square(), layouts=[((8, 8), None), ((9, 9), None)])
-    check_initializer(Square(), layouts=[((8, 8), None)])
+    with pytest.raises(ValueError, match="makes 80 x 80 only"):
+        check_initializer(Square(), layouts=[((80, 80), None), ((9, 9), None)])
+    check_initializer(Square(), layouts=[((80, 80), None)])
+
+
+@pytest.mark.parametrize(
+    "init",
+    [sb.Fourier(), sb.Fourier(part="real"), sb.PriorBias(), sb.PriorBias((0.9, 0.09, 0.01)), sb.Henaff("skew"),
+     sb.HippoLegsB(), sb.Bilinear(), sb.Constant([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])],
+    ids=repr,
+)  # fmt: skip
+def test_shapes_are_found_for_what_is_particular_about_them(init):
+    check_initializer(init)
+
+
+def test_what_is_wrong_is_found_on_a_shape_that_was_found():
+    class Untied(sb.AbstractInitializer):
+        ties = "ties"
+
+        def sample(self, shape, stream, axes):
+            if len(shape) != 1:
+                raise ValueError("is a bias")
+            return stream.normal(shape)
+
+    with pytest.raises(AssertionError, match=r"`ties` is 'ties', but no two units are equal for \(128,\), \(96,\)"):
+        check_initializer(Untied())
