@@ -63,6 +63,7 @@ DEFAULTS: Mapping[str, tuple[AbstractInitializer, str]] = MappingProxyType(
         "centred_norm": (Zeros(), "the norm adds one to it"),
         "bias": _ZERO,
         "forget_bias": (ForgetBias(order="ifgo"), "the forget gate starts open"),
+        "multiplier": _ONE,
         "slope": (Constant(0.25), "the slope of a PReLU"),
         "residual_gain": (Constant(1e-6), "the branch starts nearly closed"),
         "running_mean": _ZERO,
@@ -94,6 +95,8 @@ class Parameter:
         It is tied to the other's transpose.
     initializer, why
         What it starts as, and the reason, where the role's default is not right for it.
+    wrap
+        Makes what it starts as of what a rule or the default gives, such as an embedding whose padding stays zero.
     """
 
     name: str
@@ -105,6 +108,7 @@ class Parameter:
     transposed: bool = False
     initializer: AbstractInitializer | None = None
     why: str | None = None
+    wrap: Callable[[AbstractInitializer], AbstractInitializer] | None = None
 
 
 def plan_model(
@@ -177,6 +181,8 @@ def plan_model(
             shown = pattern
         else:
             rule, shown = prescribed.get(each.name) or _default(each, role), f"{ROLE}{role}"
+        if each.wrap is not None and not isinstance(rule.initializer, SameAs):
+            rule = replace_rule(Rule(each.wrap(rule.initializer), None, rule.dtype), axes=rule.axes, why=rule.why)
         row = make_row(each.name, each.shape, shown, rule, role)
         dtype = None if each.dtype is None else row.rule.initializer._as_dtype(each.dtype)
         rows[each.name] = replace(row, dtype=dtype, key=keys[each.name], units_first=True)
@@ -186,7 +192,7 @@ def plan_model(
     return Plan(tuple(tied.values()), unused, (), {}, tuple(each.name for each in every))
 
 
-def replace_rule(rule: Rule, *, axes: AxesLike, why: str) -> Rule:
+def replace_rule(rule: Rule, *, axes: AxesLike, why: str | None) -> Rule:
     """Give a rule with another layout and reason."""
     made = Rule(rule.initializer, None, rule.dtype, why)
     object.__setattr__(made, "axes", axes)

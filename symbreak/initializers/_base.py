@@ -8,7 +8,7 @@ import contextlib
 import inspect
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, fields, is_dataclass
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform, get_origin
@@ -561,6 +561,24 @@ def _run(write: Callable[[Any], None], pieces: Iterator[Any], threads: int) -> N
         work()
         for other in others:
             other.result()
+
+
+def run_tasks(tasks: Sequence[Callable[[], None]], workers: int | None = None) -> None:
+    """Run tasks that don't depend on each other, on threads.
+
+    Parameters
+    ----------
+    tasks
+        Called once each, in order as threads are free.
+    workers
+        Threads; by default as many as there are cores, up to four.
+
+    Raises
+    ------
+    ValueError
+        For a number of workers that is not positive.
+    """
+    _run(lambda task: task(), iter(tasks), _as_workers(workers, max(1, len(tasks)) * PIECE))
 
 
 def _as_workers(workers: int | None, size: int) -> int:

@@ -15,6 +15,7 @@ from ._parts import Part as Part
 from ._parts import Role as Role
 from ._parts import RolesLike as RolesLike
 from ._parts import Tree as Tree
+from ._parts import find_role as find_role
 from ._parts import read_parts as read_parts
 from ._rezero import ReZero as ReZero
 from ._skip_init import SkipInit as SkipInit

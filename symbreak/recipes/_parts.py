@@ -370,6 +370,29 @@ def _by_name(name: str, shape: tuple[int, ...]) -> Role | None:
     return None if role is None or vector != (len(shape) < 2 or shape[:-1].count(1) == len(shape) - 1) else Role(role)
 
 
+def find_role(name: str, shape: Sequence[int]) -> str | None:
+    """Give the role that the usual names give a parameter, None where they give none.
+
+    Parameters
+    ----------
+    name, shape
+        Of the parameter.
+
+    Returns
+    -------
+    str or None
+        One of :data:`ROLES`.
+
+    Examples
+    --------
+    >>> from symbreak.recipes import find_role
+    >>> find_role("h.0.mlp.c_fc.weight", (256, 64))
+    'mlp_in'
+    """
+    found = _by_name(name, tuple(shape))
+    return None if found is None else found.role
+
+
 def _last_convolutions(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
     """Tell the convolutions of a residual network: the last of each block writes, the one outside reads the image."""
     last: dict[str, tuple[int, str]] = {}

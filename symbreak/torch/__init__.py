@@ -11,9 +11,14 @@ if _util.find_spec("torch") is None:
 
 if _typing.TYPE_CHECKING:
     from . import init as init
+    from ._initialize import initialize as initialize
+    from ._initialize import plan as plan
 
 # Loaded when they are first used.
-_LATER: dict[str, str] = {}
+_LATER = {
+    "initialize": "_initialize",
+    "plan": "_initialize",
+}
 _MODULES = ("init",)
 
 __all__ = [*_LATER, *_MODULES]  # noqa: PLE0604 - strings
