@@ -38,6 +38,7 @@ from symbreak.checkpoints.wiring._onnx_weights import (
     GATES,
     batch_norm,
     convolve,
+    experts,
     gather,
     gemm,
     group_norm,
@@ -69,6 +70,7 @@ OPERATORS: Mapping[str, Operator] = {
     **dict.fromkeys(("Dropout", "Trilu", "CumSum"), alike),
     "Constant": constant, "Range": positions, "GatherElements": look_up,
     "MatMul": multiply, "Einsum": einsum, "Gemm": gemm, "GroupNormalization": group_norm,
+    "GroupedMatMul": experts,  # not the standard's: rows of a value, each times one of stacked matrices
     "Pad": pad, "Reshape": reshape, "Flatten": flatten, "Transpose": transpose, "Expand": expand_,
     "Concat": concatenate, "Split": split, "Slice": cut, "Gather": gather,
 }  # fmt: skip
