@@ -55,6 +55,7 @@ class Var:
     output: bool = False
     groups: "Var | None" = None  # the key and value heads that these heads share
     copies: bool = False  # whether they are positions at which a value is the same
+    stack: "Var | None" = None  # the stacked copies, one of which writes these units for each position
 
 
 Axis = tuple[Var, ...]  # the slowest factor first; none for an axis of length 1
@@ -309,6 +310,9 @@ class Flow:
         a.readings |= b.readings
         if len(groups) == 2:
             self.unify((groups[0],), (groups[1],))
+        if a.stack is not None and b.stack is not None:
+            self._join(a.stack, b.stack)
+        a.stack = a.stack or b.stack
         if told:
             self._tell_apart(a, "they are added to positions")
         elif a.apart:
@@ -382,6 +386,9 @@ class Flow:
                     for number, end in enumerate([*inner, begin + size]):
                         some.append(self._like(whole, end - at, f"{whole.name}.{number}"))
                         at = end
+                    for top, row in rows(whole):  # pieces of a head's units are that head's
+                        for each in some:
+                            self._nest((*row[: row.index(whole)], *each), top.name)
                     whole.pieces = tuple(some)
                 pieces += whole.pieces
             else:
@@ -392,7 +399,7 @@ class Flow:
     def _like(self, var: Var, size: int | None, name: str) -> Axis:
         made = self.var(size, units=var.units, name=name)
         made.apart, made.input, made.output = var.apart, var.input, var.output
-        made.readings = dict(var.readings)
+        made.readings, made.stack = dict(var.readings), var.stack
         return (made,)
 
     def pieces(self, axis: Axis, sizes: Sequence[int]) -> list[Axis]:
@@ -535,7 +542,8 @@ class Flow:
                 found.insert(0 if last else len(found), fast if last else slow)
                 wanted = 1
             else:
-                raise NotUnderstood(f"an axis of {size} is reshaped to {wanted}")
+                found.insert(0 if last else len(found), self._again(factors, wanted, last=last))
+                wanted = 1
         return tuple(found)
 
     def release(self, heads: Axis, axes: Iterable[Axis]) -> None:
@@ -547,6 +555,18 @@ class Flow:
                 for owner in var.owners
                 if not any(gone & set(row) for top, row in rows(var) if _under(owner, top))
             ]
+
+    def _again(self, factors: list[Var], wanted: int, *, last: bool) -> Var:
+        """Take positions of which a length is not that of factors: they are told apart by where they are anyway."""
+        size = 1
+        while size % wanted:
+            var = find(factors.pop(-1 if last else 0)) if factors else None
+            if var is None or var.size is None or var.units:
+                raise NotUnderstood(f"an axis of {size if var is None else var.size} is reshaped to {wanted}")
+            size *= var.size
+        if size > wanted:
+            factors.insert(len(factors) if last else 0, self.var(size // wanted))
+        return self.var(wanted)
 
     def shared(self) -> list[str]:
         """List the arrays that are parameters of the units of several spaces."""
@@ -695,6 +715,8 @@ class _Speaker:
                 found[-1] = Term("receptive", size=found[-1].size * (var.size or 0))
             elif not var.units:
                 found.append(Term("receptive", size=var.size or 0))
+            elif var.pieces and (unit := _same(var)) is not None:
+                found += [Term("gate", size=len(var.pieces)), Term(self.role(role, unit, [unit]), self.flow.called(unit))]
             elif var.pieces:
                 found.append(Cut(tuple(self.pieces(role, var))))
             else:
@@ -716,6 +738,8 @@ class _Speaker:
 
     def role(self, role: str, var: Var, units: list[Var]) -> str:
         """Give the role of a factor beside the other units of its axis, and note what heads it stands in."""
+        if role == "stack":
+            return role
         if any(each is not var and var in self.heads(each) for each in self.units):
             return "head"
         heads = self.heads(var)
@@ -729,6 +753,15 @@ class _Speaker:
         found = [[each for each in row[: row.index(var)] if each.units] for _, row in rows(var)]
         here = [some for some in found if all(each in self.units for each in some)]
         return (here or found or [[]])[0]
+
+
+def _same(var: Var) -> Var | None:
+    """Give the units that every piece of an axis runs over, as the gates of a recurrent layer do; None if they differ."""
+    rows_ = [expand(piece) for piece in var.pieces]
+    first = rows_[0][0] if rows_[0] else None
+    if len(rows_) < 2 or first is None or first.pieces or first.members or not first.units:
+        return None
+    return first if all(row == (first,) for row in rows_) else None
 
 
 def _terms(factors: Factors) -> list[Term]:

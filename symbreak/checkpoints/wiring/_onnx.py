@@ -60,7 +60,8 @@ def graph_wiring(
         ``"inputs"`` and ``"outputs"``, each a list of ``{"name": str, "shape": list}`` whose lengths are whole numbers,
         names of lengths that vary, or None; and ``"nodes"`` in the order in which they run, each with ``"op_type"``,
         ``"inputs"`` and ``"outputs"`` (names of values; empty for one that is left out), ``"attributes"``, and if it
-        has them ``"name"`` and ``"domain"``. Names of inputs that are tensors are read from `shapes`.
+        has them ``"name"``, ``"domain"``, and ``"shapes"``, a mapping from outputs to shapes like those of inputs: if
+        the node isn't understood, they are followed from there. Names of inputs that are tensors are read from `shapes`.
     shapes
         The tensors that can be read.
     get
@@ -163,6 +164,8 @@ class _Run:
             if isinstance(each, Const) and not each.single:
                 self.flow.doubt(each.tensor, reason)
         self.known |= dict.fromkeys(node.outputs)
+        for name, shape in node.shapes.items():  # it goes on from there as from an input
+            self.known[name] = self.entry({"name": node.name, "shape": shape})
 
     def value(self, name: str) -> Known:
         """Give what is known of a value by name."""

@@ -65,7 +65,11 @@ def resize(step: Step) -> Sequence[Known]:
     """Give more or fewer positions; the axes of batch and units stay."""
     value = one(step.inputs, step.flow)
     without_units(value, range(2, len(value.axes)))
-    return [Value((*value.axes[:2], *((step.flow.var(None),) for _ in value.axes[2:])), value.passed)]
+    sizes = step.lists.whole(step.node.inputs[3]) if len(step.node.inputs) > 3 else None
+    if sizes is None or len(sizes) != len(value.axes):
+        sizes = []
+    lengths = sizes[2:] or [None] * (len(value.axes) - 2)
+    return [Value((*value.axes[:2], *((step.flow.var(size),) if size != 1 else () for size in lengths)), value.passed)]
 
 
 def pad(step: Step) -> Sequence[Known]:
@@ -196,11 +200,15 @@ def squeeze(step: Step) -> Sequence[Known]:
 
 def expand_(step: Step) -> Sequence[Known]:
     """Make axes of length 1 longer: the same for all positions there."""
-    if isinstance(step.inputs[0], Even) or (isinstance(step.inputs[0], Const) and step.lists.is_even(step.inputs[0])):
+    if isinstance(step.inputs[0], Even):
         return [Even()]
-    value, wanted = one(step.inputs, step.flow), step.lists.of(step.node.inputs[1])
+    wanted = step.lists.of(step.node.inputs[1])
     if wanted is None:
         raise NotUnderstood("to what lengths it expands isn't known")
+    first = step.inputs[0]
+    if isinstance(first, Const):  # the same for all that is laid beside it, as one axis of length 1 is
+        return [Const(first.tensor, first.shape, (None,) * (len(wanted) - len(first.axes)) + first.axes)]
+    value = one(step.inputs, step.flow)
     axes: tuple[Axis, ...] = ((),) * (len(wanted) - len(value.axes)) + value.axes
     ones: list[int | Var | None] = [1] * (len(axes) - len(wanted))
     wanted = ones + wanted
@@ -217,13 +225,16 @@ def concatenate(step: Step) -> Sequence[Known]:
     """Lay values end to end along one axis, and unit by unit along all others."""
     if all(isinstance(each, Even) or (isinstance(each, Const) and each.single) for each in step.inputs):
         return [Even()]
-    if not any(isinstance(each, Value) for each in step.inputs):
-        raise NotUnderstood("it joins arrays of the file")
-    rank = max(len(each.axes) for each in step.inputs if isinstance(each, Value))
+    inputs: Sequence[Known] = step.inputs
+    if not any(isinstance(each, Value) for each in inputs):
+        if any(len(each.axes) != 1 for each in inputs if isinstance(each, Const)):
+            raise NotUnderstood("it joins arrays of the file")
+        inputs = [entered(step.flow, each) if isinstance(each, Const) else each for each in inputs]
+    rank = max(len(each.axes) for each in inputs if isinstance(each, Value))
     at = place(step.node.number("axis", 0), rank)
     values = []
-    first = next(each for each in step.inputs if isinstance(each, Value))
-    for each in step.inputs:
+    first = next(each for each in inputs if isinstance(each, Value))
+    for each in inputs:
         if isinstance(each, Const):
             bare = list(first.axes)
             bare[at] = (step.flow.var(each.lengths[at], units=has_units(first.axes[at]), name=each.tensor),)
@@ -231,7 +242,7 @@ def concatenate(step: Step) -> Sequence[Known]:
         elif isinstance(each, Value):
             values.append(each)
         else:
-            raise NotUnderstood("one of its step.inputs isn't known")
+            raise NotUnderstood("one of its inputs isn't known")
     axes = list(values[0].axes)
     for each in values[1:]:
         for number, axis in enumerate(each.axes):
@@ -273,11 +284,18 @@ def cut(step: Step) -> Sequence[Known]:
         starts, ends, axes = given[0], given[1], given[2] if len(given) > 2 else None
         if len(given) > 3 and (given[3] is None or set(given[3]) != {1}):
             raise NotUnderstood("it takes every other one")
+    strides = step.node.numbers("steps") or [1] * len(starts or ())
     if starts is None or ends is None:
         raise NotUnderstood("what it cuts out isn't known")
     found = list(value.axes)
-    for axis, begin, end in zip(axes if axes is not None else range(len(starts)), starts, ends, strict=True):
+    places = axes if axes is not None else range(len(starts))
+    for axis, begin, end, stride in zip(places, starts, ends, strides, strict=True):
         size = length(found[axis])
+        if stride != 1:
+            without_units(value, [place(axis, len(found))])
+            count = None if size is None else len(range(begin, end, stride) if stride > 0 else range(size))
+            found[axis] = (step.flow.var(count),)
+            continue
         if not has_units(found[axis]):
             whole = size is not None and len(range(size)[begin:end]) == size
             found[axis] = found[axis] if whole else (_left(step.flow, size, begin, end),)

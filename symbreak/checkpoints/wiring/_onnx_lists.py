@@ -43,6 +43,7 @@ class Lists:
         self.shapes, self.get = shapes, get
         self.known: dict[str, Numbers] = {}
         self.used: set[str] = set()
+        self.scalars: set[str] = set()
 
     def of(self, name: str) -> Numbers | None:
         """Give the numbers of a value, None where they aren't known."""
@@ -86,8 +87,8 @@ class Lists:
         return found
 
     def is_scalar(self, name: str) -> bool:
-        """Whether an array of the file has no axes."""
-        return self.shapes.get(name) == ()
+        """Whether an array of the file, or a number that a node gives, has no axes."""
+        return self.shapes.get(name) == () or name in self.scalars
 
     def follow(self, node: Node, inputs: Sequence[Known]) -> Numbers | None:
         """Give the numbers that a node makes, None where it makes no list that is known."""
@@ -95,6 +96,7 @@ class Lists:
             return self._shape(node, inputs[0])
         if node.op == "Constant":
             given = node.attributes.get("value_ints", node.attributes.get("value_int"))
+            self.scalars |= set(node.outputs) if isinstance(given, int) else set()
             return [given] if isinstance(given, int) else list(given) if isinstance(given, list) else None
         if node.op not in ("Gather", "Concat", "Unsqueeze", "Squeeze", "Cast", "Identity", "Slice", "ConstantOfShape",
                            "Where", "Equal", "Reshape", *SUMS):  # fmt: skip

@@ -23,6 +23,7 @@ class Node:
         self.inputs: list[str] = list(said.get("inputs", ()))
         self.outputs: list[str] = list(said.get("outputs", ()))
         self.attributes: Mapping[str, object] = said.get("attributes", {})
+        self.shapes: Mapping[str, list[int | str]] = said.get("shapes", {})
         name = str(said.get("name", "")).strip("/").replace("/", ".")
         self.name = name or f"{self.op}_{place}"
 

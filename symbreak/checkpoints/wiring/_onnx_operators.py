@@ -39,6 +39,7 @@ from symbreak.checkpoints.wiring._onnx_weights import (
     GATES,
     batch_norm,
     convolve,
+    experts,
     gather,
     gemm,
     group_norm,
@@ -71,6 +72,7 @@ OPERATORS: Mapping[str, Operator] = {
     "Constant": constant, "Range": positions, "GatherElements": look_up,
     "MatMul": multiply, "Einsum": einsum, "Gemm": gemm, "GroupNormalization": group_norm,
     "NonZero": places, "OneHot": places, "GatherND": take, "ScatterND": put, "ScatterElements": put_each,
+    "GroupedMatMul": experts,  # not the standard's: rows of a value, each times one of stacked matrices
     "Pad": pad, "Reshape": reshape, "Flatten": flatten, "Transpose": transpose, "Expand": expand_,
     "Concat": concatenate, "Split": split, "Slice": cut, "Gather": gather,
 }  # fmt: skip

@@ -153,4 +153,6 @@ def alike(step: Step) -> Sequence[Known]:
         without_units(first, axes)
         for axis in axes:
             varied(first.axes[axis])
+    if step.node.op == "Dropout" and step.node.number("noise", 0):
+        step.flow.tell_apart([first], "each draws noise of its own in training")
     return [first, None]

@@ -10,6 +10,8 @@ from symbreak.checkpoints.wiring._flow import (
     NotUnderstood,
     Part,
     Value,
+    expand,
+    find,
     has_units,
     length,
     out,
@@ -69,6 +71,28 @@ def weighed(flow: Flow, node: Node, const: Const, value: Value, axis: int, *, so
         raise NotUnderstood(f"it reads {const.lengths[source]} units of {length(reads)}")
     say(flow, const, {rank + source: read(reads), rank - 3 - source: out(made)})
     return made
+
+
+def experts(step: Step) -> Sequence[Known]:
+    """Follow products of each position with one of several stacked matrices, such as those of experts."""
+    value, const = one(step.inputs, step.flow), step.inputs[1]
+    if not isinstance(const, Const) or len(const.axes) != 3 or len(value.axes) != 2:
+        raise NotUnderstood("its matrices are no stack in the file")
+    copies, into, many = const.lengths
+    (stack,) = step.flow.space(copies, f"{step.node.stem(const.tensor)}.stack")
+    step.flow.tell_apart([Value(((stack,),))], "routing picks by index")
+    source = step.flow.consume(value, -1)
+    if length(source) != into:
+        raise NotUnderstood(f"it reads {into} units of {length(source)}")
+    for var in expand(source):
+        if var.stack is not None:
+            step.flow.unify((var.stack,), (stack,))
+        stack = find(stack)
+    made = step.flow.space(many, step.node.stem(const.tensor))
+    if all(var.stack is None for var in expand(source)):
+        made[0].stack = stack
+    say(step.flow, const, {0: Part((("stack", (stack,)),)), 1: read(source), 2: out(made)})
+    return [Value((value.axes[0], made))]
 
 
 def gemm(step: Step) -> Sequence[Known]:
@@ -176,13 +200,14 @@ def gather(step: Step) -> Sequence[Known]:
     if isinstance(data, Even):
         return [Even()]
     if isinstance(data, Const) and not (isinstance(places, Const | Even) and step.lists.is_scalar(step.node.inputs[1])):
-        if at != 0 or len(data.axes) != 2:
-            raise NotUnderstood("it looks up another axis than the first of a table")
-        rows = step.flow.units_of((step.flow.var(data.lengths[0], name=f"{step.node.stem(data.tensor)}.rows"),))
-        made = step.flow.space(data.lengths[1], step.node.stem(data.tensor))
-        say(step.flow, data, {0: read(rows), 1: out(made)})
-        before = _positions(step.flow, step.lists, step.node.inputs[1], places)
-        return [Value((*before, made))]
+        if len(data.axes) != 2:
+            raise NotUnderstood("what it looks up is no table")
+        at = place(at, 2)
+        rows = step.flow.units_of((step.flow.var(data.lengths[at], name=f"{step.node.stem(data.tensor)}.rows"),))
+        made = step.flow.space(data.lengths[1 - at], step.node.stem(data.tensor))
+        say(step.flow, data, {at: read(rows), 1 - at: out(made)})
+        found = _positions(step.flow, step.lists, step.node.inputs[1], places)
+        return [Value((made, *found) if at else (*found, made))]
     value = one(step.inputs, step.flow)
     at = place(at, len(value.axes))
     numbers = step.lists.whole(step.node.inputs[1])

@@ -23,7 +23,7 @@ GRAPHS = DATA.parent / "graphs"
 FILES = {  # spaces of which every axis is known
     "convolutions": ["stem", "up", "squeeze", "wide.heads", "wide.units", "groups.units", "open", "more"],
     "dense": ["0"],
-    "pictures": ["token", "qkv.0.heads", "qkv.0.units", "qkv.2.units", "fc1"],
+    "pictures": ["patch", "qkv.0.heads", "qkv.0.units", "qkv.2.units", "fc1"],
     "steps": ["table", "lstm.LSTM", "lstm.LSTM.back", "gru.GRU"],
     "words": ["table", "block.self_attn.0.heads", "block.self_attn.0.units", "block.self_attn.2.units", "block.linear1",
               "gated.1"],
@@ -280,7 +280,7 @@ REFUSED = [
     (between, [node("BatchNormalization", "h b b b b", "z")], {"b": B[:3]}, "its parameters don't meet its input"),
     (between, [node("LayerNormalization", "h x", "z")], {}, "its parameters are no arrays of the file"),
     (between, [node("Einsum", "h", "q"), node("Add", "h q", "z")], {}, "something before it isn't understood"),
-    (between, [node("Gather", "w x", "q", axis=1), node("Add", "h q", "z")], {}, "another axis than the first"),
+    (between, [node("Gather", "t x", "q", axis=1), node("Add", "h q", "z")], {"t": np.ones((3, 4, 5))}, "is no table"),
     (between, [node("Gather", "w h", "z")], {}, "units are looked up"),
     (between, [node("Split", "h", "z q", axis=2)], {}, "it names axis 2 of 2"),
     (between, [node("ReduceMean", "h", "z", axes=[5])], {}, "it names axis 5 of 2"),

@@ -1,0 +1,472 @@
+"""A model run once with its operators written down, as a graph of ONNX's operators.
+
+It runs on tensors without values where it can, in the mode in which it trains, and what it leaves is put back. Numbers
+of positions, masks and what is drawn at random are not followed: no unit has a part of them.
+"""
+
+import contextlib
+import inspect
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+
+from symbreak._visible import visible
+
+from ._arrays import as_array
+from ._aten import EVEN, FILLED, OPERATORS, RANDOM, STRUCTURE, ZEROS
+
+Array = np.ndarray[Any, np.dtype[Any]]
+LISTED = 64  # inputs among which names are compared
+LARGEST_CONSTANT = 1 << 28  # bytes of a tensor that is no parameter and no buffer, and is kept for the network
+
+
+class CannotTrace(Exception):  # noqa: N818 - says what the matter is
+    """A model that could not be run with these inputs, with the reason."""
+
+
+@final
+@dataclass
+class Trace:
+    """What a run has shown.
+
+    Parameters
+    ----------
+    graph
+        As `graph_wiring` takes it.
+    constants
+        Tensors that are neither parameters nor buffers, by the names that the graph gives them.
+    how
+        In a few words, for reports.
+    """
+
+    graph: dict[str, Any]
+    constants: dict[str, Array] = field(default_factory=dict)
+    how: str = ""
+
+
+@final
+class Call:
+    """One operator on its turn: its arguments by name, and what it gave."""
+
+    def __init__(self, recorder: "Recorder", func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any):
+        self.recorder, schema = recorder, func._schema
+        self.arguments: dict[str, Any] = {each.name: each.default_value for each in schema.arguments}
+        self.arguments |= dict(zip((each.name for each in schema.arguments), args, strict=False))
+        self.arguments |= kwargs
+        self.op = str(schema.name).removeprefix("aten::")
+        self.outs = [each for each in (out if isinstance(out, tuple | list) else [out])]
+
+    def __getitem__(self, name: str) -> Any:
+        """Give an argument as it came."""
+        return self.arguments.get(name)
+
+    def value(self, name: str) -> str:
+        """Give the name of the value that an argument is: of no units where it is a number, or left out."""
+        return self.recorder.name(self.arguments.get(name))
+
+    def shape(self, name: str) -> list[int]:
+        """Give the lengths of an argument."""
+        given = self.arguments.get(name)
+        return list(given.shape) if isinstance(given, torch.Tensor) else []
+
+    def axis(self, name: str = "self", key: str = "dim") -> int:
+        """Give the number of an axis of an argument, counted from the front."""
+        rank = max(len(self.shape(name)), 1)
+        return int(self.arguments[key]) % rank
+
+    @property
+    def made(self) -> list[int]:
+        """The lengths of what it gave first."""
+        return list(self.outs[0].shape)
+
+    def node(self, op: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any) -> list[str]:
+        """Write down a node, and give the names of its outputs."""
+        return self.recorder.node(op, inputs, outputs, **attributes)
+
+    def numbers(self, numbers: Sequence[int]) -> str:
+        """Write down a list of whole numbers."""
+        return self.node("Constant", [], value_ints=[int(each) for each in numbers])[0]
+
+    def positions(self, shape: Sequence[int]) -> str:
+        """Give a value that runs over positions alone."""
+        return self.recorder.positions(shape)
+
+
+@final
+class Recorder(TorchDispatchMode):
+    """Writes down what runs under it.
+
+    Parameters
+    ----------
+    names
+        The tensors of the model: for the identity of each the name by which its array is known.
+    noise
+        Whether noise of dropout tells units apart.
+    meta
+        Whether it runs on tensors without values.
+    """
+
+    def __init__(self, names: Mapping[int, str], *, noise: bool, meta: bool) -> None:
+        super().__init__()
+        self.meta = meta
+        self.shadows: dict[int, torch.Tensor] = {}  # values of tensors without any, as far as no parameter is in them
+        self.known: dict[int, str] = dict(names)
+        self.noise = noise
+        self.kept: list[torch.Tensor] = []  # an identity is one only as long as its tensor lives
+        self.inputs: list[dict[str, Any]] = []
+        self.nodes: list[dict[str, Any]] = [
+            {"op_type": "Constant", "inputs": [], "outputs": [name], "attributes": {}} for name in (EVEN, ZEROS)
+        ]
+        self.roots = {name: name for name in names.values()}  # the array that a value is, perhaps turned
+        self.makers: dict[str, dict[str, Any]] = {}
+        self.constants: dict[str, Array] = {}
+        self.plain: set[str] = {EVEN, ZEROS}  # values that no unit has a part of
+        self.followed: set[str] = set(names.values())
+        self.drawn: set[str] = set()  # values that were drawn at random, for dropout
+        self.views: dict[int, list[torch.Tensor]] = {}  # by the memory in which they lie
+        self.stale: dict[int, str] = {}  # what was written to by way of another view, and what that is now
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operator, and write it down."""
+        kwargs = kwargs or {}
+        if func is torch.ops.aten._local_scalar_dense.default and id(args[0]) in self.shadows:
+            return self.shadows[id(args[0])].item()
+        if self.meta:
+            args, kwargs = tree_map(self._as_meta, (args, kwargs))
+        out = self._run(func, args, kwargs)
+        self.record(Call(self, func, args, kwargs, out))
+        return out
+
+    def _as_meta(self, given: Any) -> Any:
+        """Give what stands beside tensors without values: one without values too."""
+        if not isinstance(given, torch.Tensor) or given.is_meta or not given.ndim:
+            return given
+        made = _without_values(given)
+        self._bind(made, self.name(given))
+        self.shadows[id(made)] = given
+        return made
+
+    def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Run an operator: on values too where it is of lengths, places and masks, which may decide what is run."""
+        if func._schema.name == "aten::_grouped_mm" and self.meta:  # which asks for bfloat16 without a reason here
+            return args[0].new_empty((*args[0].shape[:-1], args[1].shape[-1]))
+        flat, form = tree_flatten((args, kwargs))
+        given = [each for each in flat if isinstance(each, torch.Tensor)]
+        if not self.meta or any(each.is_meta and id(each) not in self.shadows for each in given):
+            return func(*args, **kwargs)
+        place = kwargs.get("device")
+        if not given and (place is None or torch.device(place).type != "meta"):
+            return func(*args, **kwargs)
+        real = [self.shadows.get(id(each), each) if isinstance(each, torch.Tensor) else each for each in flat]
+        args_, kwargs_ = tree_unflatten(real, form)
+        found = func(*args_, **kwargs_, **({} if place is None else {"device": "cpu"}))            if place is None else func(*args_, **(kwargs_ | {"device": "cpu"}))
+        if func._schema.is_mutable or not any(each.is_meta for each in given) and place is None:
+            return func(*args, **kwargs) if any(each.is_meta for each in given) else found
+        made, form = tree_flatten(found)
+        out = [_without_values(each) for each in made]
+        for meta, each in zip(out, made, strict=True):
+            if isinstance(each, torch.Tensor):
+                self.shadows[id(meta)] = each
+                self.kept.append(meta)
+        return tree_unflatten(out, form)
+
+    def take(self, tensor: torch.Tensor, name: str, value: torch.Tensor) -> None:
+        """Take in a tensor that the model holds or is given; of whole numbers and flags, with the values."""
+        self._bind(tensor, name)
+        if self.meta and not value.is_floating_point() and not value.is_meta:
+            self.shadows[id(tensor)] = value.cpu()
+
+    def record(self, call: Call) -> None:
+        outs = [each for each in call.outs if isinstance(each, torch.Tensor)]
+        if not outs:
+            return
+        into = call["self"] if call.op.endswith("_") and not call.op.endswith("__") else None
+        op = call.op.removesuffix("_") if into is not None else call.op
+        given = [self.name(each) for each in _tensors(call.arguments.values())]
+        followed = [name for name in given if name in self.followed]
+        if op in RANDOM or op in FILLED or (given and all(name in (EVEN, ZEROS, *self.drawn) for name in given)):
+            names = self._even(op, call, given, outs)
+        elif not followed:
+            names = [self.positions(each.shape) for each in outs]
+        else:
+            names = self._follow(op, call, outs, followed)
+        if into is not None:
+            self._written(into, names[0])
+            outs = [into, *outs[1:]]
+        for tensor, name in zip(outs, names, strict=True):
+            self._bind(tensor, name)
+
+    def _even(self, op: str, call: Call, given: list[str], outs: list[torch.Tensor]) -> list[str]:
+        """Give what has the same number everywhere, or is drawn at random."""
+        if op in RANDOM or self.drawn & set(given):
+            return [self._drawn(each.shape) for each in outs]
+        zeros = "zero" in op or (op == "fill" and call["value"] == 0) or (op in STRUCTURE and set(given) == {ZEROS})
+        if op == "copy":
+            zeros = given[-1] == ZEROS
+        name = ZEROS if zeros else EVEN
+        return [name if each.is_floating_point() or op in FILLED else self.positions(each.shape) for each in outs]
+
+    def _follow(self, op: str, call: Call, outs: list[torch.Tensor], followed: list[str]) -> list[str]:
+        """Write down an operator that reads units."""
+        function = OPERATORS.get(op)
+        made = function(call) if function is not None else None
+        if made is None:
+            made = self.node(f"aten::{op}", followed, len(outs))
+        names = list(made)[: len(outs)]
+        if len(names) < len(outs):
+            names += self.node(f"aten::{op}", followed, len(outs) - len(names))
+        for name, each in zip(names, outs, strict=True):
+            self.say(name, each.shape)
+        self.followed |= {name for name in names if name not in self.plain}
+        return names
+
+    def name(self, given: Any) -> str:
+        """Give the name of a value."""
+        if not isinstance(given, torch.Tensor):
+            return EVEN
+        found = self.stale.pop(id(given), None)
+        if found is not None:
+            (name,) = self.node("written by way of another view", [self.known[id(given)], found])
+            self.say(name, given.shape)
+            self.known[id(given)] = name
+            self.followed.add(name)
+        elif id(given) not in self.known:
+            self._bind(given, self._constant(given))
+        return self.known[id(given)]
+
+    def _constant(self, tensor: torch.Tensor) -> str:
+        """Take in a tensor that the model holds and has not registered, or makes of Python's numbers."""
+        if tensor.numel() == 1 or not tensor.is_floating_point():
+            return EVEN if tensor.numel() == 1 else self.positions(tensor.shape)
+        if tensor.is_meta or tensor.nbytes > LARGEST_CONSTANT:
+            return self.fresh(tensor.shape)
+        name = f"(constant {len(self.constants)})"
+        self.constants[name] = as_array(tensor.detach().clone(), name)
+        self.followed.add(name)
+        return name
+
+    def node(self, op: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any) -> list[str]:
+        """Write down a node, and give the names of its outputs."""
+        number = len(self.nodes)
+        names = [f"({number}.{each})" for each in range(outputs)]
+        root = next((self.roots[each] for each in inputs if each in self.roots), "")
+        if root and op in ("Transpose", "Identity", "Expand", "Squeeze", "Unsqueeze", "Reshape"):
+            self.roots |= dict.fromkeys(names, root)
+        title = f"{op}_{number}" if not root else re.sub(r"[._]?weight$", "", root) or "weight"
+        node = {"op_type": op, "name": title, "inputs": list(inputs), "outputs": names}
+        self.nodes.append(node | {"attributes": attributes})
+        self.makers |= dict.fromkeys(names, self.nodes[-1])
+        return names
+
+    def say(self, name: str, shape: Sequence[int]) -> None:
+        """Say of what shape an output of a node is."""
+        node = self.makers.get(name)
+        if node is not None:
+            node.setdefault("shapes", {})[name] = [int(each) for each in shape]
+
+    def positions(self, shape: Sequence[int]) -> str:
+        """Give a value that runs over positions alone."""
+        if not len(shape):
+            return EVEN
+        name = self.fresh(shape)
+        self.plain.add(name)
+        return name
+
+    def fresh(self, shape: Sequence[int], title: str = "") -> str:
+        """Give a value of which nothing is known."""
+        name = f"input.{title}" if title else f"positions {len(self.inputs)}"
+        while name in self.roots or any(each["name"] == name for each in self.inputs[:LISTED]):
+            name += "'"
+        self.inputs.append({"name": name, "shape": [int(each) for each in shape]})
+        return name
+
+    def _drawn(self, shape: Sequence[int]) -> str:
+        if not self.noise:
+            return EVEN
+        (name,) = self.node("Constant", [])
+        self.drawn.add(name)
+        self.plain.add(name)
+        return name
+
+    def _bind(self, tensor: torch.Tensor, name: str) -> None:
+        if id(tensor) not in self.known:
+            self.kept.append(tensor)
+            with contextlib.suppress(RuntimeError, NotImplementedError):
+                self.views.setdefault(tensor.untyped_storage()._cdata, []).append(tensor)
+        self.known[id(tensor)] = name
+        self.stale.pop(id(tensor), None)
+
+    def _written(self, tensor: torch.Tensor, name: str) -> None:
+        """Note that all other views of what a tensor lies in hold something else now."""
+        with contextlib.suppress(RuntimeError, NotImplementedError):
+            for other in self.views.get(tensor.untyped_storage()._cdata, ()):
+                if other is not tensor and self.known[id(other)] in self.followed and _overlap(tensor, other):
+                    self.stale[id(other)] = name
+
+
+def trace(
+    model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, noise: bool = False
+) -> Trace:
+    """Run a model once and write down what it does.
+
+    Parameters
+    ----------
+    model
+        Left as it was.
+    args, kwargs
+        What it is called with.
+    noise
+        Whether dropout's noise tells units apart.
+
+    Raises
+    ------
+    CannotTrace
+        It could not be run in any way that is known.
+    """
+    faults: list[str] = []
+    for meta, training in ((True, True), (True, False), (False, True), (False, False)):
+        if not meta and any(each.is_meta for each in model.parameters()):
+            continue
+        try:
+            found = _run(model, args, kwargs, meta=meta, training=training, noise=noise)
+        except Exception as error:  # noqa: BLE001 - whatever a model may raise
+            faults.append(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
+            continue
+        found.how = f"run in {'training' if training else 'evaluation'} mode{'' if meta else ', with its values'}"
+        return found
+    raise CannotTrace(visible(faults[-1] if faults[0] == faults[-1] else f"{faults[0]}; then {faults[-1]}", 400))
+
+
+def tensors_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Give the parameters and buffers of a model, each once, under its first name."""
+    found: dict[str, torch.Tensor] = dict(model.named_parameters())
+    seen = {id(each) for each in found.values()}
+    for name, buffer in model.named_buffers():
+        if id(buffer) not in seen:
+            found[name] = buffer
+    return found
+
+
+def _run(
+    model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, meta: bool, training: bool, noise: bool
+) -> Trace:
+    held = tensors_of(model)
+    real, parameters = (args, dict(kwargs)), {name for name, _ in model.named_parameters()}
+    if meta:
+        stand = {name: _without_values(each) for name, each in held.items()}
+        args, kwargs = tree_map(_without_values, real)
+    else:
+        stand = {name: each.detach() if name in parameters else each.clone() for name, each in held.items()}
+    followed = {name for name, each in held.items() if each.is_floating_point() or each.is_complex()}
+    recorder = Recorder({id(each): name for name, each in stand.items() if name in followed}, noise=noise, meta=meta)
+    recorder.kept += stand.values()
+    for name in stand.keys() - followed:
+        recorder.take(stand[name], recorder.positions(stand[name].shape), held[name])
+    for (title, each), (_, value) in zip(_titled(model, args, kwargs), _titled(model, *real), strict=True):
+        name = recorder.fresh(each.shape, title) if each.ndim else EVEN
+        recorder.take(each, name, value)
+        (recorder.followed if each.is_floating_point() and each.ndim else recorder.plain).add(name)
+    with _mode(model, training), torch.no_grad(), _forked(), recorder:
+        out = torch.func.functional_call(model, stand, args, dict(kwargs))
+    outputs = _shown([recorder.name(each) for each in _tensors([out])], recorder.makers)
+    nodes = _needed(recorder.nodes, outputs)
+    read = {name for node in nodes for name in node["inputs"]}
+    inputs = [each for each in recorder.inputs if each["name"] in read or each["name"] in outputs]
+    graph = {"inputs": inputs, "nodes": nodes, "outputs": [{"name": name} for name in outputs]}
+    return Trace(graph, {name: array for name, array in recorder.constants.items() if name in read})
+
+
+def _titled(model: torch.nn.Module, args: Any, kwargs: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the tensors that a model is called with, and the name of the argument that each is in."""
+    try:
+        every = dict(inspect.signature(model.forward).bind(*args, **kwargs).arguments)
+    except (TypeError, ValueError):
+        every = {"x": (args, dict(kwargs))}
+    for title, value in every.items():
+        for each in tree_flatten(value)[0]:
+            if isinstance(each, torch.Tensor):
+                yield title, each
+
+
+def _shown(outputs: Sequence[str], makers: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Give the values that a model gives out: of those that it lays side by side, each."""
+    found: dict[str, None] = {}
+    waiting = list(outputs)[::-1]
+    while waiting:
+        name = waiting.pop()
+        maker = makers.get(name)
+        if maker is not None and maker["op_type"] in ("Concat", "Unsqueeze", "Identity"):
+            waiting += [each for each in maker["inputs"] if maker["op_type"] == "Concat" or each == maker["inputs"][0]]
+        else:
+            found[name] = None
+    return list(found)
+
+
+def _needed(nodes: Sequence[dict[str, Any]], outputs: Sequence[str]) -> list[dict[str, Any]]:
+    """Leave out the nodes that no output comes from."""
+    wanted, found = set(outputs), []
+    for node in reversed(nodes):
+        if wanted & set(node["outputs"]):
+            wanted |= set(node["inputs"])
+            found.append(node)
+    return found[::-1]
+
+
+def _without_values(given: Any) -> Any:
+    """Give a tensor of the same form that holds nothing."""
+    if not isinstance(given, torch.Tensor):
+        return given
+    if given.layout != torch.strided:
+        return torch.empty(given.shape, dtype=given.dtype, device="meta")
+    return torch.empty_strided(given.shape, given.stride(), dtype=given.dtype, device="meta")
+
+
+@contextlib.contextmanager
+def _mode(model: torch.nn.Module, training: bool) -> Iterator[None]:
+    """Set the mode of every module, and put it back; without PyTorch's fused encoder layers, whose inside isn't seen."""
+    modes = [(module, module.training) for module in model.modules()]
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        model.train(training)
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextlib.contextmanager
+def _forked() -> Iterator[None]:
+    with torch.random.fork_rng():
+        yield
+
+
+def _tensors(given: Any) -> list[torch.Tensor]:
+    """List the tensors in what may be nested, also in the attributes of objects that are no tree."""
+    found = []
+    for each in tree_flatten(list(given))[0]:
+        if isinstance(each, torch.Tensor):
+            found.append(each)
+        elif isinstance(each, Mapping):
+            found += _tensors(each.values())
+    return found
+
+
+def _overlap(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two views of one memory may have an element in common: pieces of one axis have none."""
+    if one.stride() != other.stride():
+        return True
+    apart = abs(other.storage_offset() - one.storage_offset())
+    for size, stride in sorted(zip(one.shape, one.stride(), strict=True), key=lambda each: -each[1]):
+        if stride:
+            if apart // stride >= size:
+                return False
+            apart %= stride
+    return apart == 0

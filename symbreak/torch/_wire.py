@@ -1,0 +1,161 @@
+"""How the tensors of a model are connected: from the model itself, as it runs; else from their names."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from symbreak.checkpoints import Wired
+from symbreak.checkpoints import wire as wire_arrays
+from symbreak.checkpoints.wiring import graph_wiring
+
+from ._arrays import as_arrays
+from ._examples import examples_of
+from ._trace import CannotTrace, Trace, tensors_of, trace
+
+Array = np.ndarray[Any, np.dtype[Any]]
+TRACED = "the model as it runs"
+UNUSED = "the model did not use it when it ran"
+
+
+def wire(
+    model: torch.nn.Module,
+    *example: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    noise: bool = False,
+) -> Wired:
+    """Find out how the parameters and buffers of a model are connected, from what it does on an example.
+
+    Parameters
+    ----------
+    model
+        Left as it was: its mode, its values and statistics, and the state of random numbers.
+    example
+        What it is called with; values don't count, as long as it runs. A batch of two and more is best. Without any,
+        the model's own ``dummy_inputs`` are taken, or inputs that fit its first layer are tried.
+    kwargs
+        Further arguments by name.
+    noise
+        Whether dropout tells apart the units that it acts on, as it does in training.
+
+    Returns
+    -------
+    Wired
+        Printable: the graph, the evidence, and what is not known. ``rule`` says ``the model as it runs``; where it could
+        not be run, the names of the rules that know its parameters' names.
+
+    Raises
+    ------
+    TypeError, ValueError
+        No module, one without parameters, one that is lazy, or whose parameters hold no values.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import symbreak.torch
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    >>> print(symbreak.torch.wire(model, torch.zeros(4, 2)))
+    wired by: the model as it runs, in training mode
+    LayerGraph: 3 spaces, 2 weights, 2 per-unit parameters
+      space           units  activation  written by  read by
+      0                   8  relu        0.weight    2.weight
+      (from outside)      2  identity    (input)     0.weight
+      2                   1  identity    2.weight    (output)
+    """
+    return wired_with(model, example, kwargs or {}, noise=noise)[0]
+
+
+def wired_with(
+    model: torch.nn.Module, example: Sequence[Any], kwargs: Mapping[str, Any], *, noise: bool = False
+) -> tuple[Wired, dict[str, Array], dict[str, Array]]:
+    """Wire a model; give its arrays too, and the constants that only its run has shown."""
+    arrays = as_arrays(checked(model))
+    try:
+        found = _traced(model, example, kwargs, noise=noise)
+    except CannotTrace as fault:
+        wired = by_names(model, arrays)
+        return replace(wired, rule=f"{wired.rule or 'nothing'}, as the model could not be run: {fault}"), arrays, {}
+    shapes = {name: array.shape for name, array in {**arrays, **found.constants}.items() if 0 not in array.shape}
+    every = {**arrays, **found.constants}
+    wiring = graph_wiring(found.graph, shapes, every.__getitem__, rule=f"{TRACED}, {found.how}")
+    parameters = {name for name, _ in model.named_parameters()}
+    read = {name for node in found.graph["nodes"] for name in node["inputs"]}
+    for name, array in arrays.items():
+        if re.search(r"[{}*]", name):
+            continue
+        if array.dtype.kind in "iub":
+            wiring.ignore(name, "whole numbers: lengths, places or counts")
+        elif name not in read:
+            wiring.ignore(name, UNUSED)
+            if name in parameters:
+                wiring.doubt(name, UNUSED)
+    wired = wire_arrays(every, wiring=wiring)
+    if understood(wired, arrays) < 1:
+        named = by_names(model, arrays)
+        if understood(named, arrays) > understood(wired, arrays):
+            return replace(named, rule=f"{named.rule}, which say more than {TRACED}"), arrays, {}
+    return wired, arrays, found.constants
+
+
+def checked(model: object) -> dict[str, torch.Tensor]:
+    """Give the parameters and buffers of what must be a module.
+
+    Raises
+    ------
+    TypeError
+        It is none.
+    ValueError
+        It has no parameters.
+    """
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(
+            f"a torch.nn.Module is diagnosed here, got a {type(model).__name__}; for arrays by name, or a file, call "
+            f"symbreak.diagnose"
+        )
+    held = tensors_of(model)
+    if not any(True for _ in model.parameters()):
+        raise ValueError(f"{type(model).__name__} has no parameters, so there is nothing to judge")
+    return held
+
+
+def by_names(model: torch.nn.Module, arrays: Mapping[str, Array]) -> Wired:
+    """Wire a model by the names of its arrays, and by what its configuration and modules say."""
+    return wire_arrays(dict(arrays), config=config_of(model))
+
+
+def config_of(model: torch.nn.Module) -> dict[str, object]:
+    """Give what a model says of itself, with the keys of a ``config.json``."""
+    config = getattr(model, "config", None)
+    told = getattr(config, "to_dict", None)
+    found: dict[str, object] = dict(told()) if callable(told) else dict(config) if isinstance(config, Mapping) else {}
+    heads = {each.num_heads for each in model.modules() if isinstance(each, torch.nn.MultiheadAttention)}
+    if len(heads) == 1:
+        found.setdefault("num_attention_heads", heads.pop())
+    return found
+
+
+def understood(wired: Wired, arrays: Mapping[str, Array]) -> float:
+    """Give the share of values, of 0 to 1, in arrays that are in the graph and of which nothing is left open."""
+    if wired.graph is None:
+        return 0.0
+    known = sum(array.size for name, array in arrays.items() if name not in wired.unknown)
+    return known / max(sum(array.size for array in arrays.values()), 1)
+
+
+def _traced(model: torch.nn.Module, example: Sequence[Any], kwargs: Mapping[str, Any], *, noise: bool) -> Trace:
+    """Run a model on what was given, or on what may fit."""
+    if example or kwargs:
+        return trace(model, tuple(example), kwargs, noise=noise)
+    fault = CannotTrace("no example of its input was given, and none that was tried fits")
+    for args, named, said in examples_of(model):
+        try:
+            found = trace(model, args, named, noise=noise)
+        except CannotTrace as error:
+            fault = error
+            continue
+        found.how += f", on {said}"
+        return found
+    raise fault
