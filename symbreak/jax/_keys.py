@@ -1,7 +1,7 @@
 """From a key of JAX's to one of symbreak's: its words are the seed, so that equal keys give equal weights.
 
-Typed keys (``jax.random.key``) and the older arrays of words (``jax.random.PRNGKey``) are the same key where their words
-are.
+Typed keys (``jax.random.key``) and the older arrays of words (``jax.random.PRNGKey``) are the same key where their
+words are.
 """
 
 from typing import Any
