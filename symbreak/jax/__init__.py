@@ -6,4 +6,6 @@ except ImportError as error:  # pragma: no cover - a test runs it in a process o
     raise ImportError("symbreak.jax needs JAX, which isn't installed: pip install 'symbreak[jax]'") from error
 
 from symbreak.jax import initializers as initializers
+from symbreak.jax._initialize import initialize as initialize
+from symbreak.jax._initialize import plan as plan
 from symbreak.jax._initializer import Initializer as Initializer
