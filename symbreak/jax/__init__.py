@@ -6,6 +6,8 @@ except ImportError as error:  # pragma: no cover - a test runs it in a process o
     raise ImportError("symbreak.jax needs JAX, which isn't installed: pip install 'symbreak[jax]'") from error
 
 from symbreak.jax import initializers as initializers
+from symbreak.jax._diagnose import diagnose as diagnose
+from symbreak.jax._diagnose import wire as wire
 from symbreak.jax._initialize import initialize as initialize
 from symbreak.jax._initialize import plan as plan
 from symbreak.jax._initializer import Initializer as Initializer

@@ -21,6 +21,8 @@ from symbreak.checkpoints.wiring._onnx_axes import (
     squeeze,
     transpose,
 )
+from symbreak.checkpoints.wiring._onnx_einsum import einsum
+from symbreak.checkpoints.wiring._onnx_traced import begin, end, move
 from symbreak.checkpoints.wiring._onnx_values import (
     FUNCTIONS,
     Step,
@@ -69,5 +71,6 @@ OPERATORS: Mapping[str, Operator] = {
     "Constant": constant, "Range": positions, "GatherElements": look_up,
     "MatMul": multiply, "Gemm": gemm, "GroupNormalization": group_norm,
     "Pad": pad, "Reshape": reshape, "Flatten": flatten, "Transpose": transpose, "Expand": expand_,
-    "Concat": concatenate, "Split": split, "Slice": cut, "Gather": gather,
+    "Concat": concatenate, "Split": split, "Slice": cut, "Gather": gather, "Einsum": einsum,
+    "LoopBegin": begin, "LoopEnd": end, "Positions": move,
 }  # fmt: skip
