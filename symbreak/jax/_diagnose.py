@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from symbreak._api import diagnose as diagnose_arrays
@@ -34,8 +35,8 @@ def wire(
     Parameters
     ----------
     model
-        A module of Flax nnx or of Equinox, and then `example` is what it is called with; or a module of Flax linen, or a
-        function ``apply(params, *inputs)`` such as Haiku's, and then `example` begins with the variables or parameters.
+        A module of Flax nnx or of Equinox, and then `example` is what it is called with; or a module of Flax linen, or
+        a function ``apply(params, *inputs)`` such as Haiku's, and then `example` begins with the variables.
     example
         Arrays or ``jax.ShapeDtypeStruct``s: only their shapes count. A module of Equinox takes one sample, the others a
         batch. Without an input the names of the arrays must say how they are connected.
@@ -218,14 +219,13 @@ def _nothing(*_: Any) -> Any:
 def _nnx_function(nnx: Any, model: Any, arguments: Mapping[str, Any]) -> Callable[..., Any]:
     """Give what a module of nnx computes with other arrays; the module stays as it is."""
     structure, state = nnx.split(model)
-    flat = [(path, variable) for path, variable in nnx.to_flat_state(state)]
 
     def called(arrays: Mapping[str, Any], *inputs: Any) -> Any:
-        names = ("/".join(map(str, path)) for path, _ in flat)
-        new = [
-            (path, variable.replace(arrays[name]) if name in arrays else variable)
-            for (path, variable), name in zip(flat, names, strict=True)
-        ]
+        own = jax.tree.map(lambda each: each, state)  # variables of this trace, which may count in it
+        new = []
+        for path, variable in nnx.to_flat_state(own):
+            name = "/".join(map(str, path))
+            new.append((path, variable.replace(arrays[name]) if name in arrays else variable))
         return nnx.merge(structure, nnx.from_flat_state(new))(*inputs, **arguments)
 
     return called

@@ -55,6 +55,7 @@ FOLDED: Mapping[str, Callable[[float, float], float | bool]] = {
     "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
     "div": lambda a, b: a / b if b else math.nan,
 }  # fmt: skip
+ZERO = ("Tanh", "Neg", "Sqrt", "Abs", "Sin", "Sign", "Floor", "Ceil", "Round", "Erf", "Relu", "Identity")  # of 0
 RANDOM = (
     "random_bits", "random_seed", "random_wrap", "random_unwrap", "random_fold_in", "random_split", "random_gamma",
     "random_clone", "threefry2x32", "rng_bit_generator", "rng_uniform",
@@ -64,6 +65,13 @@ CALLS = (
     "jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_jvp_call", "custom_vjp_call",
     "custom_vjp_call_jaxpr", "custom_lin", "xla_call", "run_state",
 )  # fmt: skip
+
+
+# What follows numbers that are the same everywhere.
+EVEN = {
+    "select_n", "reshape", "broadcast_in_dim", "squeeze", "expand_dims", "transpose", "slice", "concatenate", *UNARY,
+    *BINARY, *SAME,
+}  # fmt: skip
 
 
 def follow(trace: Trace, equation: Any, jaxpr: Any) -> Sequence[Symbol]:
@@ -79,10 +87,10 @@ def follow(trace: Trace, equation: Any, jaxpr: Any) -> Sequence[Symbol]:
         return [trace.enter(tuple(n if axis == dims else 1 for axis, n in enumerate(shape)), "iota")]
     if op == "optimization_barrier":
         return inputs
-    if op in ("reduce_max", "reduce_min") and _is_shift(trace, equation, jaxpr):
+    if op in ("reduce_max", "reduce_min") and _is_shift(equation, jaxpr):
         op = "reduce_sum"  # what it gives is subtracted again, whichever it picks
     rule = RULES.get(op, unknown)
-    if inputs and all(each.even for each in inputs) and op not in ("select_n", *BINARY, *SAME):
+    if inputs and all(each.even for each in inputs) and op not in EVEN:
         return [replace(number(None), shape=(1,) * len(each.aval.shape)) for each in equation.outvars]
     return rule(trace, equation, inputs)
 
@@ -105,7 +113,7 @@ def unary(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[Sym
 
 def _unary(trace: Trace, op: str, first: Symbol, **attributes: Any) -> Symbol:
     if first.even:
-        return replace(first, number=None)
+        return replace(first, number=0.0 if first.number == 0 and op in ZERO else None)
     if first.parts:
         return replace(first, parts=tuple(_unary(trace, op, part, **attributes) for part in first.parts))
     made = trace.emit(op, [trace.name(first)], first.shape, **attributes)
@@ -138,7 +146,7 @@ def meet(trace: Trace, op: str, a: Symbol, b: Symbol) -> Symbol:
     if a.parts or b.parts:
         return _by_parts(trace, op, a, b, shape)
     if a.tensor and b.tensor:
-        return _kept(trace, op, a, b, shape)
+        return _kept(op, a, b, shape)
     grown = op in ("Mul", "Div")
     for value, array, first in ((a, b, True), (b, a, False)):
         if grown and array.tensor and not value.tensor and (first or op == "Mul") and shape != value.shape:
@@ -152,12 +160,11 @@ def meet(trace: Trace, op: str, a: Symbol, b: Symbol) -> Symbol:
     return trace.emit(op, [trace.name(a), trace.name(b)], shape)
 
 
-def _kept(trace: Trace, op: str, a: Symbol, b: Symbol, shape: tuple[int, ...]) -> Symbol:
+def _kept(op: str, a: Symbol, b: Symbol, shape: tuple[int, ...]) -> Symbol:
     """Keep two arrays of the model together: what each of them does to units is told one after the other."""
     if a.shape != shape and b.shape == shape:
         a, b = b, a
-    found = replace(a, shape=shape, later=(*a.later, (op, b.bare), *b.later))
-    return found
+    return replace(a, shape=shape, later=(*a.later, (op, b.bare), *b.later))
 
 
 def _with_number(trace: Trace, op: str, a: Symbol, b: Symbol) -> Symbol:
@@ -231,7 +238,7 @@ def select(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[Sy
     return [trace.emit("Where", [trace.name(which), *map(trace.name, values)], shape)]
 
 
-def clamp(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[Symbol]:
+def clamp(trace: Trace, _: Any, inputs: Sequence[Symbol]) -> Sequence[Symbol]:
     """Translate a value between two bounds."""
     low, value, high = inputs
     if low.even and high.even:
@@ -264,7 +271,7 @@ def _call(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[Sym
     name = str(equation.params.get("name", ""))
     op = ACTIVATIONS.get(name.lstrip("_"))
     if op is not None:
-        found = activation(trace, equation, inputs)
+        found = activation(equation, inputs)
         if found is not None:
             return [_unary(trace, op[0], found, **op[1])]
     jaxpr, consts = inner(equation)
@@ -277,7 +284,7 @@ def _call(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[Sym
     return found_
 
 
-def _is_shift(trace: Trace, equation: Any, jaxpr: Any) -> bool:
+def _is_shift(equation: Any, jaxpr: Any) -> bool:
     """Whether what a reduction gives is only subtracted behind a stop of the gradient, as in a softmax."""
     waiting, seen = list(equation.outvars), 0
     while waiting:

@@ -122,7 +122,7 @@ def concatenate(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequen
     shapes = [tuple(each.aval.shape) for each in equation.invars]
     shape = tuple(equation.outvars[0].aval.shape)
     if all(each.even for each in inputs):
-        return [number(None, len(shape))]
+        return [number(inputs[0].number if len({each.number for each in inputs}) == 1 else None, len(shape))]
     if any(each.even for each in inputs):
         return [_padded(trace, inputs, shapes, axis, shape)]
     full = [_along(trace, each, axis, size) for each, size in zip(inputs, shapes, strict=True)]

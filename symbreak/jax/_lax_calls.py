@@ -32,7 +32,7 @@ def inner(equation: Any) -> tuple[Any, Sequence[Any]]:
     return None, ()
 
 
-def activation(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Symbol | None:
+def activation(equation: Any, inputs: Sequence[Symbol]) -> Symbol | None:
     """Give the value that a function of one number is of, None where the call is no such function."""
     moving = [each for each in inputs if not each.even]
     if len(moving) != 1 or len(equation.outvars) != 1 or moving[0].tensor:
@@ -64,9 +64,8 @@ def loop(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[Symb
     held = [trace.constant(each) for each in consts]
     stacks = [each for each in rows if each.tensor]
     unused = all(type(each).__name__ == "DropVar" for each in equation.outvars[carried:])
-    if any(each.later or not each.plain for each in stacks) or (
-        stacks and (not unused or params["length"] > LONGEST_STACK)
-    ):
+    whole = all(each.plain for each in stacks) and unused and params["length"] <= LONGEST_STACK
+    if stacks and not whole:
         return _not_understood(trace, equation, inputs)
     if stacks:
         state = start
@@ -76,10 +75,8 @@ def loop(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[Symb
             ]
             state = trace.run(jaxpr, held, [*inputs[:fixed], *state, *given])[:carried]
         return [*state, *(number(None, len(each.aval.shape)) for each in equation.outvars[carried:])]
-    begun = [
-        _begin(trace, each, variable)
-        for each, variable in zip(start, jaxpr.invars[fixed : fixed + carried], strict=True)
-    ]
+    states = jaxpr.invars[fixed : fixed + carried]
+    begun = [_begin(trace, each, variable) for each, variable in zip(start, states, strict=True)]
     given = [_row(trace, each, shape, 0) for each, shape in zip(rows, shapes[fixed + carried :], strict=True)]
     found = trace.run(jaxpr, held, [*inputs[:fixed], *begun, *given])
     ends = []
@@ -91,7 +88,7 @@ def loop(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[Symb
     made = []
     for each, variable in zip(found[carried:], equation.outvars[carried:], strict=True):
         full = tuple(variable.aval.shape)
-        made.append(replace(each, shape=(1,) * len(full)) if each.even else _stack(trace, each, full))
+        made.append(replace(each, shape=(1,) * len(full)) if each.even else _stack(trace, each))
     return [*ends, *made]
 
 
@@ -117,7 +114,7 @@ def _row(trace: Trace, value: Symbol, shape: tuple[int, ...], turn: int) -> Symb
     return trace.emit("ReduceSum", [trace.name(value)], value.shape[1:], axes=[0], keepdims=0)
 
 
-def _stack(trace: Trace, value: Symbol, full: tuple[int, ...]) -> Symbol:
+def _stack(trace: Trace, value: Symbol) -> Symbol:
     """Give what a loop gives out in every round an axis of rounds."""
     return replace(reshaped(trace, value, value.shape, (1, *value.shape)), tensor=False)
 

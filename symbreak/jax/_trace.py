@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+from jax.extend.core import Literal
 
 from ._symbols import Shape, Symbol, number
 
@@ -96,7 +97,7 @@ class Trace:
 
     def read(self, atom: Any) -> Symbol:
         """Give what is known of a variable or a number in a jaxpr."""
-        if isinstance(atom, jax.extend.core.Literal):
+        if isinstance(atom, Literal):
             value = np.asarray(atom.val)
             return number(float(value) if value.dtype.kind in "fiub" and value.size == 1 else None, value.ndim)
         return self.values[atom]
