@@ -200,6 +200,7 @@ _MODULES = (
     "engine",
     "errors",
     "initializers",
+    "jax",
     "published",
     "recipes",
     "repair",

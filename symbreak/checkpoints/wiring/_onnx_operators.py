@@ -23,6 +23,7 @@ from symbreak.checkpoints.wiring._onnx_axes import (
 )
 from symbreak.checkpoints.wiring._onnx_einsum import einsum
 from symbreak.checkpoints.wiring._onnx_places import places, put, put_each, take
+from symbreak.checkpoints.wiring._onnx_traced import begin, end, move
 from symbreak.checkpoints.wiring._onnx_values import (
     FUNCTIONS,
     Step,
@@ -75,4 +76,5 @@ OPERATORS: Mapping[str, Operator] = {
     "GroupedMatMul": experts,  # not the standard's: rows of a value, each times one of stacked matrices
     "Pad": pad, "Reshape": reshape, "Flatten": flatten, "Transpose": transpose, "Expand": expand_,
     "Concat": concatenate, "Split": split, "Slice": cut, "Gather": gather,
+    "LoopBegin": begin, "LoopEnd": end, "Positions": move,
 }  # fmt: skip
