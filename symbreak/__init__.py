@@ -200,6 +200,7 @@ _MODULES = (
     "engine",
     "errors",
     "initializers",
+    "keras",
     "published",
     "recipes",
     "repair",
