@@ -34,8 +34,12 @@ def test_every_name_of_keras_is_there(name):
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_the_constructors_take_what_keras_takes(name):
-    mine, theirs = (inspect.signature(each.__init__).parameters for each in (RANDOM[name], getattr(keras.initializers, name)))
-    assert [(each.name, each.default) for each in mine.values()] == [(each.name, each.default) for each in theirs.values()]
+    mine, theirs = (
+        inspect.signature(each.__init__).parameters for each in (RANDOM[name], getattr(keras.initializers, name))
+    )
+    assert [(each.name, each.default) for each in mine.values()] == [
+        (each.name, each.default) for each in theirs.values()
+    ]
 
 
 @pytest.mark.parametrize("name", RANDOM)
@@ -46,7 +50,9 @@ def test_the_moments_are_keras_own(name):
     assert mine.shape == (120, 400)
     assert abs(mine.mean() - theirs.mean()) < 0.02 * theirs.std()
     assert abs(mine.std() / theirs.std() - 1) < 0.01
-    assert abs(np.abs(mine).max() / np.abs(theirs).max() - 1) < (0.2 if name in ("RandomNormal", "Orthogonal") else 0.01)
+    assert abs(np.abs(mine).max() / np.abs(theirs).max() - 1) < (
+        0.2 if name in ("RandomNormal", "Orthogonal") else 0.01
+    )
 
 
 @pytest.mark.parametrize(("mode", "fan"), [("fan_in", 25), ("fan_out", 20), ("fan_avg", 22.5)])
@@ -61,7 +67,9 @@ def test_variance_scaling_has_the_variance_of_its_mode(mode, fan, distribution):
 def test_axes_say_over_what_fans_are_counted():
     with_axes = initializers.VarianceScaling(2.0, seed=1, input_axes=[0], output_axes=[1, 2])
     assert array(with_axes((32, 4, 16))).std() == pytest.approx(math.sqrt(2 / 32), rel=0.1)
-    assert array(initializers.VarianceScaling(2.0, seed=1)((32, 4, 16))).std() == pytest.approx(math.sqrt(2 / 128), rel=0.1)
+    assert array(initializers.VarianceScaling(2.0, seed=1)((32, 4, 16))).std() == pytest.approx(
+        math.sqrt(2 / 128), rel=0.1
+    )
 
 
 @pytest.mark.parametrize("shape", [(5, 5), (30, 7), (3, 3, 4, 6), (2, 2, 2, 2, 3, 4)])
@@ -183,7 +191,9 @@ def test_a_model_is_saved_and_loaded_without_custom_objects(tmp_path):
 
 
 def test_keras_is_told_what_to_pass_by_a_plain_initializer():
-    with pytest.raises(TypeError, match=r"HeNormal\(\) was handed to Keras.*symbreak\.keras\.Initializer\(HeNormal\(\)\)"):
+    with pytest.raises(
+        TypeError, match=r"HeNormal\(\) was handed to Keras.*symbreak\.keras\.Initializer\(HeNormal\(\)\)"
+    ):
         keras.layers.Dense(3, kernel_initializer=sb.HeNormal()).build((None, 4))
     with pytest.raises(AttributeError, match=r"symbreak\.keras\.Initializer\(HeNormal"):
         keras.layers.MultiHeadAttention(2, 3, kernel_initializer=sb.HeNormal()).build((None, 5, 4), (None, 5, 4))
