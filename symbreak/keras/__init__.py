@@ -14,3 +14,6 @@ if int(_keras.__version__.partition(".")[0]) < 3:
 
 from . import initializers as initializers
 from ._initializer import Initializer as Initializer
+from ._initialize import initialize as initialize
+from ._initialize import plan as plan
+from ._variables import arrays as arrays
