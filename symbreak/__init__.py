@@ -201,6 +201,7 @@ _MODULES = (
     "errors",
     "initializers",
     "jax",
+    "keras",
     "published",
     "recipes",
     "repair",

@@ -8,10 +8,11 @@ import contextlib
 import inspect
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, fields, is_dataclass
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform, final, get_origin
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,18 @@ Array = npt.NDArray[Any]
 Box = tuple[tuple[Any, ...], int, int]  # an index, and the positions that it stands for
 Ties = Literal["breaks", "ties", "zeroes"]
 MOST_WORKERS = 4  # by default: beyond that the memory's bandwidth is the limit
+KERAS = ("keras", "tf_keras")
+JAX = ("jax", "jaxlib")  # whose arrays are keys
+JAX_LIBRARIES = (*JAX, "flax", "haiku", "equinox")
+
+
+@final
+class _FrameworksOwn:
+    """A method that a framework asks for, which no initializer of this package has: asking says what to pass."""
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        shown = repr(instance) if instance is not None else f"{owner.__name__}(...)"
+        raise AttributeError(_for_keras(shown))
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,7 @@ class AbstractInitializer(abc.ABC):
     elementwise: ClassVar[bool] = True
     portable: ClassVar[bool] = True
     name: ClassVar[str | None] = None  # set by `register`
+    from_config = get_config = _FrameworksOwn()  # Keras copies and saves what has them
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -199,7 +213,7 @@ class AbstractInitializer(abc.ABC):
         self,
         shape: Any,
         rng: RngLike = None,
-        *,
+        *more: Any,
         dtype: DTypeLike = "float32",
         axes: AxesLike = None,
         workers: int | None = None,
@@ -220,6 +234,8 @@ class AbstractInitializer(abc.ABC):
             The layout: ``"oi"``, ``"io"``, ``"oihw"``, ``"hwio"``, ..., or :class:`Axes`.
         workers
             Threads; by default up to four for large weights. They change the time, never the bits.
+        more
+            Nothing. It is there to say what to pass instead to a framework that calls its initializers otherwise.
 
         Returns
         -------
@@ -229,11 +245,36 @@ class AbstractInitializer(abc.ABC):
         Raises
         ------
         TypeError, ValueError
-            For a shape, dtype, axes or rng that makes no sense.
+            For a shape, dtype, axes or rng that makes no sense, or a call by a framework, whose weights have another
+            layout.
         """
+        if more or rng is None or not isinstance(shape, tuple) or isinstance(rng, type | np.dtype):
+            self._refuse_frameworks(sys._getframe(1).f_globals.get("__name__"), shape, rng, more, axes)
         sizes = as_shape(shape)
         out = np.empty(sizes, self._as_dtype(dtype))
         return self._fill(out, sizes, Window.whole(out.size), as_key(rng), _as_axes(axes, sizes), workers)
+
+    def _refuse_frameworks(self, caller: str | None, shape: Any, rng: Any, more: tuple[Any, ...], axes: Any) -> None:
+        """Raise where a framework calls as it calls its own initializers, whose weights have another layout.
+
+        Keras calls ``(shape, dtype=...)``, which says nothing that a person could not say: the module that calls tells.
+        JAX and what builds on it call ``(key, shape, dtype)``, and Haiku ``(shape, dtype)``.
+        """
+        package = (caller or "").partition(".")[0]
+        if package in KERAS and rng is None and axes is None:
+            raise TypeError(_for_keras(repr(self)))
+        made_by = type(shape).__module__.partition(".")[0]
+        if made_by in JAX or isinstance(rng, type | np.dtype) or (more and package in JAX_LIBRARIES):
+            how = "(shape, dtype)" if made_by not in JAX and not more else "(key, shape, dtype)"
+            raise TypeError(
+                f"{self!r} was called with {how}, as JAX's libraries call an initializer; its units lie along the "
+                f"first axis, theirs along the last: pass `symbreak.jax.Initializer({self!r})`"
+            )
+        if more:
+            raise TypeError(
+                f"an initializer is called with a shape and an rng, all else by keyword; got {2 + len(more)} arguments "
+                f"by place: {', '.join(map(repr, (shape, rng, *more)))}"
+            )
 
     def fill(
         self,
@@ -528,6 +569,14 @@ def incoming_of(shape: tuple[int, ...], axes: AxesLike) -> int:
     if axes is None and len(shape) not in DEFAULTS:
         return math.prod(shape[1:])
     return Axes.of(axes, shape)._map_shape(shape)[2]
+
+
+def _for_keras(shown: str) -> str:
+    """Say what to give to a layer of Keras."""
+    return (
+        f"{shown} was handed to Keras, whose weights have their units along the last axis, not the first; pass "
+        f"`symbreak.keras.Initializer({shown})`, which Keras can also copy and save"
+    )
 
 
 def _plain(value: Any) -> Any:
