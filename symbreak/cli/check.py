@@ -190,16 +190,20 @@ def _kept(arguments: argparse.Namespace) -> "Iterator[_Keeper | None]":
 
 
 def _judge(arguments: argparse.Namespace, keeper: _Keeper | None) -> Report:
-    from symbreak._scan import Options, Step, compare, guarded, joined, list_entries, scan
+    from symbreak._scan import Options, Step, bounded, compare, guarded, joined, list_entries, scan
 
-    options = Options(arguments.workers, arguments.tolerance, {}, *_wired(arguments))
+    options = Options(arguments.workers, arguments.tolerance, {}, *_wired(arguments), arguments.format == "html")
     entries = list_entries(arguments.paths)
     kept = None if keeper is None else keeper.kept
+
+    def begin_at(number: int) -> "Iterator[Step]":
+        return map(_light, bounded(scan(entries, options, kept=kept, begin=number)))
+
     steps: list[Step] = []
     last = None
     try:
         with progress(entries) as tell:
-            for step in guarded(entries, lambda begin: map(_light, scan(entries, options, kept=kept, begin=begin))):
+            for step in guarded(entries, begin_at):
                 last = step
                 steps.append(replace(step, judged=()))
                 if keeper is not None:
@@ -216,7 +220,7 @@ def _judge(arguments: argparse.Namespace, keeper: _Keeper | None) -> Report:
 def _light(step: "Step") -> "Step":
     """Leave out the classes of units, which no output shows: of a million arrays they take half of the memory."""
     judged = tuple((name, replace(report, partition={})) for name, report in step.judged)
-    return replace(step, report=replace(step.report, partition={}), judged=judged)
+    return replace(step, report=step.report.counted(), judged=judged)
 
 
 def _show_wiring(arguments: argparse.Namespace) -> int:
