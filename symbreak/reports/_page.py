@@ -274,7 +274,7 @@ def _skipped(report: "Report") -> str:
 def _table(report: "Report") -> str:
     if not report.findings:
         return ""
-    places = {id(finding): row for row in overview(report) for finding in row.findings}
+    places = {row.findings[0].where: row for row in overview(report)}
     several = len(report.files) > 1
     common = {code: row.fix for code, row in CODES.items()}
     limit = MESSAGE if len(report.findings) <= MANY else SHORT
@@ -282,7 +282,7 @@ def _table(report: "Report") -> str:
     size = 0
     for finding in sorted(report.findings, key=lambda each: -each.level):
         fix = "" if finding.fix == common.get(finding.code) else f"; fix: {finding.fix}"
-        row = _row(finding, places[id(finding)], several, visible(finding.message, limit) + visible(fix, limit))
+        row = _row(finding, places[finding.where], several, visible(finding.message, limit) + visible(fix, limit))
         size += len(row.encode())
         if size > BYTES:
             break

@@ -1,7 +1,7 @@
 """Where findings are: their file and what is in it, and those that are alike but for the numbers in their names."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
@@ -61,12 +61,23 @@ def form(text: str) -> str:
     return NUMBERS.sub("*", text)
 
 
-def fold(findings: Iterable[Finding]) -> list[list[Finding]]:
-    """Put findings together that say the same of places that differ in numbers alone, in the order of the first."""
-    alike: dict[tuple[str, Level, str, str, str], list[Finding]] = {}
-    for each in findings:
-        alike.setdefault((each.code, each.level, form(each.where), each.message, each.fix), []).append(each)
-    return list(alike.values())
+def fold(findings: Iterable[Finding], least: int = 1) -> list[list[Finding]]:
+    """Put findings together that say the same of places that differ in numbers alone, in the order of the first.
+
+    Parameters
+    ----------
+    findings
+        The findings.
+    least
+        How many must be alike; fewer are left by themselves.
+    """
+    every = list(findings)
+    alike: dict[tuple[str, Level, str, str, str], list[int]] = {}
+    for number, each in enumerate(every):
+        alike.setdefault((each.code, each.level, form(each.where), each.message, each.fix), []).append(number)
+    groups = [[number] for some in alike.values() if len(some) < least for number in some]
+    groups += [some for some in alike.values() if len(some) >= least]
+    return [[every[number] for number in group] for group in sorted(groups)]
 
 
 @final
@@ -102,6 +113,21 @@ class Row:
         for finding in self.findings:
             counts[finding.code] = counts.get(finding.code, 0) + 1
         return ", ".join(code if count == 1 else f"{code} x{count}" for code, count in counts.items())
+
+
+def fold_rows(rows: Iterable[Row]) -> list[list[Row]]:
+    """Put rows together that differ in the numbers of their names alone, in the order of the first."""
+    alike: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        alike.setdefault((row.file, form(row.rest), row.units, row.distinct, row.codes), []).append(row)
+    return list(alike.values())
+
+
+def named(rows: Sequence[Row]) -> str:
+    """Name the place of rows that `fold_rows` put together."""
+    if not rows[0].rest:
+        return rows[0].file
+    return rows[0].rest if len(rows) == 1 else f"{form(rows[0].rest)} ({len(rows)})"
 
 
 def overview(report: "Report") -> list[Row]:

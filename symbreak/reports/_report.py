@@ -182,8 +182,8 @@ class Report:
         --------
         >>> import numpy as np
         >>> import symbreak as sb
-        >>> report = sb.diagnose({"embed": np.ones((3, 2)), "head": np.zeros((3, 2))})
-        >>> print(report.filtered(lambda finding: finding.where != "embed").verdict)
+        >>> report = sb.diagnose({"fc1": np.ones((3, 2)), "fc2": np.zeros((2, 3))})
+        >>> print(report.filtered(lambda finding: finding.where != "fc1").verdict)
         1 error, 1 finding not selected; read 2 arrays
         """
         kept = tuple(finding for finding in self.findings if keep(finding))
@@ -216,12 +216,13 @@ class Report:
         ([Space(where='fc1, axis 0', units=6, distinct=3, network=False)], 1)
         """
         there = {space.where for space in self.spaces}
-        marked = {AXIS.sub("", finding.where) for finding in self.findings}
+        named = {finding.where for finding in self.findings}
+        marked = named | {AXIS.sub("", where) for where in named}
         found, sound = list(self.spaces), self.sound
         for where, labels in self.partition.items():
             if where not in there:
                 distinct = sum(len(np.unique(row)) for row in labels.reshape(-1, labels.shape[-1]))
-                if distinct < labels.size or AXIS.sub("", where) in marked:
+                if distinct < labels.size or where in marked or AXIS.sub("", where) in named:
                     found.append(Space(where, labels.size, distinct))
                 else:
                     sound += 1
@@ -239,6 +240,7 @@ class Report:
             "warnings": levels.count(Level.WARNING),
             "notes": levels.count(Level.NOTE),
             "skipped": len(self.skipped),
+            **({"known": self.known} if self.known else {}),
         }
 
     @property

@@ -1,13 +1,14 @@
 """A report as compact text: 80 columns, the verdict on the last line, nothing that a terminal would obey."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from symbreak._visible import visible
 from symbreak.findings import Finding, Level
 
-from ._places import Row, fold, form, overview
+from ._places import fold, fold_rows, named, overview
 
 if TYPE_CHECKING:
     from ._report import Report
@@ -68,7 +69,7 @@ def to_text(report: "Report", colour: bool = False) -> str:
         Lines of at most 80 columns, as far as names allow it; no line end after the last.
     """
     lines = []
-    told = _gravest(_told_as_one(report.findings))
+    told = _gravest(fold(report.findings, ALIKE))
     for group in told:
         lines += _finding(group, colour)
     lines += _left_out(report.findings, told)
@@ -93,15 +94,6 @@ def _finding(group: Sequence[Finding], colour: bool) -> list[str]:
     return lines + _wrap(f"fix: {visible(finding.fix, MESSAGE)}", "    ", "         ")
 
 
-def _told_as_one(findings: Sequence[Finding]) -> list[list[Finding]]:
-    """Put those together that are alike, where they are many; the order is that of the first of each."""
-    groups = fold(findings)
-    many = {id(group[0]): group for group in groups if len(group) >= ALIKE}
-    told = {id(each) for group in many.values() for each in group}
-    found = (many.get(id(each)) or ([] if id(each) in told else [each]) for each in findings)
-    return [group for group in found if group]
-
-
 def _gravest(groups: Sequence[list[Finding]]) -> list[list[Finding]]:
     if len(groups) <= MOST:
         return list(groups)
@@ -113,11 +105,7 @@ def _left_out(findings: Sequence[Finding], told: Sequence[Sequence[Finding]]) ->
     count = len(findings) - sum(map(len, told))
     if not count:
         return []
-    seen = {id(finding) for group in told for finding in group}
-    codes: dict[str, int] = {}
-    for finding in findings:
-        if id(finding) not in seen:
-            codes[finding.code] = codes.get(finding.code, 0) + 1
+    codes = Counter(finding.code for finding in findings) - Counter(each.code for group in told for each in group)
     listed = ", ".join(f"{number} {code}" for code, number in sorted(codes.items()))
     return _wrap(f"... and {count} more, none graver: {listed}; --format json and html list them all", "", "    ")
 
@@ -127,12 +115,9 @@ def _table(report: "Report", colour: bool) -> list[str]:
     if not report.findings or (len(report.findings) <= FEW and len(report.files) < 2):
         return []
     rows = overview(report)
-    alike: dict[tuple[object, ...], list[Row]] = {}
-    for row in rows:
-        alike.setdefault((row.file, form(row.rest), row.units, row.distinct, row.codes), []).append(row)
     titles = ("file, tensor or space", "units", "distinct", "findings")
     lines, shown, file = list[tuple[str, str, str, str, Level]](), 0, None
-    for same in alike.values():
+    for same in fold_rows(rows):
         if len(lines) >= LINES:
             break
         row = same[0]
@@ -140,7 +125,7 @@ def _table(report: "Report", colour: bool) -> list[str]:
             file = row.file
             if row.rest:
                 lines.append((file or "several files", "", "", "", Level.NOTE))
-        name = f"  {_alike(same)}" if file is not None and row.rest else _alike(same)
+        name = f"  {named(same)}" if file is not None and row.rest else named(same)
         counts = ("-" if row.units is None else str(row.units), "-" if row.distinct is None else str(row.distinct))
         codes = row.codes if len(row.codes) <= CODES else row.codes[: row.codes.rfind(",", 0, CODES - 4)] + ", ..."
         lines.append((name, *counts, codes, row.level))
@@ -157,12 +142,6 @@ def _table(report: "Report", colour: bool) -> list[str]:
     if more := len(rows) - shown:
         found.append(f"... and {more} more {'place' if more == 1 else 'places'}")
     return [*found, ""]
-
-
-def _alike(rows: Sequence[Row]) -> str:
-    if not rows[0].rest:
-        return rows[0].file
-    return rows[0].rest if len(rows) == 1 else f"{form(rows[0].rest)} ({len(rows)})"
 
 
 def _laid(line: tuple[str, ...], name: int, wide: Sequence[int]) -> str:
