@@ -212,7 +212,7 @@ class Report:
         --------
         >>> import numpy as np
         >>> import symbreak as sb
-        >>> sb.diagnose({"fc1": np.repeat(np.eye(3, 4), 2, axis=0)}).widths()
+        >>> sb.diagnose({"fc1": np.repeat(np.eye(3), 2, axis=0)}).widths()
         ([Space(where='fc1, axis 0', units=6, distinct=3, network=False)], 1)
         """
         there = {space.where for space in self.spaces}
