@@ -13,12 +13,16 @@ from symbreak._scan import (
     Options,
     Step,
     WiringLike,
+    bounded,
     joined,
     judge_named,
     judge_wired,
     list_entries,
     read_wired,
     scan,
+    with_network_pictures,
+    with_pictures,
+    with_widths,
 )
 from symbreak.axes import Axes
 from symbreak.diagnosis import NotNumbers, check_tolerance, in_memory, judge_together, judge_weight
@@ -140,7 +144,8 @@ def diagnose(
         _refuse_for_network(axes=axes, tolerance=tolerance, executor=executor, wiring=wiring, config=config)
         from symbreak.diagnosis import judge_network  # when it is needed
 
-        return judge_network(weights, noise, workers)
+        report = with_widths(judge_network(weights, noise, workers), weights)
+        return with_network_pictures(report, weights)
     if noise:
         raise TypeError(f"`noise` names spaces of a network, a LayerGraph; got a {type(weights).__name__}")
     if isinstance(weights, Mapping):
@@ -151,12 +156,13 @@ def diagnose(
         one_by_one = {name: _judge_in_memory(array, name, arrays, options) for name, array in arrays.items()}
         network, answers = judge_wired(arrays, options, judged=one_by_one.items())
         steps = [Step(0, report) for report in (*one_by_one.values(), judge_together(in_memory(arrays)))]
-        return joined([*steps, Step(0, network, answers=answers)])
+        return joined(bounded([*steps, Step(0, network, answers=answers)]))
     if wiring is not None or config is not None:
         raise TypeError("`wiring` and `config` are for named arrays and files; one weight is no network")
     if isinstance(axes, Mapping):
         raise TypeError(f"for one weight `axes` is one layout, such as 'io'; got a mapping of {len(axes)}")
-    return judge_weight(_as_array(weights, "`weights`"), axes=axes, workers=workers, tolerance=tolerance)
+    array = _as_array(weights, "`weights`")
+    return with_pictures(judge_weight(array, axes=axes, workers=workers, tolerance=tolerance), array, "weight")
 
 
 def _diagnose_path(
@@ -164,7 +170,7 @@ def _diagnose_path(
 ) -> Report:
     """Judge every checkpoint that a path leads to."""
     steps, names = [], set[str]()
-    for step in scan(list_entries([path]), options, executor=executor):
+    for step in bounded(scan(list_entries([path]), options, executor=executor)):
         steps.append(step)
         names.update(name for name, _ in step.judged)
     report = joined(steps)

@@ -12,6 +12,10 @@ from ._judge import WiringLike as WiringLike
 from ._judge import judge_named as judge_named
 from ._judge import unread as unread
 from ._kept import Kept as Kept
+from ._pictures import bounded as bounded
+from ._pictures import with_network_pictures as with_network_pictures
+from ._pictures import with_pictures as with_pictures
+from ._pictures import with_widths as with_widths
 from ._run import scan as scan
 from ._step import Step as Step
 from ._step import joined as joined

@@ -15,6 +15,8 @@ from symbreak.errors import BadCheckpoint, MissingExtra, SymbreakError
 from symbreak.findings import Finding
 from symbreak.reports import Report, Skipped, visible
 
+from ._pictures import with_pictures
+
 if TYPE_CHECKING:
     from symbreak.checkpoints import Checkpoint, Wiring
 
@@ -56,6 +58,8 @@ class Options:
         they are judged as one network too.
     config
         The model's configuration, as `wire` takes it.
+    pictures
+        Whether samples of the weights are kept for what is found.
     """
 
     workers: int | None = None
@@ -63,10 +67,16 @@ class Options:
     layouts: Layouts = field(default_factory=dict)
     wiring: "WiringLike" = None
     config: "ConfigLike" = None
+    pictures: bool = True
 
 
 def judge_named(array: Array, name: str, where: str, arrays: Arrays, options: Options) -> Report:
     """Judge one of several arrays, which are at hand for its bias."""
+    report = _judge(array, name, where, arrays, options)
+    return with_pictures(report, array, where) if options.pictures and report.findings else report
+
+
+def _judge(array: Array, name: str, where: str, arrays: Arrays, options: Options) -> Report:
     bias = None if options.tolerance is None else _bias(name, array, arrays)
     layout = options.layouts.get(name)
     if layout is None:

@@ -8,6 +8,7 @@ from symbreak.findings import Finding
 from symbreak.reports import Report, visible
 
 from ._judge import Arrays, ConfigLike, Options, WiringLike
+from ._pictures import with_network_pictures, with_widths
 
 if TYPE_CHECKING:
     from symbreak.checkpoints import Wired
@@ -92,7 +93,10 @@ def judge_wired(
         if finding.code in EQUAL and network.partition
     ]
     answers = find_answers(found, network, equal, _shapes(arrays)) if equal else ()
-    return Report.merged([_placed(network, path), report]), answers
+    placed = with_widths(_placed(network, path), found.graph, path)
+    if options.pictures:
+        placed = with_network_pictures(placed, found.graph, path)
+    return Report.merged([placed, report]), answers
 
 
 def _shapes(arrays: Arrays) -> dict[str, tuple[int, ...]]:

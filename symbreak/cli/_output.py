@@ -9,8 +9,15 @@ from pathlib import Path
 
 
 def wants_colour() -> bool:
-    """Whether stdout is a terminal that may be coloured; https://no-color.org says how a user declines."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    """Whether stdout may be coloured: a terminal, or where FORCE_COLOR is set, unless NO_COLOR is.
+
+    References
+    ----------
+    https://no-color.org and https://force-color.org: set to anything but nothing.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (sys.stdout.isatty() and os.environ.get("TERM") != "dumb")
 
 
 def is_same(path: str, other: str) -> bool:

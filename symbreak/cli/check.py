@@ -8,7 +8,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING
 from symbreak.cli._codes import code_list
 from symbreak.cli._output import is_same, output, wants_colour
 from symbreak.cli._progress import progress
-from symbreak.findings import CODES, Level
+from symbreak.findings import Level
 from symbreak.reports import Report, to_text, visible
 
 if TYPE_CHECKING:
     from symbreak._scan import ConfigLike, Entry, Kept, Step, WiringLike
+    from symbreak.cli._baseline import Baseline
+    from symbreak.cli._settings import Settings
 
-FORMATS = ("text", "json")
+FORMATS = ("text", "json", "html", "sarif", "github", "markdown")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +43,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(option, metavar="CODES", type=code_list, action="extend", default=[], help=text)
     levels = [str(level) for level in reversed(Level)]
+    parser.add_argument("--fail-on", choices=levels, help="lowest level for code 1 (default: warning)")
     parser.add_argument(
-        "--fail-on", choices=levels, default="warning", help="lowest level for code 1 (default: warning)"
+        "--baseline", metavar="F", help="don't report the findings that this file holds, and say which of them are gone"
     )
+    parser.add_argument(
+        "--write-baseline", metavar="F", help="keep every finding in this file; exit with 0 if all was read"
+    )
+    settings = parser.add_mutually_exclusive_group()
+    settings.add_argument(
+        "--settings",
+        metavar="F",
+        help="a TOML file with a table [tool.symbreak] (default: the nearest pyproject.toml that has one); the options "
+        "here come before it",
+    )
+    settings.add_argument("--no-settings", action="store_true", help="read no such file")
     parser.add_argument(
         "--tolerance",
         metavar="T",
@@ -83,19 +97,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge the paths, print the report, and give the exit code."""
-    if replaced := _replaced(arguments.output, arguments.paths):
-        print(
-            f"symbreak: --output {visible(arguments.output)} would replace {visible(replaced)}, which is to be read; "
-            f"name another file",
-            file=sys.stderr,
-        )
-        return 2
+    for option, target in (("--output", arguments.output), ("--write-baseline", arguments.write_baseline)):
+        if replaced := _replaced(target, arguments.paths):
+            print(
+                f"symbreak: {option} {visible(target)} would replace {visible(replaced)}, which is to be read; "
+                f"name another file",
+                file=sys.stderr,
+            )
+            return 2
     try:
         if arguments.show_wiring:
             return _show_wiring(arguments)
-        with output(arguments.output) as write, _kept(arguments) as kept:
-            report = _judge(arguments, kept)
+        settings = _settings(arguments)
+        baseline = _baseline(settings)
+        keep = _keep_baseline(arguments.write_baseline)
+        with output(arguments.output) as write, _kept(arguments) as kept, keep as write_baseline:
+            whole = _judge(arguments, kept)
+            report = settings.apply(whole)
+            if baseline is not None:
+                report = baseline.apply(report)
+                if gone := baseline.gone(whole):
+                    from symbreak.cli._baseline import gone_text
+
+                    print(f"symbreak: {gone_text(settings.baseline or '', gone)}", file=sys.stderr)
             write(_render(report, arguments))
+            write_baseline(report)
         if arguments.output is not None:
             print(report.verdict, file=sys.stderr)  # so that the log of a CI job isn't empty
     except _Unusable as error:
@@ -110,8 +136,65 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     if report.skipped:
         return 2
-    failed = report.at_least(Level[arguments.fail_on.upper()])
-    return 1 if failed and not arguments.exit_zero else 0
+    failed = report.at_least(Level[(settings.fail_on or "warning").upper()])
+    return 1 if failed and not arguments.exit_zero and arguments.write_baseline is None else 0
+
+
+def _settings(arguments: argparse.Namespace) -> "Settings":
+    """Give the settings of the project, those of the command line before them; the tolerance becomes an argument."""
+    from symbreak.cli._settings import Settings, find_settings, read_settings
+
+    settings = Settings()
+    path = None if arguments.settings is None else Path(arguments.settings)
+    try:
+        if path is None and not arguments.no_settings:
+            path = find_settings(Path.cwd())
+        if path is not None:
+            settings = read_settings(path)
+    except OSError as error:
+        where = visible(error.filename or arguments.settings or "the working folder")
+        raise _Unusable(f"cannot read {where}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise _Unusable(str(error)) from None
+    if arguments.tolerance is None:
+        arguments.tolerance = settings.tolerance
+    return replace(
+        settings,
+        select=tuple(arguments.select) or settings.select,
+        ignore=tuple(arguments.ignore) or settings.ignore,
+        fail_on=arguments.fail_on or settings.fail_on,
+        baseline=None if arguments.write_baseline is not None else arguments.baseline or settings.baseline,
+    )
+
+
+def _baseline(settings: "Settings") -> "Baseline | None":
+    if settings.baseline is None:
+        return None
+    from symbreak.cli._baseline import Baseline
+
+    try:
+        return Baseline(settings.baseline)
+    except OSError as error:
+        raise _Unusable(f"cannot read {visible(settings.baseline)}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise _Unusable(str(error)) from None
+
+
+@contextlib.contextmanager
+def _keep_baseline(path: str | None) -> "Iterator[Callable[[Report], None]]":
+    """Give a function that keeps the findings of a report in a file; the place is tried before the scan begins."""
+    if path is None:
+        yield lambda report: None  # noqa: ARG005 - there is nothing to keep
+        return
+    from symbreak import __version__
+    from symbreak.cli._baseline import baseline_text
+
+    with contextlib.ExitStack() as stack:
+        try:
+            write = stack.enter_context(output(path))
+        except OSError as error:
+            raise _Unusable(f"cannot write to {visible(path)}: {error.strerror or error}") from None
+        yield lambda report: write(baseline_text(report, path, __version__))
 
 
 def _tolerance(text: str) -> float:
@@ -190,16 +273,20 @@ def _kept(arguments: argparse.Namespace) -> "Iterator[_Keeper | None]":
 
 
 def _judge(arguments: argparse.Namespace, keeper: _Keeper | None) -> Report:
-    from symbreak._scan import Options, Step, compare, guarded, joined, list_entries, scan
+    from symbreak._scan import Options, Step, bounded, compare, guarded, joined, list_entries, scan
 
-    options = Options(arguments.workers, arguments.tolerance, {}, *_wired(arguments))
+    options = Options(arguments.workers, arguments.tolerance, {}, *_wired(arguments), arguments.format == "html")
     entries = list_entries(arguments.paths)
     kept = None if keeper is None else keeper.kept
+
+    def begin_at(number: int) -> "Iterator[Step]":
+        return map(_light, bounded(scan(entries, options, kept=kept, begin=number)))
+
     steps: list[Step] = []
     last = None
     try:
         with progress(entries) as tell:
-            for step in guarded(entries, lambda begin: map(_light, scan(entries, options, kept=kept, begin=begin))):
+            for step in guarded(entries, begin_at):
                 last = step
                 steps.append(replace(step, judged=()))
                 if keeper is not None:
@@ -210,13 +297,13 @@ def _judge(arguments: argparse.Namespace, keeper: _Keeper | None) -> Report:
             steps.append(Step(len(entries), compare([entry.path for entry in entries if entry.path not in told])))
     except KeyboardInterrupt:
         steps.append(Step(len(entries), _interrupted(entries, last)))
-    return joined(steps).only(set(arguments.select or CODES) - set(arguments.ignore))
+    return joined(steps)
 
 
 def _light(step: "Step") -> "Step":
     """Leave out the classes of units, which no output shows: of a million arrays they take half of the memory."""
     judged = tuple((name, replace(report, partition={})) for name, report in step.judged)
-    return replace(step, report=replace(step.report, partition={}), judged=judged)
+    return replace(step, report=step.report.counted(), judged=judged)
 
 
 def _show_wiring(arguments: argparse.Namespace) -> int:
@@ -271,6 +358,13 @@ def _interrupted(entries: "Sequence[Entry]", last: "Step | None") -> Report:
 
 
 def _render(report: Report, arguments: argparse.Namespace) -> str:
+    if arguments.format == "text":
+        return to_text(report, colour=arguments.output is None and wants_colour())
     if arguments.format == "json":
         return report.to_json()
-    return to_text(report, colour=arguments.output is None and wants_colour())
+    from symbreak import __version__, reports
+
+    if arguments.format == "sarif":
+        return reports.to_sarif(report, __version__)
+    write = {"html": reports.to_page, "github": reports.to_github, "markdown": reports.to_markdown}
+    return write[arguments.format](report)

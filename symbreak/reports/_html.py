@@ -1,4 +1,4 @@
-"""A report as an HTML table for notebooks; everything that came from outside is escaped."""
+"""A report as an HTML fragment for notebooks; everything that came from outside is escaped."""
 
 import html
 from typing import TYPE_CHECKING
@@ -11,16 +11,29 @@ if TYPE_CHECKING:
     from ._report import Report
 
 _HEAD = "<tr><th>level</th><th>code</th><th>where</th><th>what</th><th>fix</th></tr>"
+ROWS = 100  # rows of the table; other findings are counted
+FIGURES = 3  # findings that are drawn
 
 
 def to_html(report: "Report") -> str:
-    """Write a report as an HTML fragment: the verdict, and a table of the findings where there are any."""
+    """Write a report as an HTML fragment: the verdict, and where there are any the findings, a few with pictures."""
     rows = [(str(f.level), f.code, f.where, f.message, f.fix) for f in report.findings]
     unread = {finding.where for finding in report.findings if finding.code == "SB301"}
     rows += [("skipped", "", s.where, s.reason, "") for s in report.skipped if s.where not in unread]
-    body = "".join(f"<tr>{''.join(f'<td>{_safe(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(f'<td>{_safe(cell)}</td>' for cell in row)}</tr>" for row in rows[:ROWS])
     table = f"<table><thead>{_HEAD}</thead><tbody>{body}</tbody></table>" if rows else ""
-    return f"<div><p>{_safe(report.verdict)}</p>{table}</div>"
+    more = f"<p>and {len(rows) - ROWS} more</p>" if len(rows) > ROWS else ""
+    return f"<div><p>{_safe(report.verdict)}</p>{table}{more}{_figures(report)}</div>"
+
+
+def _figures(report: "Report") -> str:
+    if not report.pictures and not report.spaces:
+        return ""
+    from ._page import depth_figure, figure, pictures_of
+
+    drawn = "".join(figure(*each) for each in pictures_of(report, report.findings)[:FIGURES])
+    network = [space for space in report.spaces if space.network]
+    return drawn + (depth_figure(network) if any(space.distinct < space.units for space in network) else "")
 
 
 def _safe(text: str) -> str:

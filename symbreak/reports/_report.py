@@ -1,9 +1,9 @@
 """What a diagnosis found, what it could not read, and the verdict that follows."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ import numpy.typing as npt
 from symbreak.findings import Finding, Level
 
 from ._html import to_html
+from ._picture import Picture
+from ._places import AXIS
 from ._text import to_text
 
 SCHEMA_VERSION = 1
@@ -60,6 +62,29 @@ class TiedClass:
 
 
 @final
+class Space(NamedTuple):
+    """How many units a space has, and how many of them differ from each other.
+
+    Parameters
+    ----------
+    where
+        The file, and the space of a network, or the array and the axis.
+    units
+        Its units.
+    distinct
+        Its classes of equal units: of units that get the same update at every step in a network, else of units with
+        equal weights.
+    network
+        Whether it is a space of a network; those come in the order in which the network computes them.
+    """
+
+    where: str
+    units: int
+    distinct: int
+    network: bool = False
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class Report:
     """The outcome of a diagnosis.
@@ -82,6 +107,15 @@ class Report:
         How many findings :meth:`only` left out. The verdict counts them.
     classes
         The classes of tied units of a network.
+    spaces
+        The spaces of networks, in order, and of those of single weights whose classes are not in `partition` the ones
+        in which units repeat or something was found.
+    sound
+        How many spaces of single weights are in neither.
+    known
+        How many findings were left out because a baseline holds them. The verdict counts them.
+    pictures
+        Samples of the weights of some findings, to be drawn.
 
     Examples
     --------
@@ -101,6 +135,10 @@ class Report:
     arrays: int = 0
     unselected: int = 0
     classes: tuple[TiedClass, ...] = ()
+    spaces: tuple[Space, ...] = ()
+    sound: int = 0
+    known: int = 0
+    pictures: tuple[Picture, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -126,13 +164,69 @@ class Report:
             sum(report.arrays for report in every),
             sum(report.unselected for report in every),
             tuple(each for report in every for each in report.classes),
+            tuple(each for report in every for each in report.spaces),
+            sum(report.sound for report in every),
+            sum(report.known for report in every),
+            tuple(each for report in every for each in report.pictures),
         )
 
     def only(self, codes: Iterable[str]) -> "Report":
         """Keep the findings that have one of `codes`; what was skipped stays."""
         wanted = set(codes)
-        kept = tuple(finding for finding in self.findings if finding.code in wanted)
+        return self.filtered(lambda finding: finding.code in wanted)
+
+    def filtered(self, keep: Callable[[Finding], bool]) -> "Report":
+        """Keep the findings for which `keep` is true; what was skipped stays, and the verdict counts what is left out.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import symbreak as sb
+        >>> report = sb.diagnose({"fc1": np.ones((3, 2)), "fc2": np.zeros((2, 3))})
+        >>> print(report.filtered(lambda finding: finding.where != "fc1").verdict)
+        1 error, 1 finding not selected; read 2 arrays
+        """
+        kept = tuple(finding for finding in self.findings if keep(finding))
         return replace(self, findings=kept, unselected=self.unselected + len(self.findings) - len(kept))
+
+    def counted(self) -> "Report":
+        """Leave out the class of each unit, and keep how many units and distinct units there are.
+
+        Of a million arrays the classes take more memory than all else.
+        """
+        spaces, sound = self.widths()
+        return replace(self, partition={}, spaces=tuple(spaces), sound=sound)
+
+    def widths(self) -> tuple[list[Space], int]:
+        """Count the units of the spaces.
+
+        Returns
+        -------
+        spaces
+            Every space of a network in order, and after them the spaces of single weights in which units repeat, or
+            in which something was found.
+        sound
+            How many other spaces of single weights there are.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import symbreak as sb
+        >>> sb.diagnose({"fc1": np.repeat(np.eye(3), 2, axis=0)}).widths()
+        ([Space(where='fc1, axis 0', units=6, distinct=3, network=False)], 1)
+        """
+        there = {space.where for space in self.spaces}
+        named = {finding.where for finding in self.findings}
+        marked = named | {AXIS.sub("", where) for where in named}
+        found, sound = list(self.spaces), self.sound
+        for where, labels in self.partition.items():
+            if where not in there:
+                distinct = sum(len(np.unique(row)) for row in labels.reshape(-1, labels.shape[-1]))
+                if distinct < labels.size or where in marked or AXIS.sub("", where) in named:
+                    found.append(Space(where, labels.size, distinct))
+                else:
+                    sound += 1
+        return found, sound
 
     @property
     def summary(self) -> dict[str, int | bool]:
@@ -146,6 +240,7 @@ class Report:
             "warnings": levels.count(Level.WARNING),
             "notes": levels.count(Level.NOTE),
             "skipped": len(self.skipped),
+            **({"known": self.known} if self.known else {}),
         }
 
     @property
@@ -159,6 +254,8 @@ class Report:
             parts.append(f"{len(self.skipped)} not read")
         if self.unselected:
             parts.append(f"{_count(self.unselected, 'finding')} not selected")
+        if self.known:
+            parts.append(f"{self.known} in the baseline")
         if parts:
             return f"{', '.join(parts)}; read {scope}"
         return f"clean: nothing found in {scope}" if self.arrays else f"nothing to judge: read {scope}"

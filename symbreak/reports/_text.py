@@ -1,11 +1,14 @@
 """A report as compact text: 80 columns, the verdict on the last line, nothing that a terminal would obey."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from symbreak._visible import visible
-from symbreak.findings import Level
+from symbreak.findings import Finding, Level
+
+from ._places import fold, fold_rows, named, overview
 
 if TYPE_CHECKING:
     from ._report import Report
@@ -14,6 +17,11 @@ COLUMNS = 80
 RUNS = 12  # runs of units in a list before it is cut short
 COLOURS = {Level.NOTE: "36", Level.WARNING: "33", Level.ERROR: "31"}  # SGR parameters, ECMA-48 section 8.3.117
 MESSAGE = 2000  # characters of a message
+ALIKE = 4  # findings that are alike are told as one from this number on
+MOST = 100  # findings that are told; others are counted
+FEW = 3  # findings up to which a report of one file needs no table
+LINES = 40  # lines of the table; other rows are counted
+CODES = 22  # columns for the codes
 
 
 def fold_units(units: Sequence[int], runs: int = RUNS) -> str:
@@ -42,7 +50,11 @@ def fold_units(units: Sequence[int], runs: int = RUNS) -> str:
 
 
 def to_text(report: "Report", colour: bool = False) -> str:
-    """Write a report as text.
+    """Write a report as text: each finding, a table of where they are, and the verdict.
+
+    Findings that say the same of places that differ in numbers alone, such as the blocks of a transformer, are told as
+    one. Of more than a hundred the gravest are told and the others counted. The table is left out where a few findings
+    of one file are all there is.
 
     Parameters
     ----------
@@ -57,17 +69,92 @@ def to_text(report: "Report", colour: bool = False) -> str:
         Lines of at most 80 columns, as far as names allow it; no line end after the last.
     """
     lines = []
-    for finding in report.findings:
-        level = f"\x1b[{COLOURS[finding.level]}m{finding.level}\x1b[0m" if colour else str(finding.level)
-        first = _wrap(f"{finding.code} {visible(finding.where)}", " " * (len(str(finding.level)) + 1), "    ")
-        lines += [f"{level} {first[0].lstrip()}", *first[1:]]
-        lines += _wrap(visible(finding.message, MESSAGE), "    ", "    ")
-        lines += _wrap(f"fix: {visible(finding.fix, MESSAGE)}", "    ", "         ")
+    told = _gravest(fold(report.findings, ALIKE))
+    for group in told:
+        lines += _finding(group, colour)
+    lines += _left_out(report.findings, told)
     unread = {finding.where for finding in report.findings if finding.code == "SB301"}
     for skipped in report.skipped:
         if skipped.where not in unread:
             lines += _wrap(f"skipped {visible(skipped.where)}: {visible(skipped.reason, MESSAGE)}", "", "    ")
+    lines += _table(report, colour)
     return "\n".join([*lines, *_wrap(report.verdict, "", "")])
+
+
+def _finding(group: Sequence[Finding], colour: bool) -> list[str]:
+    """Tell one finding, or several that are alike."""
+    finding = group[0]
+    level = _coloured(str(finding.level), finding.level, colour)
+    where = visible(finding.where)
+    if len(group) > 1:
+        where += f" and {len(group) - 1} more like it, to {visible(group[-1].where)}"
+    first = _wrap(f"{finding.code} {where}", " " * (len(str(finding.level)) + 1), "    ")
+    lines = [f"{level} {first[0].lstrip()}", *first[1:]]
+    lines += _wrap(visible(finding.message, MESSAGE), "    ", "    ")
+    return lines + _wrap(f"fix: {visible(finding.fix, MESSAGE)}", "    ", "         ")
+
+
+def _gravest(groups: Sequence[list[Finding]]) -> list[list[Finding]]:
+    if len(groups) <= MOST:
+        return list(groups)
+    order = sorted(range(len(groups)), key=lambda number: -groups[number][0].level)[:MOST]
+    return [groups[number] for number in sorted(order)]
+
+
+def _left_out(findings: Sequence[Finding], told: Sequence[Sequence[Finding]]) -> list[str]:
+    count = len(findings) - sum(map(len, told))
+    if not count:
+        return []
+    codes = Counter(finding.code for finding in findings) - Counter(each.code for group in told for each in group)
+    listed = ", ".join(f"{number} {code}" for code, number in sorted(codes.items()))
+    return _wrap(f"... and {count} more, none graver: {listed}; --format json and html list them all", "", "    ")
+
+
+def _table(report: "Report", colour: bool) -> list[str]:
+    """Lay out where the findings are: a line for each tensor or space, under its file."""
+    if not report.findings or (len(report.findings) <= FEW and len(report.files) < 2):
+        return []
+    rows = overview(report)
+    titles = ("file, tensor or space", "units", "distinct", "findings")
+    lines, shown, file = list[tuple[str, str, str, str, Level]](), 0, None
+    for same in fold_rows(rows):
+        if len(lines) >= LINES:
+            break
+        row = same[0]
+        if row.file != file and (row.file or file):
+            file = row.file
+            if row.rest:
+                lines.append((file or "several files", "", "", "", Level.NOTE))
+        name = f"  {named(same)}" if file is not None and row.rest else named(same)
+        counts = ("-" if row.units is None else str(row.units), "-" if row.distinct is None else str(row.distinct))
+        codes = row.codes if len(row.codes) <= CODES else row.codes[: row.codes.rfind(",", 0, CODES - 4)] + ", ..."
+        lines.append((name, *counts, codes, row.level))
+        shown += len(same)
+    columns = list(zip(titles, *(line[:4] for line in lines), strict=True))
+    wide = [max(map(len, column)) for column in columns[1:]]
+    room = COLUMNS - sum(wide) - 6
+    name_width = min(room, max(len(visible(line[0], room)) for line in (titles, *lines)))
+    found = ["", _laid(titles, name_width, wide)]
+    for line in lines:
+        text = _laid((_fitted(line[0], name_width), line[1], line[2], line[3]), name_width, wide)
+        codes = line[3]
+        found.append(text[: len(text) - len(codes)] + _coloured(codes, line[4], colour) if codes else text)
+    if more := len(rows) - shown:
+        found.append(f"... and {more} more {'place' if more == 1 else 'places'}")
+    return [*found, ""]
+
+
+def _laid(line: tuple[str, ...], name: int, wide: Sequence[int]) -> str:
+    return f"{line[0]:<{name}}  {line[1]:>{wide[0]}}  {line[2]:>{wide[1]}}  {line[3]}".rstrip()
+
+
+def _fitted(name: str, width: int) -> str:
+    indent = name[: len(name) - len(name.lstrip(" "))][:2]
+    return indent + visible(visible(name.removeprefix(indent)), max(width - len(indent), 16))
+
+
+def _coloured(text: str, level: Level, colour: bool) -> str:
+    return f"\x1b[{COLOURS[level]}m{text}\x1b[0m" if colour and text else text
 
 
 def _wrap(text: str, first: str, later: str) -> list[str]:

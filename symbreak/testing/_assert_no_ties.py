@@ -1,0 +1,144 @@
+"""One line for a project's own tests: no units of this model are tied."""
+
+import importlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from symbreak._api import diagnose
+from symbreak.findings import CODES, Level, select_codes
+from symbreak.graph import LayerGraph
+from symbreak.reports import Report, visible
+
+# The packages whose models symbreak judges by how they compute: (the class that its models have above them, its
+# package there, our part for it).
+FRAMEWORKS = (("Module", "torch", "symbreak.torch"), ("Model", "keras", "symbreak.keras"))
+
+
+def assert_no_ties(
+    model: object,
+    *,
+    select: Iterable[str] | str = (),
+    ignore: Iterable[str] | str = (),
+    fail_on: str = "warning",
+    **options: Any,
+) -> Report:
+    """Fail with the report as message if a model's units are tied, or anything else is found in it.
+
+    Parameters
+    ----------
+    model
+        What `symbreak.diagnose` takes: an array, named arrays, a `LayerGraph`, or the path of a file or folder; named
+        arrays may be nested, as in a tree of parameters. Or a model: a PyTorch module, a Keras model, an engine's
+        network, or anything whose ``state_dict()`` or ``graph`` gives one of these.
+    select, ignore
+        Codes, or their beginnings, as in ``select=["SB1", "SB201"]``; by default all codes count.
+    fail_on
+        The lowest level that fails: ``"error"``, ``"warning"`` or ``"note"``. What could not be read always fails.
+    **options
+        Of `symbreak.diagnose`, or of the framework's own.
+
+    Returns
+    -------
+    Report
+        What was found below that level, or left out.
+
+    Raises
+    ------
+    AssertionError
+        Something was found. In pytest the message is shown by itself, without this function's lines.
+    TypeError
+        It is no model.
+    ValueError
+        A code or level that there is not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import symbreak as sb
+    >>> from symbreak.testing import assert_no_ties
+    >>> assert_no_ties({"fc1.weight": sb.HeNormal()((64, 32), rng=0)}).ok
+    True
+    >>> assert_no_ties({"fc1.weight": np.full((64, 32), 0.5)})
+    Traceback (most recent call last):
+        ...
+    AssertionError: 1 error; read 1 array
+    error SB101 fc1.weight
+        all 64 units of axis 0 and all 32 units of axis 1 are equal: every weight is
+        0.5
+        fix: draw the weight from a random initializer, such as HeNormal() or
+             GlorotUniform()
+    1 error; read 1 array
+    """
+    __tracebackhide__ = True
+    levels = {str(level): level for level in Level}
+    if fail_on not in levels:
+        raise ValueError(f"`fail_on` is one of {', '.join(levels)}; got {fail_on!r}")
+    codes = set(_codes(select) or CODES) - set(_codes(ignore))
+    report = _diagnose(model, options).only(codes)
+    wrong = report.at_least(levels[fail_on])
+    if wrong or report.skipped:
+        shown = replace(report, findings=wrong, unselected=report.unselected + len(report.findings) - len(wrong))
+        raise AssertionError(f"{shown.verdict}\n{shown}")
+    return report
+
+
+def _codes(prefixes: Iterable[str] | str) -> tuple[str, ...]:
+    every = [prefixes] if isinstance(prefixes, str) else list(prefixes)
+    return tuple(code for prefix in every for code in select_codes(prefix))
+
+
+def _diagnose(model: object, options: dict[str, Any]) -> Report:
+    if isinstance(model, str | os.PathLike | LayerGraph) or hasattr(model, "__array__"):
+        return diagnose(model, **options)
+    if isinstance(model, Mapping):
+        return diagnose(dict(_flat(model)), **options)
+    if (own := _framework(model)) is not None:
+        report = own(model, **options)
+        assert isinstance(report, Report)  # noqa: S101 - the contract of our own parts
+        return report
+    if isinstance(graph := getattr(model, "graph", None), LayerGraph):
+        return diagnose(graph, **options)
+    if callable(state := getattr(model, "state_dict", None)):
+        return diagnose(dict(_flat(state())), **{"wiring": True, **options})
+    raise TypeError(
+        f"a model is needed: arrays, a path, a LayerGraph, or something with a `state_dict`; got "
+        f"{visible(type(model).__name__)}"
+    )
+
+
+def _framework(model: object) -> Any:
+    """Give the `diagnose` of our part for the model's framework, where there is one."""
+    for cls in type(model).__mro__:
+        for name, package, part in FRAMEWORKS:
+            if cls.__name__ == name and cls.__module__.split(".")[0] == package:
+                try:
+                    return getattr(importlib.import_module(part), "diagnose", None)
+                except ImportError:
+                    return None
+    return None
+
+
+def _flat(tree: Mapping[Any, object], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the arrays of nested mappings and sequences, each with the names above it, joined by points."""
+    for name, value in tree.items():
+        place = f"{above}{name}"
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{place}.")
+        elif isinstance(value, list | tuple) and not all(np.isscalar(each) for each in value):
+            yield from _flat(dict(enumerate(value)), f"{place}.")
+        elif value is not None:
+            yield place, _array(value)
+
+
+def _array(value: Any) -> Any:
+    if not hasattr(value, "detach"):
+        return value if hasattr(value, "__array__") else np.asarray(value)
+    here = value.detach().cpu()
+    try:
+        return here.numpy()
+    except TypeError:  # bfloat16: as float32 the same values are equal
+        return here.float().numpy()
