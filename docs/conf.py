@@ -31,6 +31,7 @@ extensions = [
     "catalogue",
     "cli_reference",
     "code_pages",
+    "error_list",
     "mathml",
     "signatures",
 ]
