@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, final
 
 from ._visible import quoted
 from .axes import AxesLike
-from .dtypes import DTypeLike
+from .dtypes import DTypeLike, as_float_dtype
 from .errors import RuleError
 from .initializers import (
     AbstractInitializer,
@@ -184,8 +184,9 @@ def plan_model(
         if each.wrap is not None and not isinstance(rule.initializer, SameAs):
             rule = replace_rule(Rule(each.wrap(rule.initializer), None, rule.dtype), axes=rule.axes, why=rule.why)
         row = make_row(each.name, each.shape, shown, rule, role)
-        dtype = None if each.dtype is None else row.rule.initializer._as_dtype(each.dtype)
-        rows[each.name] = replace(row, dtype=dtype, key=keys[each.name], units_first=True)
+        rows[each.name] = replace(
+            row, dtype=_dtype_of(each, row.rule.initializer), key=keys[each.name], units_first=True
+        )
     _check_tied(every, told, read, used)
     tied = find_same(rows, {}, ())
     unused = tuple(pattern for pattern in read if pattern not in used)
@@ -197,6 +198,20 @@ def replace_rule(rule: Rule, *, axes: AxesLike, why: str | None) -> Rule:
     made = Rule(rule.initializer, None, rule.dtype, why)
     object.__setattr__(made, "axes", axes)
     return made
+
+
+def _dtype_of(each: Parameter, init: AbstractInitializer) -> Any:
+    if each.dtype is None or each.same_as is not None:
+        return None
+    if isinstance(init, SameAs):
+        return as_float_dtype(each.dtype)
+    try:
+        return init._as_dtype(each.dtype)
+    except TypeError:
+        raise RuleError(
+            f"{quoted(each.name)} is {each.dtype}, which {init!r} does not make; give it a rule of its own, such as "
+            f"Orthogonal() for a complex weight"
+        ) from None
 
 
 def _default(each: Parameter, role: str) -> Rule:

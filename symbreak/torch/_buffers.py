@@ -1,5 +1,7 @@
 """Buffers that follow from a module alone, and so can be restored; the others of a meta model can't."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -53,20 +55,25 @@ def _values(module: nn.Module, name: str, buffer: torch.Tensor, device: torch.de
         return torch.arange(buffer.shape[-1], dtype=buffer.dtype, device=where).expand(buffer.shape).clone()
     if name == "token_type_ids" and not buffer.is_floating_point():
         return torch.zeros(tuple(buffer.shape), dtype=buffer.dtype, device=where)
-    if name in ("inv_freq", "original_inv_freq") and hasattr(module, "config"):
-        return _frequencies(module, buffer, where)
+    if type(module).__name__.endswith("RotaryEmbedding"):
+        return _made_anew(module, name, buffer, where)
     return None
 
 
-def _frequencies(module: nn.Module, buffer: torch.Tensor, where: torch.device | None) -> torch.Tensor | None:
-    """Ask a rotary embedding of transformers for its frequencies."""
-    function = getattr(module, "rope_init_fn", None) or getattr(module, "compute_default_rope_parameters", None)
-    if function is None:
+def _made_anew(module: nn.Module, name: str, buffer: torch.Tensor, where: torch.device | None) -> torch.Tensor | None:
+    """Give a buffer of a rotary embedding of transformers as another one of the same configuration makes it."""
+    config = getattr(module, "config", None)
+    if config is None or next(module.parameters(), None) is not None:
         return None
-    found = function(module.config, where)[0]
-    if not isinstance(found, torch.Tensor) or found.shape != buffer.shape:
+    try:
+        with torch.device("cpu"):
+            build: Any = type(module)
+            values = dict(build(config).named_buffers(recurse=False)).get(name)
+    except (TypeError, ValueError, AttributeError, KeyError):  # it is made in another way
         return None
-    return found.to(device=where, dtype=buffer.dtype)
+    if values is None or values.shape != buffer.shape:
+        return None
+    return values.to(device=where, dtype=buffer.dtype)
 
 
 def _restore_by_itself(module: nn.Module) -> None:

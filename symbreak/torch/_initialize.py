@@ -1,7 +1,7 @@
 """Initialize a whole torch model in place: each parameter from the key of its name, by what it is for."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,8 @@ from ..initializers._base import run_tasks
 from ..rules import Plan, Row
 from ._buffers import restore_buffers
 from ._generator import TorchRng, as_torch_key
-from ._memory import holds_values, is_sharded, write_tasks
-from ._parameters import Entry, read_entries, unwrap, with_lengths
+from ._memory import holds_values, write_tasks
+from ._parameters import Entry, read_entries, set_apart, unwrap, with_lengths
 
 if TYPE_CHECKING:
     from ..recipes import AbstractRecipe
@@ -101,6 +101,7 @@ def initialize(
     recipe: "AbstractRecipe | str | None" = None,
     roles: Mapping[str, str] | None = None,
     names: NamesLike | None = None,
+    apart: Sequence[str] = (),
     device: "torch.device | str | None" = None,
     workers: int | None = None,
 ) -> Plan:
@@ -128,6 +129,9 @@ def initialize(
     names
         From the name of a parameter to the name whose key it is drawn from, a mapping or a function: with one table of
         names a model starts the same in every framework.
+    apart
+        Globs over names of parameters that shall not be tied to an earlier one: a module that is used twice is copied,
+        so that each place has weights of its own, as ``[layer] * n`` was meant.
     device
         Where parameters on the meta device are made. They become new parameters, tied ones still tied.
     workers
@@ -176,6 +180,9 @@ def initialize(
     """
     inner = unwrap(model)
     entries, kept = read_entries(inner)
+    if apart:
+        set_apart(inner, entries, apart)
+        entries, kept = read_entries(inner)
     made, entries = _plan(entries, kept, rules, recipe, roles, names, inner)
     made._check()
     key = as_torch_key(rng)
@@ -185,6 +192,7 @@ def initialize(
     tensors = {entry.name: entry.tensor for entry in entries}
     rows = [row for row in made.rows if row.source is None]
     run_tasks([*_tasks(rows, tensors, key)], workers)
+    _copy_same(made, entries)
     for row in rows:
         tensor = tensors[row.name]
         if not tensor.is_inference():
@@ -208,6 +216,18 @@ def _tasks(rows: list[Row], tensors: Mapping[str, torch.Tensor], key: Any) -> It
             yield from write_tasks(tensors[row.name], row.initializer, named, axes=row.axes, units_first=True)
         except (TypeError, ValueError, RuntimeError) as error:
             raise type(error)(f"{quoted(row.name)}: {error}") from None
+
+
+def _copy_same(made: Plan, entries: list[Entry]) -> None:
+    """Copy what a rule makes the same as another parameter, without being tied to it."""
+    every = {entry.name: entry for entry in entries}
+    for row in made.rows:
+        entry = every[row.name]
+        if row.source is None or entry.parameter.same_as is not None or not holds_values(entry.tensor):
+            continue
+        source = every[row.source].tensor.detach()
+        with torch.no_grad():
+            entry.tensor.copy_(source.t() if row.transposed else source)
 
 
 def _check_dtypes(made: Plan, entries: list[Entry]) -> None:

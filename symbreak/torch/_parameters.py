@@ -1,11 +1,13 @@
 """The parameters of a torch model, in order, with what each is for and which share their memory."""
 
-from collections.abc import Callable, Iterator
+import copy
+import fnmatch
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, final
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -13,7 +15,6 @@ from .._model import Parameter
 from .._visible import quoted
 from ..axes import AxesLike
 from ..dtypes import is_float
-from ..errors import RuleError
 from ..initializers import AbstractInitializer
 from ._memory import holds_values, is_sharded
 from ._roles import Found, describe, guess, padding_row
@@ -101,7 +102,7 @@ def read_entries(model: nn.Module) -> tuple[list[Entry], dict[str, torch.Tensor]
             if not is_float(tensor.dtype) and not tensor.is_complex():
                 kept[name] = tensor
                 continue
-            entries.append(_entry(name, module, local, tensor, known, model))
+            entries.append(_entry(name, module, local, tensor, known))
     return _tied(entries), kept
 
 
@@ -118,9 +119,7 @@ def _check_there(name: str, tensor: torch.Tensor) -> None:
         )
 
 
-def _entry(
-    name: str, module: nn.Module, local: str, tensor: torch.Tensor, known: dict[str, Found], model: nn.Module
-) -> Entry:
+def _entry(name: str, module: nn.Module, local: str, tensor: torch.Tensor, known: dict[str, Found]) -> Entry:
     shape = tuple(tensor.shape)
     home, natural, length_of = name, local, None
     if ".parametrizations." in f".{name}":  # base.parametrizations.weight.original
@@ -218,7 +217,7 @@ def _place(tensor: torch.Tensor) -> tuple[Any, tuple[int, ...], tuple[int, ...]]
 def _check_apart(entries: list[Entry]) -> None:
     """Refuse parameters that share a part of their memory: the second would write over the first."""
     spans = sorted(_spans(entries), key=lambda span: span[:3])
-    for (storage, _, end, first), (other, begin, _, second) in zip(spans, spans[1:], strict=False):
+    for (storage, _, end, first), (other, begin, _, second) in itertools.pairwise(spans):
         if storage == other and begin < end:
             raise ValueError(
                 f"{quoted(first)} and {quoted(second)} share a part of their memory, so that one would be written over "
@@ -231,11 +230,37 @@ def _spans(entries: list[Entry]) -> Iterator[tuple[Any, int, int, str]]:
         tensor = entry.tensor
         if _place(tensor) is None or not tensor.is_contiguous():
             continue
-        begin = tensor.storage_offset() * tensor.element_size()
+        begin = int(tensor.storage_offset()) * tensor.element_size()
         end = begin + tensor.numel() * tensor.element_size()
         yield (str(tensor.device), tensor.untyped_storage().data_ptr()), begin, end, entry.name
 
 
-def count_values(entries: list[Entry]) -> int:
-    """Give the number of values of the parameters that are not tied."""
-    return int(sum(np.prod(entry.parameter.shape) for entry in entries if entry.parameter.same_as is None))
+def set_apart(model: nn.Module, entries: list[Entry], globs: Sequence[str]) -> None:
+    """Give parameters that are tied to an earlier one memory of their own: modules used twice are copied.
+
+    Raises
+    ------
+    ValueError
+        For a glob that hits no parameter that is tied.
+    """
+    tied = {entry.name: entry for entry in entries if entry.parameter.same_as is not None}
+    every = [entry.name for entry in entries]
+    for glob in globs:
+        if not fnmatch.filter(tied, glob):
+            hint = "the model ties none" if not tied else f"tied are {', '.join(map(quoted, list(tied)[:5]))}"
+            what = "is not tied to another" if fnmatch.filter(every, glob) else "hits no parameter that is tied"
+            raise ValueError(f"`apart` has {quoted(glob)}, which {what}; {hint}")
+    asked = {name for glob in globs for name in fnmatch.filter(tied, glob)}
+    seen: set[int] = set()
+    for path, module in [*model.named_modules(remove_duplicate=False)]:
+        if id(module) in seen and path:
+            own = [plain_name(f"{path}.{name}") for name, _ in module.named_parameters()]
+            if own and asked.issuperset(own):
+                parent, _, child = path.rpartition(".")
+                model.get_submodule(parent)._modules[child] = copy.deepcopy(module)
+        seen.add(id(module))
+    again, _ = read_entries(model)
+    for entry in again:
+        if entry.parameter.same_as is not None and entry.name in asked:
+            old = entry.tensor
+            entry.owner._parameters[entry.local] = nn.Parameter(old.detach().clone(), requires_grad=old.requires_grad)

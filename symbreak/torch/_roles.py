@@ -5,13 +5,12 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, final
 
 from torch import nn
 
 from ..axes import Axes, AxesLike
-from ..initializers import AbstractInitializer
+from ..initializers import AbstractInitializer, Constant, MambaDtBias, S4dLogDecay
 from ..recipes import find_role
 from ._special import Sinusoids
 
@@ -27,6 +26,7 @@ class Found:
     why: str | None = None
 
 
+LOGIT_SCALE = math.log(1 / 0.07)  # of CLIP, arXiv 2103.00020, section 2.5
 BIAS, NORM = Found("bias"), Found("norm")
 GATES = {"LSTM": 4, "GRU": 3}  # along the units of a recurrent layer's weights
 CONVOLUTIONS = {1: "w", 2: "hw", 3: "dhw"}
@@ -36,6 +36,8 @@ TOKENS = re.compile(
 POSITIONS = re.compile(r"(?:.*[._])?(?:\w*pos(?:ition)?_?\w*|rel_\w+|relative_\w+)")
 CLOSED = re.compile(r"(?:.*[._])?(?:layer_?scale\w*|ls\d?|gamma(?:_\d+)?)")
 CENTRED = re.compile(r"\(?1(?:\.0)? \+ self\.weight|self\.weight(?:\.\w+\(\))* \+ 1(?:\.0)?\b")
+
+_CENTRED: dict[type[nn.Module], bool] = {}
 
 
 def describe(module: nn.Module) -> dict[str, Found]:
@@ -82,8 +84,10 @@ def _guess_vector(module: nn.Module, kind: str, local: str, name: str, shape: tu
         )
     if told == "residual_gain" or CLOSED.fullmatch(local):
         return Found("residual_gain")
-    if len(shape) > 1 and (TOKENS.fullmatch(local) or POSITIONS.fullmatch(local) or math.prod(shape[:-1]) == 1):
+    if TOKENS.fullmatch(local) or (len(shape) > 1 and (POSITIONS.fullmatch(local) or math.prod(shape[:-1]) == 1)):
         return Found("position" if POSITIONS.fullmatch(local) else "token")
+    if local == "logit_scale":
+        return Found("multiplier", None, Constant(LOGIT_SCALE), "log(1 / 0.07), as CLIP has it")
     if told in ("norm", "multiplier"):
         return Found("multiplier")
     return Found("unknown_vector")
@@ -98,37 +102,34 @@ def _guess_stack(module: nn.Module, kind: str, local: str) -> Found:
     return Found("unknown_weight", layout, why="role not known: by its shape, a stack of weights")
 
 
-@lru_cache(maxsize=256)
 def _adds_one(kind: type[nn.Module]) -> bool:
     """Tell a norm that scales by one plus its weight, as Gemma's, from its source."""
-    try:
-        return bool(CENTRED.search(inspect.getsource(kind)))
-    except (OSError, TypeError):
-        return False
+    if kind not in _CENTRED:
+        try:
+            _CENTRED[kind] = bool(CENTRED.search(inspect.getsource(kind)))
+        except (OSError, TypeError):
+            _CENTRED[kind] = False
+    return _CENTRED[kind]
 
 
-def _linear(module: Any) -> dict[str, Found]:
-    return {"weight": Found("linear"), "bias": BIAS}
+LINEAR = {"weight": Found("linear"), "bias": BIAS}
+ATTENTION = {
+    "in_proj_weight": Found("qkv", Axes("oi", splits=3)),
+    "q_proj_weight": Found("query"),
+    "k_proj_weight": Found("key"),
+    "v_proj_weight": Found("value"),
+    "in_proj_bias": BIAS,
+    "bias_k": Found("token", why="one more key, as a token"),
+    "bias_v": Found("token", why="one more value, as a token"),
+    "out_proj.weight": Found("attention_out"),
+    "out_proj.bias": BIAS,
+}
 
 
 def _convolution(module: Any) -> dict[str, Found]:
     layout = ("io" if module.transposed else "oi") + CONVOLUTIONS[len(module.kernel_size)]
     axes = Axes(layout, groups=module.groups) if module.groups > 1 else layout if module.transposed else None
     return {"weight": Found("conv", axes), "bias": BIAS}
-
-
-def _attention(module: Any) -> dict[str, Found]:
-    return {
-        "in_proj_weight": Found("qkv", Axes("oi", splits=3)),
-        "q_proj_weight": Found("query"),
-        "k_proj_weight": Found("key"),
-        "v_proj_weight": Found("value"),
-        "in_proj_bias": BIAS,
-        "bias_k": Found("token", why="one more key, as a token"),
-        "bias_v": Found("token", why="one more value, as a token"),
-        "out_proj.weight": Found("attention_out"),
-        "out_proj.bias": BIAS,
-    }
 
 
 def _recurrent(module: Any) -> dict[str, Found]:
@@ -163,10 +164,10 @@ def _hugging_face_linear(module: Any) -> dict[str, Found]:
 
 
 _TABLE: tuple[tuple[tuple[type[nn.Module], ...], Callable[[Any], dict[str, Found]]], ...] = (
-    ((nn.Linear,), _linear),
+    ((nn.Linear,), lambda _: LINEAR),
     ((nn.modules.conv._ConvNd,), _convolution),
     ((nn.Embedding, nn.EmbeddingBag), lambda _: {"weight": Found("embedding")}),
-    ((nn.MultiheadAttention,), _attention),
+    ((nn.MultiheadAttention,), lambda _: ATTENTION),
     ((nn.RNNBase, nn.RNNCellBase), _recurrent),
     (
         (
@@ -184,6 +185,11 @@ _TABLE: tuple[tuple[tuple[type[nn.Module], ...], Callable[[Any], dict[str, Found
 # Classes of libraries that are not imported for the sake of their names.
 _BY_NAME: dict[str, Callable[[Any], dict[str, Found]]] = {
     "Conv1D": _hugging_face_linear,
+    "MambaMixer": lambda _: {
+        "A_log": Found("state", None, S4dLogDecay(), "decays 1 to n, as S4D-Real has them"),
+        "D": Found("multiplier"),
+        "dt_proj.bias": Found("state", None, MambaDtBias(), "time steps of a range of lengths"),
+    },
     "WhisperEncoder": lambda _: {
         "embed_positions.weight": Found("position", None, Sinusoids(), "fixed sines and cosines")
     },
