@@ -73,7 +73,8 @@ def _made_anew(module: nn.Module, name: str, buffer: torch.Tensor, where: torch.
         return None
     if values is None or values.shape != buffer.shape:
         return None
-    return values.to(device=where, dtype=buffer.dtype)
+    found: torch.Tensor = values.to(device=where, dtype=buffer.dtype)
+    return found
 
 
 def _restore_by_itself(module: nn.Module) -> None:

@@ -87,7 +87,8 @@ class LengthOf(AbstractInitializer):
         directions = draw(self.init, self.shape, key, dtype=stream.dtype, axes=self.axes, workers=None)
         over = tuple(dim for dim, size in enumerate(self.shape) if not shape or shape[dim] != size or size == 1)
         lengths = np.sqrt(np.sum(np.square(directions, dtype=np.float64), axis=over, keepdims=True))
-        return lengths.reshape(shape).astype(stream.dtype)
+        found: Array = lengths.reshape(shape).astype(stream.dtype)
+        return found
 
     def __repr__(self) -> str:
         return f"LengthOf({self.name_of!r})"
