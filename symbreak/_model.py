@@ -36,9 +36,9 @@ from .rules import ROLE, Patterns, Plan, Row, Rule, RuleLike, find_same, make_ro
 NamesLike: TypeAlias = Mapping[str, str] | Callable[[str], str]
 RulesLike: TypeAlias = "Mapping[str, RuleLike] | AbstractRecipe | None"
 
-_HE = (HeNormal(), "keeps the variance through a rectifier")
-_LECUN = (LecunNormal(), "no rectifier follows: variance 1 / fan in")
-_SMALL = (Normal(0.02), "a table: small, as GPT-2 and BERT have it")
+_HE = (HeNormal(), "keeps variance through ReLU")
+_LECUN = (LecunNormal(), "linear: variance 1 / fan in")
+_SMALL = (Normal(0.02), "a table: small, as in BERT")
 _ZERO = (Zeros(), "starts at zero")
 _ONE = (Ones(), "starts at one")
 
@@ -54,8 +54,8 @@ DEFAULTS: Mapping[str, tuple[AbstractInitializer, str]] = MappingProxyType(
         "qkv": _LECUN,
         "attention_out": _LECUN,
         "router": _LECUN,
-        "recurrent_in": (GlorotUniform(), "gates are sigmoids and tanh, each with fans of its own"),
-        "recurrent": (Orthogonal(), "each gate keeps the length of the state"),
+        "recurrent_in": (GlorotUniform(), "each gate with its own fans"),
+        "recurrent": (Orthogonal(), "each gate keeps lengths"),
         "embedding": _SMALL,
         "position": _SMALL,
         "token": _SMALL,
@@ -68,8 +68,8 @@ DEFAULTS: Mapping[str, tuple[AbstractInitializer, str]] = MappingProxyType(
         "residual_gain": (Constant(1e-6), "the branch starts nearly closed"),
         "running_mean": _ZERO,
         "running_var": _ONE,
-        "unknown_weight": (HeNormal(), "role not known: by its shape, a weight"),
-        "unknown_vector": (Zeros(), "role not known: by its shape, a bias"),
+        "unknown_weight": (HeNormal(), "unknown: by shape, a weight"),
+        "unknown_vector": (Zeros(), "unknown: by shape, a bias"),
     }
 )
 

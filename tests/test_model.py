@@ -136,7 +136,7 @@ def test_a_role_has_one_default_and_the_plan_says_why():
         "odd": ("unknown_vector", sb.Zeros()),
     }
     text = " ".join(str(plan).split())  # lines are folded
-    assert "role not known: by its shape, a bias" in text
+    assert "unknown: by shape, a bias" in text
     assert "tied to emb.weight" in text
     assert all(row.rule.why for row in plan.rows)
 

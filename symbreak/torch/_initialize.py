@@ -57,13 +57,13 @@ def plan(
     >>> import symbreak as sb
     >>> model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.LayerNorm(16), torch.nn.ConvTranspose1d(16, 4, 3))
     >>> print(sb.torch.plan(model))
-    parameter  role    initializer         std  why
-    0.weight   linear  HeNormal()          0.5  keeps the variance through a rectifier
-    0.bias     bias    Zeros()               0  starts at zero
-    1.weight   norm    Ones()                0  starts at one
-    1.bias     bias    Zeros()               0  starts at zero
-    2.weight   conv    HeNormal() iow   0.2041  keeps the variance through a rectifier
-    2.bias     bias    Zeros()               0  starts at zero
+    parameter  role    initializer        std  why
+    0.weight   linear  HeNormal()         0.5  keeps variance through ReLU
+    0.bias     bias    Zeros()              0  starts at zero
+    1.weight   norm    Ones()               0  starts at one
+    1.bias     bias    Zeros()              0  starts at zero
+    2.weight   conv    HeNormal() iow  0.2041  keeps variance through ReLU
+    2.bias     bias    Zeros()              0  starts at zero
     6 parameters, 372 values
     """
     inner = unwrap(model)

@@ -79,9 +79,7 @@ def _guess_vector(module: nn.Module, kind: str, local: str, name: str, shape: tu
     if "bias" in local or local == "beta":
         return BIAS
     if "norm" in kind or (local == "weight" and len(shape) == 1):
-        return (
-            Found("centred_norm") if _adds_one(type(module)) else Found("norm", why="a vector called weight: a scale")
-        )
+        return Found("centred_norm") if _adds_one(type(module)) else Found("norm", why="a vector called weight")
     if told == "residual_gain" or CLOSED.fullmatch(local):
         return Found("residual_gain")
     if TOKENS.fullmatch(local) or (len(shape) > 1 and (POSITIONS.fullmatch(local) or math.prod(shape[:-1]) == 1)):
@@ -99,7 +97,7 @@ def _guess_stack(module: nn.Module, kind: str, local: str) -> Found:
     layout = Axes("bio" if turned else "boi", splits=2 if fused else 1)
     if "expert" in kind or "moe" in kind or hasattr(module, "num_experts"):
         return Found("expert", layout)
-    return Found("unknown_weight", layout, why="role not known: by its shape, a stack of weights")
+    return Found("unknown_weight", layout, why="unknown: by shape, a stack")
 
 
 def _adds_one(kind: type[nn.Module]) -> bool:
@@ -143,7 +141,7 @@ def _recurrent(module: Any) -> dict[str, Found]:
         elif name.startswith("weight_hh"):
             found[name] = Found("recurrent", axes)
         elif name.startswith("weight_hr"):
-            found[name] = Found("recurrent", why="keeps the length of the state")
+            found[name] = Found("recurrent", why="keeps lengths")
         elif name.startswith("bias_ih") and gates == GATES["LSTM"]:
             found[name] = Found("forget_bias")
         elif name.startswith("bias"):
