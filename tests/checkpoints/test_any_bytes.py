@@ -63,6 +63,7 @@ def test_every_strict_prefix_is_refused(tmp_path, file):
         assert refusal(tmp_path / "a") is not None, length
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("file", "flip"), FLIPS)
 def test_every_flipped_byte_is_read_or_refused(tmp_path, file, flip):
     content = (SMALL | LARGER)[file]

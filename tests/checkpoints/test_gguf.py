@@ -325,6 +325,7 @@ def test_files_of_before_gguf_are_refused_by_name(tmp_path, magic):
 # Quantised values
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", DECODED)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_blocks_give_the_values_of_the_library_bit_for_bit(name, seed):

@@ -25,6 +25,7 @@ SOME = 5  # of so many faults one is shown as text too: a format that is read in
 MEMORY = 64 << 20  # bytes at once
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", CORPUS)
 def test_a_malformed_file_is_refused_by_name_soon_and_in_little_memory(tmp_path_factory, name):
     fault = CORPUS[name]
@@ -88,6 +89,7 @@ def folders(tmp_path):
     return tmp_path / "files", tmp_path / "spare"
 
 
+@pytest.mark.exhaustive
 def test_one_call_refuses_all_of_them_and_judges_every_sound_file(folders):
     paths = lay_out(folders[0], CORPUS.values())
     out = checked(*folders, "json")

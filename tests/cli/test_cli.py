@@ -342,6 +342,7 @@ def test_without_rich_a_terminal_gets_the_same_text(models):
     assert printed.replace(b"\r\n", b"\n").decode() == CONSTANT
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize(("arguments", "code"), [("check tied.npy", 1), ("check cut.npz", 2), ("list", 0)])

@@ -259,6 +259,7 @@ def planted(rng):
     }  # fmt: skip
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_planted_classes_are_found_and_a_step_leaves_them(kind, seed):

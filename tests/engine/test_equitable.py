@@ -249,6 +249,7 @@ def test_a_weight_that_spoils_its_sums_is_seen_in_the_signals(name):
     assert spoilt >= 3
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", EXACT)
 def test_equal_sums_hold_without_rounding_for_a_thousand_steps_modulo_a_prime(name):
     tied = problem(name, 4, engine.Residue)

@@ -76,6 +76,7 @@ def test_values_stay_within_the_bounds_and_follow_the_distribution(low, high, dt
     assert float(values.std(dtype=np.float64)) == pytest.approx(moments.std, rel=0.04)
 
 
+@pytest.mark.exhaustive
 @given(
     low=st.floats(-37, 37),
     width=st.floats(1e-6, 50),

@@ -39,6 +39,7 @@ def broken(initializer, layouts=SMALL, **others):
     return str(caught.value)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("row", MADE, ids=[repr(row.init) for row in MADE])
 def test_the_shelf_keeps_every_promise(row):
     check_initializer(row.init, layouts=row.layouts)
