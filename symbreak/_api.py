@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from symbreak._scan import (
     WiringLike,
     bounded,
     joined,
+    judge_found,
     judge_named,
     judge_wired,
     list_entries,
@@ -26,11 +28,14 @@ from symbreak._scan import (
 )
 from symbreak.axes import Axes
 from symbreak.diagnosis import NotNumbers, check_tolerance, in_memory, judge_together, judge_weight
+from symbreak.findings import Finding
 from symbreak.graph import LayerGraph
 from symbreak.reports import Report, visible
 
 if TYPE_CHECKING:
     import concurrent.futures
+
+    from symbreak.checkpoints import Wired
 
 Array = npt.NDArray[Any]
 
@@ -163,6 +168,44 @@ def diagnose(
         raise TypeError(f"for one weight `axes` is one layout, such as 'io'; got a mapping of {len(axes)}")
     array = _as_array(weights, "`weights`")
     return with_pictures(judge_weight(array, axes=axes, workers=workers, tolerance=tolerance), array, "weight")
+
+
+def diagnose_wired(
+    arrays: Mapping[str, Array],
+    found: "Wired",
+    *,
+    workers: int | None = None,
+    tolerance: float | None = None,
+    evidence: str = "",
+    notes: Iterable[Finding] = (),
+) -> Report:
+    """Judge the arrays of a model whose wiring is found, one by one, together, and as a network.
+
+    Parameters
+    ----------
+    arrays
+        Parameters and buffers by name.
+    found
+        How they are connected; it may have arrays of its own.
+    workers, tolerance
+        As for `diagnose`.
+    evidence
+        Where the wiring is from, for the report.
+    notes
+        Findings to add.
+
+    Returns
+    -------
+    Report
+        As of `diagnose` with `wiring`.
+    """
+    check_tolerance(tolerance)
+    options = Options(workers, tolerance)
+    one_by_one = {name: _judge_in_memory(array, name, arrays, options) for name, array in arrays.items()}
+    network, answers = judge_found(found, arrays, options, judged=one_by_one.items())
+    steps = [Step(0, report) for report in (*one_by_one.values(), judge_together(in_memory(arrays)))]
+    steps += [Step(0, network, answers=answers), Step(0, Report(tuple(notes)))]
+    return replace(joined(steps), evidence=evidence)
 
 
 def _diagnose_path(

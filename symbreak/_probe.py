@@ -234,6 +234,11 @@ class Recorder:
         seen.still &= self._take(seen, array, axis)
         seen.uses[1] += 1
 
+    @property
+    def units(self) -> dict[str, int]:
+        """How many units each space has that was recorded, in order."""
+        return {name: seen.units for name, seen in self._seen.items()}
+
     def probe(
         self,
         certificate: Report | None = None,

@@ -77,6 +77,25 @@ def judge_wired(
     from symbreak.checkpoints import wire
 
     found = wire(arrays, config=options.config, wiring=None if options.wiring is True else options.wiring)
+    return judge_found(found, arrays, options, path, judged)
+
+
+def judge_found(
+    found: "Wired",
+    arrays: Arrays,
+    options: Options,
+    path: str = "",
+    judged: Iterable[tuple[str, Report]] = (),
+) -> "tuple[Report, Answers]":
+    """Judge the network of tensors whose wiring is found, as `judge_wired` does.
+
+    Parameters
+    ----------
+    found
+        How they are connected.
+    arrays, options, path, judged
+        As for `judge_wired`.
+    """
     report = Report(tuple(_unknown(found, path)))
     if found.graph is None:
         return report, ()

@@ -23,7 +23,8 @@ def to_html(report: "Report") -> str:
     body = "".join(f"<tr>{''.join(f'<td>{_safe(cell)}</td>' for cell in row)}</tr>" for row in rows[:ROWS])
     table = f"<table><thead>{_HEAD}</thead><tbody>{body}</tbody></table>" if rows else ""
     more = f"<p>and {len(rows) - ROWS} more</p>" if len(rows) > ROWS else ""
-    return f"<div><p>{_safe(report.verdict)}</p>{table}{more}{_figures(report)}</div>"
+    evidence = f"<p>wired by: {_safe(report.evidence)}</p>" if report.evidence else ""
+    return f"<div><p>{_safe(report.verdict)}</p>{table}{more}{evidence}{_figures(report)}</div>"
 
 
 def _figures(report: "Report") -> str:

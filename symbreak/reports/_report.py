@@ -116,6 +116,8 @@ class Report:
         How many findings were left out because a baseline holds them. The verdict counts them.
     pictures
         Samples of the weights of some findings, to be drawn.
+    evidence
+        Where it is from how the arrays are connected; empty where nothing is said of it.
 
     Examples
     --------
@@ -139,6 +141,7 @@ class Report:
     sound: int = 0
     known: int = 0
     pictures: tuple[Picture, ...] = ()
+    evidence: str = ""
 
     @property
     def ok(self) -> bool:
@@ -168,6 +171,7 @@ class Report:
             sum(report.sound for report in every),
             sum(report.known for report in every),
             tuple(each for report in every for each in report.pictures),
+            next((report.evidence for report in every if report.evidence), ""),
         )
 
     def only(self, codes: Iterable[str]) -> "Report":
@@ -279,6 +283,7 @@ class Report:
             ],
             "skipped": [{"where": skipped.where, "reason": skipped.reason} for skipped in self.skipped],
             **network,
+            **({"evidence": self.evidence} if self.evidence else {}),
             "summary": self.summary,
         }
 

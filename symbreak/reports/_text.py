@@ -78,6 +78,8 @@ def to_text(report: "Report", colour: bool = False) -> str:
         if skipped.where not in unread:
             lines += _wrap(f"skipped {visible(skipped.where)}: {visible(skipped.reason, MESSAGE)}", "", "    ")
     lines += _table(report, colour)
+    if report.evidence:
+        lines += _wrap(f"wired by: {visible(report.evidence, MESSAGE)}", "", "    ")
     return "\n".join([*lines, *_wrap(report.verdict, "", "")])
 
 

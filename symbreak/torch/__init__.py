@@ -11,13 +11,23 @@ if _util.find_spec("torch") is None:
 
 if _typing.TYPE_CHECKING:
     from . import init as init
+    from ._callback import MonitorCallback as MonitorCallback
+    from ._diagnose import diagnose as diagnose
     from ._initialize import initialize as initialize
     from ._initialize import plan as plan
+    from ._monitor import Monitor as Monitor
+    from ._probe import probe as probe
+    from ._wire import wire as wire
 
 # Loaded when they are first used.
 _LATER = {
+    "Monitor": "_monitor",
+    "MonitorCallback": "_callback",
+    "diagnose": "_diagnose",
     "initialize": "_initialize",
     "plan": "_initialize",
+    "probe": "_probe",
+    "wire": "_wire",
 }
 _MODULES = ("init",)
 

@@ -167,11 +167,15 @@ def attend(call: "Call") -> Made:
     query, key, value = (call.value(each) for each in ("query", "key", "value"))
     groups = call.shape("query")[-3] // max(call.shape("key")[-3], 1) if rank > 2 else 1
     if groups > 1:
-        key, value = (_repeated(call, name, call.shape(each), groups) for name, each in ((key, "key"), (value, "value")))
+        key, value = (
+            _repeated(call, name, call.shape(each), groups) for name, each in ((key, "key"), (value, "value"))
+        )
     (turned,) = call.node("Transpose", [key], perm=order)
     (scores,) = call.node("MatMul", [query, turned])
     if call["attn_mask"] is not None or call["attn_bias"] is not None:
-        (scores,) = call.node("Add", [scores, call.value("attn_mask" if call["attn_mask"] is not None else "attn_bias")])
+        (scores,) = call.node(
+            "Add", [scores, call.value("attn_mask" if call["attn_mask"] is not None else "attn_bias")]
+        )
     (weights,) = call.node("Softmax", [scores])
     return [*call.node("MatMul", [weights, value]), *(call.positions(each.shape) for each in _others(call))]
 
@@ -347,7 +351,9 @@ def squeeze(call: "Call") -> Made:
 
 def unsqueeze(call: "Call") -> Made:
     """Put in an axis of length 1."""
-    return call.node("Unsqueeze", [call.value("self"), call.numbers([int(call["dim"]) % (len(call.shape("self")) + 1)])])
+    return call.node(
+        "Unsqueeze", [call.value("self"), call.numbers([int(call["dim"]) % (len(call.shape("self")) + 1)])]
+    )
 
 
 def expand(call: "Call") -> Made:
@@ -455,9 +461,7 @@ def join(call: "Call") -> Made:
 def stack(call: "Call") -> Made:
     """Lay values beside each other along an axis of its own."""
     axis = int(call["dim"] or 0) % (call["tensors"][0].ndim + 1)
-    wide = [
-        call.node("Unsqueeze", [call.recorder.name(each), call.numbers([axis])])[0] for each in call["tensors"]
-    ]
+    wide = [call.node("Unsqueeze", [call.recorder.name(each), call.numbers([axis])])[0] for each in call["tensors"]]
     return wide if len(wide) == 1 else call.node("Concat", wide, axis=axis)
 
 
@@ -512,7 +516,9 @@ def index_select(call: "Call") -> Made:
 def index_add(call: "Call") -> Made:
     """Add values to those at some positions."""
     axis = call.axis()
-    (spread,) = call.node("Gather", [call.value("source"), call.positions(call.shape("self")[axis : axis + 1])], axis=axis)
+    (spread,) = call.node(
+        "Gather", [call.value("source"), call.positions(call.shape("self")[axis : axis + 1])], axis=axis
+    )
     return call.node("Add", [call.value("self"), spread])
 
 
@@ -577,5 +583,6 @@ OPERATORS: Mapping[str, Callable[["Call"], Made]] = {
     "convolution": convolve, "var_mean": moments, "std_mean": moments, "movedim": movement, "squeeze": squeeze,
     "unsqueeze": unsqueeze, "repeat": repeat, "slice": cut, "narrow": narrow, "flip": flip, "roll": roll,
     "unbind": unbind, "select": select, "cat": join, "stack": stack, "embedding": embed, "_embedding_bag": embed_bag,
+    "_embedding_bag_forward_only": embed_bag,
     "index": index, "index_select": index_select, "index_add": index_add, "glu": gated, "as_strided": strided, "_grouped_mm": grouped,
 }  # fmt: skip

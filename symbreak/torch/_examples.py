@@ -39,7 +39,7 @@ def _own(model: nn.Module) -> dict[str, Any] | None:
         if not isinstance(own, Mapping) or not own:
             return None
         found = dict(own)
-    except Exception:  # noqa: BLE001 - a property of somebody else's class
+    except Exception:
         return None
     config = getattr(model, "config", None)
     if hasattr(config, "use_cache"):

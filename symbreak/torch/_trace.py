@@ -165,8 +165,12 @@ class Recorder(TorchDispatchMode):
             return func(*args, **kwargs)
         real = [self.shadows.get(id(each), each) if isinstance(each, torch.Tensor) else each for each in flat]
         args_, kwargs_ = tree_unflatten(real, form)
-        found = func(*args_, **kwargs_, **({} if place is None else {"device": "cpu"}))            if place is None else func(*args_, **(kwargs_ | {"device": "cpu"}))
-        if func._schema.is_mutable or not any(each.is_meta for each in given) and place is None:
+        found = (
+            func(*args_, **kwargs_, **({} if place is None else {"device": "cpu"}))
+            if place is None
+            else func(*args_, **(kwargs_ | {"device": "cpu"}))
+        )
+        if func._schema.is_mutable or (not any(each.is_meta for each in given) and place is None):
             return func(*args, **kwargs) if any(each.is_meta for each in given) else found
         made, form = tree_flatten(found)
         out = [_without_values(each) for each in made]
@@ -180,7 +184,7 @@ class Recorder(TorchDispatchMode):
         """Take in a tensor that the model holds or is given; of whole numbers and flags, with the values."""
         self._bind(tensor, name)
         if self.meta and not value.is_floating_point() and not value.is_meta:
-            self.shadows[id(tensor)] = value.cpu()
+            self.shadows[id(tensor)] = value.detach().cpu().clone()  # it may be written to
 
     def record(self, call: Call) -> None:
         outs = [each for each in call.outs if isinstance(each, torch.Tensor)]
@@ -310,9 +314,7 @@ class Recorder(TorchDispatchMode):
                     self.stale[id(other)] = name
 
 
-def trace(
-    model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, noise: bool = False
-) -> Trace:
+def trace(model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, noise: bool = False) -> Trace:
     """Run a model once and write down what it does.
 
     Parameters
@@ -335,10 +337,10 @@ def trace(
             continue
         try:
             found = _run(model, args, kwargs, meta=meta, training=training, noise=noise)
-        except Exception as error:  # noqa: BLE001 - whatever a model may raise
+        except Exception as error:
             faults.append(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
             continue
-        found.how = f"run in {'training' if training else 'evaluation'} mode{'' if meta else ', with its values'}"
+        found.how = f"in {'training' if training else 'evaluation'} mode{'' if meta else ', with its values'}"
         return found
     raise CannotTrace(visible(faults[-1] if faults[0] == faults[-1] else f"{faults[0]}; then {faults[-1]}", 400))
 

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from ._trace import CannotTrace, Trace, tensors_of, trace
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TRACED = "the model as it runs"
+CHAINS = ("numbered layers", "shapes")  # rules that take layers for a chain by numbers or shapes: weaker than any run
 UNUSED = "the model did not use it when it ran"
 
 
@@ -65,21 +65,28 @@ def wire(
       (from outside)      2  identity    (input)     0.weight
       2                   1  identity    2.weight    (output)
     """
-    return wired_with(model, example, kwargs or {}, noise=noise)[0]
+    return wired_with(model, example, kwargs or {}, noise=noise).wired
+
+
+class Found(NamedTuple):
+    """How a model is wired, its arrays, and why that is from names where it is."""
+
+    wired: Wired
+    arrays: dict[str, Array]
+    by_names: str = ""
 
 
 def wired_with(
     model: torch.nn.Module, example: Sequence[Any], kwargs: Mapping[str, Any], *, noise: bool = False
-) -> tuple[Wired, dict[str, Array], dict[str, Array]]:
-    """Wire a model; give its arrays too, and the constants that only its run has shown."""
+) -> Found:
+    """Wire a model by what it does, or by names where it can't be run or they say more."""
     arrays = as_arrays(checked(model))
     try:
         found = _traced(model, example, kwargs, noise=noise)
     except CannotTrace as fault:
-        wired = by_names(model, arrays)
-        return replace(wired, rule=f"{wired.rule or 'nothing'}, as the model could not be run: {fault}"), arrays, {}
-    shapes = {name: array.shape for name, array in {**arrays, **found.constants}.items() if 0 not in array.shape}
+        return Found(by_names(model, arrays), arrays, f"the model could not be run: {fault}")
     every = {**arrays, **found.constants}
+    shapes = {name: array.shape for name, array in every.items() if 0 not in array.shape}
     wiring = graph_wiring(found.graph, shapes, every.__getitem__, rule=f"{TRACED}, {found.how}")
     parameters = {name for name, _ in model.named_parameters()}
     read = {name for node in found.graph["nodes"] for name in node["inputs"]}
@@ -95,9 +102,11 @@ def wired_with(
     wired = wire_arrays(every, wiring=wiring)
     if understood(wired, arrays) < 1:
         named = by_names(model, arrays)
-        if understood(named, arrays) > understood(wired, arrays):
-            return replace(named, rule=f"{named.rule}, which say more than {TRACED}"), arrays, {}
-    return wired, arrays, found.constants
+        known = named.rule not in CHAINS and understood(named, arrays) > understood(wired, arrays)
+        if known:
+            left = ", ".join(f"{name} ({reason})" for name, reason in list(wired.unknown.items())[:1])
+            return Found(named, arrays, f"{TRACED} doesn't show all that names do: {left}")
+    return Found(wired, arrays)
 
 
 def checked(model: object) -> dict[str, torch.Tensor]:

@@ -573,7 +573,8 @@ class Flow:
         found: dict[str, set[frozenset[Var]]] = {}
         for said in self.said:
             if said.kind != WEIGHT:
-                found.setdefault(said.tensor, set()).add(frozenset(self.vars_of(said)))
+                last = (var for var in self.vars_of(said) if not var.pieces)  # one axis may be cut again and again
+                found.setdefault(said.tensor, set()).add(frozenset(last))
         return [tensor for tensor, spaces in found.items() if len(spaces) > 1]
 
     def part(self, tensor: str, reason: str) -> None:
@@ -716,7 +717,10 @@ class _Speaker:
             elif not var.units:
                 found.append(Term("receptive", size=var.size or 0))
             elif var.pieces and (unit := _same(var)) is not None:
-                found += [Term("gate", size=len(var.pieces)), Term(self.role(role, unit, [unit]), self.flow.called(unit))]
+                found += [
+                    Term("gate", size=len(var.pieces)),
+                    Term(self.role(role, unit, [unit]), self.flow.called(unit)),
+                ]
             elif var.pieces:
                 found.append(Cut(tuple(self.pieces(role, var))))
             else:
@@ -731,6 +735,9 @@ class _Speaker:
                 found += self.pieces(role, row[0], f"{before}{number}.")
                 continue
             inner = tuple(self.factors(role, row))
+            if len(inner) == 1 and isinstance(inner[0], Cut):
+                found += [(f"{before}{number}.{name}", factors) for name, factors in inner[0].parts]
+                continue
             if any(isinstance(each, Cut) for each in inner):
                 raise NotUnderstood("a piece of an axis is cut again")
             found.append((f"{before}{number}", inner))

@@ -1,0 +1,84 @@
+"""`diagnose`: a model's certificate, with its wiring from what the model does."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from symbreak._api import diagnose_wired
+from symbreak.findings import Finding
+from symbreak.reports import Report
+
+from ._wire import Found, wired_with
+
+
+def diagnose(
+    model: torch.nn.Module,
+    *example: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    noise: bool = False,
+    tolerance: float | None = None,
+    workers: int | None = None,
+) -> Report:
+    """Say which units of a model are tied, blocked or equal, and whether training can ever part them.
+
+    The model is run once on tensors without values, and its operators are followed unit by unit; so the wiring needs no
+    names. Where it can't be run, the names of its parameters and its configuration say it, and the report says so.
+
+    Parameters
+    ----------
+    model
+        Left as it was: its mode, values and statistics, its hooks, and the state of random numbers. It is judged as it
+        trains: batch norms take their statistics from the batch, and dropout is passed over, unless `noise`.
+    example
+        What it is called with, as in ``diagnose(model, x, mask)``. Values hardly count: only lengths, places and masks
+        that decide what is run. Give a batch of two or more. Without any, the model's own ``dummy_inputs`` are taken,
+        or inputs that fit its first layer are tried.
+    kwargs
+        Further arguments by name, as ``{"attention_mask": mask}``.
+    noise
+        Whether dropout tells apart the units that it acts on, as it does in training.
+    tolerance
+        A relative distance from 0 to 0.5, within which units are reported as nearly equal; see `symbreak.diagnose`.
+    workers
+        Threads; None is one for each processor where an array is large enough.
+
+    Returns
+    -------
+    Report
+        The findings of `symbreak.diagnose` for named arrays and for their network; `evidence` says where the wiring is
+        from. A parameter under several names is judged once, under its first.
+
+    Raises
+    ------
+    TypeError
+        No module, or parameters that are no plain tensors.
+    ValueError
+        A model without parameters, a lazy one, or one on the meta device.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import symbreak.torch
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    >>> _ = torch.nn.init.constant_(model[0].weight, 0.5), torch.nn.init.zeros_(model[0].bias)
+    >>> _ = torch.nn.init.ones_(model[2].weight)
+    >>> report = symbreak.torch.diagnose(model, torch.zeros(4, 2))
+    >>> [finding.code for finding in report.findings], report.evidence
+    (['SB101', 'SB201'], 'the model as it runs, in training mode')
+    """
+    return judge(model, wired_with(model, example, kwargs or {}, noise=noise), tolerance=tolerance, workers=workers)
+
+
+def judge(
+    model: torch.nn.Module, found: Found, *, tolerance: float | None = None, workers: int | None = None
+) -> Report:
+    """Judge a model whose wiring is found."""
+    notes = []
+    if found.by_names:
+        where = type(model).__name__
+        notes = [Finding.of("SB302", where, f"its wiring is from names and its configuration, as {found.by_names}")]
+    evidence = found.wired.rule or "nothing: no rule knows these names"
+    return diagnose_wired(
+        found.arrays, found.wired, workers=workers, tolerance=tolerance, evidence=evidence, notes=notes
+    )

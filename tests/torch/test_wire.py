@@ -1,0 +1,311 @@
+"""The wiring of a model of torch's is from what it does: renumbering the units of any space changes no output.
+
+All but the last digits: models are run in double precision, with every value moved to where the graph says it goes.
+"""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+from torch.nn.utils import parametrizations  # noqa: E402
+
+import symbreak.torch as sbt  # noqa: E402
+from symbreak.torch._wire import understood, wired_with  # noqa: E402
+from tests.checkpoints.wiring._permute import axes_over, moved  # noqa: E402
+from tests.checkpoints.wiring._planted import plantable  # noqa: E402
+from tests.torch._renumbered import Renumbered  # noqa: E402
+
+SAME = 1e-12
+
+
+class Call(nn.Module):
+    """A function of parts, as a module."""
+
+    def __init__(self, function, **parts):
+        super().__init__()
+        self.function = function
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, *args):
+        return self.function(self, *args)
+
+
+def recurrent(kind, **options):
+    last = 12 if options.get("bidirectional") else options.get("proj_size", 6)
+    return Call(lambda m, x: m.head(m.layer(m.table(x))[0].mean(0)), table=nn.Embedding(11, 8), layer=kind(8, 6, **options),
+                head=nn.Linear(last, 4))  # fmt: skip
+
+
+def _attend(m, x):
+    """Write attention with an einsum for each product."""
+    q, k, v = (layer(x).reshape(*x.shape[:2], 2, 8) for layer in (m.q, m.k, m.v))
+    weights = (torch.einsum("bihd,bjhd->bhij", q, k) / 8**0.5).softmax(-1)
+    return m.o(torch.einsum("bhij,bjhd->bihd", weights, v).flatten(2))
+
+
+def _grouped(m, x):
+    """Let four heads share two of keys and values."""
+    q = m.q(x).unflatten(-1, (4, 4)).transpose(1, 2)
+    k, v = (layer(x).unflatten(-1, (2, 4)).transpose(1, 2) for layer in (m.k, m.v))
+    out = nn.functional.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+    return m.o(out.transpose(1, 2).flatten(2))
+
+
+def _bent(m, x):
+    """Go through operators of every kind that cut, join and reorder."""
+    first, second = m.a(x).chunk(2, dim=-1)
+    both = torch.cat([first * second.sigmoid(), nn.functional.gelu(second, approximate="tanh")], dim=-1)
+    stacked = torch.stack([m.b(both), m.c(both)], dim=1)
+    return m.d(nn.functional.layer_norm(stacked, (6,)).mean(1) + stacked.unbind(1)[0].relu_())
+
+
+def _written(m, x):
+    """Write into a part of a value, which is read as a whole."""
+    h = m.a(x)
+    h[:, :3] = h[:, :3].relu()
+    return m.b(h)
+
+
+def _tied(m, x):
+    """Read the table that was looked up as the output layer."""
+    return m.mix(m.table(x)).tanh() @ m.table.weight.T
+
+
+MODELS = {  # name: (model, example, spaces that nothing outside sees)
+    "dense": (lambda: nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 2)), (4, 3), 1),
+    "convolutions": (
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.Conv2d(8, 8, 3, groups=8),
+            nn.GroupNorm(2, 8), nn.MaxPool2d(2), nn.Conv2d(8, 12, 1, groups=2), nn.Upsample(scale_factor=2),
+            nn.ConvTranspose2d(12, 6, 2, stride=2), nn.InstanceNorm2d(6), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+            nn.Linear(24, 5), nn.LogSoftmax(-1)), (2, 3, 16, 16), 4),
+    "one dimension": (
+        lambda: nn.Sequential(nn.Conv1d(3, 8, 3), nn.BatchNorm1d(8), nn.PReLU(8), nn.AvgPool1d(2), nn.Conv1d(8, 4, 3)),
+        (2, 3, 20), 1),
+    "encoder": (lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), 2), (2, 5, 16), 8),
+    "encoder and decoder": (
+        lambda: Call(lambda m, x: m.net(x, x[:, :3]), net=nn.Transformer(16, 2, 1, 1, 32, batch_first=True)), (2, 5, 16),
+        8),
+    "einsum": (lambda: Call(_attend, **{key: nn.Linear(16, 16) for key in "qkvo"}), (2, 5, 16), 3),
+    "grouped queries": (
+        lambda: Call(_grouped, q=nn.Linear(8, 16), k=nn.Linear(8, 8), v=nn.Linear(8, 8), o=nn.Linear(16, 3)), (2, 5, 8),
+        4),
+    "bent": (lambda: Call(_bent, a=nn.Linear(4, 12), b=nn.Linear(12, 6), c=nn.Linear(12, 6), d=nn.Linear(6, 2)), (3, 4),
+             2),
+    "lstm": (lambda: recurrent(nn.LSTM, num_layers=2, bidirectional=True), "words", 5),
+    "projected lstm": (lambda: recurrent(nn.LSTM, proj_size=3), "words", 3),
+    "gru": (lambda: recurrent(nn.GRU), "words", 2),
+    "rnn": (lambda: recurrent(nn.RNN, nonlinearity="relu"), "words", 2),
+    "tied table": (lambda: Call(_tied, table=nn.Embedding(11, 8), mix=nn.Linear(8, 8)), "words", 2),
+    "bag": (lambda: nn.Sequential(nn.EmbeddingBag(11, 8), nn.ReLU(), nn.Linear(8, 2)), "words", 1),
+}  # fmt: skip
+
+
+def made(name):
+    make, shape, spaces = MODELS[name]
+    torch.manual_seed(0)
+    example = torch.randint(0, 11, (3, 4)) if shape == "words" else torch.randn(shape)
+    return make().eval(), (example,), spaces
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_renumbering_the_units_of_any_space_changes_no_output(name):
+    model, example, spaces = made(name)
+    run = Renumbered(model, example)
+    assert understood(run.wired, wired_with(model, example, {}).arrays) == 1.0, run.wired
+    assert len(run.closed()) == spaces, run.wired
+    assert run.worst()[0] < SAME, run.worst()
+
+
+@pytest.mark.parametrize("name", ["dense", "encoder", "lstm", "bent", "grouped queries"])
+def test_renumbering_on_all_axes_but_one_changes_the_outputs(name):
+    """Each axis that the graph names matters: there is none too many."""
+    model, example, _ = made(name)
+    run = Renumbered(model, example)
+    before = run(run.values)
+    for space in run.closed():
+        for array, number in axes_over(run.graph, space):
+            if array.endswith("in_proj_bias[1]") or array == "k.bias":
+                continue  # a softmax doesn't see the biases of keys
+            after = run(run.values[moved(run.graph, space, run.total, without=(array, number))])
+            assert np.abs(after - before).max() > 1e-9 * np.abs(before).max(), (space, array, number)
+
+
+@pytest.mark.parametrize("name", ["dense", "convolutions", "encoder", "lstm", "gru", "bent", "tied table"])
+def test_a_tie_in_any_space_is_found_and_none_where_there_is_none(name):
+    model, example, _ = made(name)
+    run = Renumbered(model, example)
+    kept = {key: each.clone() for key, each in model.state_dict().items()}
+    assert not [each for each in sbt.diagnose(model, *example).findings if each.code == "SB201"]
+    for space in plantable(run.graph):
+        run.plant(space)
+        found = [each.code for each in sbt.diagnose(model, *example).findings]
+        assert {"SB201", "SB205"} & set(found), space
+        model.load_state_dict(kept)
+
+
+def test_what_is_written_by_way_of_a_part_is_not_taken_for_the_whole():
+    model = Call(_written, a=nn.Linear(4, 6), b=nn.Linear(6, 2))
+    found = sbt.wire(model, torch.randn(3, 4))
+    assert any("written by way of another view" in reason for reason in found.unknown.values())
+    with torch.no_grad():
+        model.a.weight[4], model.a.bias[4], model.b.weight[:, 4] = (
+            model.a.weight[1],
+            model.a.bias[1],
+            model.b.weight[:, 1],
+        )
+    assert "SB201" not in [each.code for each in sbt.diagnose(model, torch.randn(3, 4)).findings]
+
+
+def test_a_parameter_under_two_names_is_one():
+    model = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 2))
+    model[2].weight = model[0].weight
+    found = sbt.wire(model, torch.randn(3, 6))
+    (weight,) = [each for each in found.graph.connections if each.name == "0.weight"]
+    assert len(weight.uses) == 2
+    assert "2.weight" not in found.graph.arrays
+    two = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 2))
+    two[2].weight.data = two[0].weight.data  # two parameters, one memory
+    (weight,) = [each for each in sbt.wire(two, torch.randn(3, 6)).graph.connections if each.name == "0.weight"]
+    assert len(weight.uses) == 2
+
+
+def test_frozen_parameters_and_buffers_count_as_they_are():
+    class Positions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("table", torch.arange(40.0).reshape(5, 8).sin())
+            self.first, self.second = nn.Linear(3, 8), nn.Linear(8, 2)
+            self.first.weight.requires_grad_(requires_grad=False)
+
+        def forward(self, x):
+            return self.second((self.first(x) + self.table).relu())
+
+    model = Positions()
+    with torch.no_grad():
+        model.first.weight[3], model.first.bias[3] = model.first.weight[1], model.first.bias[1]
+        model.second.weight[:, 3] = model.second.weight[:, 1]
+    report = sbt.diagnose(model, torch.randn(2, 5, 3))
+    assert "SB201" not in [each.code for each in report.findings]  # the table tells the units apart
+    model.table[:, 3] = model.table[:, 1]
+    assert "SB201" in [each.code for each in sbt.diagnose(model, torch.randn(2, 5, 3)).findings]
+
+
+def test_a_tensor_that_is_no_buffer_counts_too():
+    constant = torch.arange(40.0).reshape(5, 8).sin()
+    model = Call(lambda m, x: m.b((m.a(x) + constant).relu()), a=nn.Linear(3, 8), b=nn.Linear(8, 2))
+    found = sbt.wire(model, torch.randn(2, 5, 3))
+    assert "(constant 0)" in found.graph.arrays
+    with torch.no_grad():
+        model.a.weight[3], model.a.bias[3], model.b.weight[:, 3] = (
+            model.a.weight[1],
+            model.a.bias[1],
+            model.b.weight[:, 1],
+        )
+    assert "SB201" not in [each.code for each in sbt.diagnose(model, torch.randn(2, 5, 3)).findings]
+    constant[:, 3] = constant[:, 1]
+    assert "SB201" in [each.code for each in sbt.diagnose(model, torch.randn(2, 5, 3)).findings]
+
+
+def test_parametrized_weights_are_followed_or_said_not_to_be():
+    model = nn.Sequential(parametrizations.weight_norm(nn.Linear(4, 6)), nn.ReLU(), nn.Linear(6, 2))
+    found = sbt.wire(model, torch.randn(3, 4))
+    assert "0.parametrizations.weight.original1" in found.unknown
+    assert found.graph is not None
+    assert "2.weight" in found.graph.arrays
+
+
+def test_a_model_is_left_as_it_was():
+    model, example, _ = made("convolutions")
+    model[1].eval()
+    model[2].train()
+    modes = [each.training for each in model.modules()]
+    values = {key: each.clone() for key, each in model.state_dict().items()}
+    state, fast = torch.get_rng_state(), torch.backends.mha.get_fastpath_enabled()
+    sbt.diagnose(model, *example)
+    assert [each.training for each in model.modules()] == modes
+    assert all((each == values[key]).all() for key, each in model.state_dict().items())
+    assert all(each.grad is None for each in model.parameters())
+    assert (torch.get_rng_state() == state).all()
+    assert torch.backends.mha.get_fastpath_enabled() == fast
+    assert not any(each._forward_hooks for each in model.modules())
+
+
+def test_what_is_run_may_depend_on_lengths_and_masks_but_not_on_what_is_computed():
+    by_mask = Call(lambda m, x, mask: m.b(m.a(x) if mask.all() else m.a(x) * 2), a=nn.Linear(3, 4), b=nn.Linear(4, 1))
+    found = sbt.wire(by_mask, torch.randn(2, 3), torch.ones(2, dtype=torch.bool))
+    assert found.rule == "the model as it runs, in training mode"
+    by_value = Call(lambda m, x: m.b(m.a(x)) if m.a(x).sum() > -1e9 else x, a=nn.Linear(3, 4), b=nn.Linear(4, 1))
+    assert sbt.wire(by_value, torch.randn(2, 3)).rule == "the model as it runs, in training mode, with its values"
+
+
+def test_noise_of_dropout_tells_units_apart_when_it_is_asked_for():
+    model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2))
+    with torch.no_grad():
+        model[0].weight[1], model[0].bias[1], model[3].weight[:, 1] = (
+            model[0].weight[0], model[0].bias[0], model[3].weight[:, 0],
+        )  # fmt: skip
+    assert "SB201" in [each.code for each in sbt.diagnose(model, torch.randn(4, 3)).findings]
+    assert "SB201" not in [each.code for each in sbt.diagnose(model, torch.randn(4, 3), noise=True).findings]
+
+
+def test_without_an_example_inputs_that_fit_are_tried():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    assert sbt.wire(model).rule == (
+        "the model as it runs, in training mode, on an input of shape (2, 3, 64, 64), by its first layer"
+    )
+
+
+def test_a_model_that_does_not_run_is_wired_by_names_and_the_report_says_so():
+    def fail(m, x):
+        raise RuntimeError("no such thing")
+
+    model = Call(fail, fc1=nn.Linear(3, 8), fc2=nn.Linear(8, 2))
+    report = sbt.diagnose(model, torch.randn(2, 3))
+    (note,) = [each for each in report.findings if each.code == "SB302"]
+    assert "the model could not be run: RuntimeError: no such thing" in note.message
+    assert report.evidence == "numbered layers"
+    assert "wired by: numbered layers" in str(report)
+    assert "wired by: numbered layers" in report._repr_html_()
+    assert report.to_dict()["evidence"] == "numbered layers"
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "complaint"),
+    [
+        (
+            lambda: {"a": torch.ones(2)},
+            TypeError,
+            r"a torch.nn.Module is diagnosed here, got a dict; for arrays by name",
+        ),
+        (nn.ReLU, ValueError, "ReLU has no parameters, so there is nothing to judge"),
+        (lambda: nn.LazyLinear(3), ValueError, "weight has no shape yet: its module is lazy"),
+        (lambda: nn.Linear(2, 3, device="meta"), ValueError, "weight is on the meta device and holds no values"),
+        (lambda: Call(None, w=nn.Parameter(torch.eye(3).to_sparse())), TypeError, "w is no plain tensor"),
+    ],
+)
+def test_what_can_not_be_judged_is_refused(model, error, complaint):
+    with pytest.raises(error, match=complaint):
+        sbt.diagnose(model())
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64", "float8_e4m3fn", "float8_e5m2"])
+def test_arrays_of_every_dtype_share_the_memory_of_the_model(dtype):
+    from symbreak.torch._arrays import as_array
+
+    tensor = torch.randn(4, 3).to(getattr(torch, dtype))
+    array = as_array(tensor, "w")
+    assert array.dtype.name == dtype
+    assert (array.astype("f8") == tensor.double().numpy()).all()
+    assert array.__array_interface__["data"][0] == tensor.data_ptr()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_model_on_a_cuda_device_is_judged_as_on_the_cpu():
+    model, example, _ = made("encoder")
+    here = sbt.diagnose(model, *example)
+    there = sbt.diagnose(model.cuda(), example[0].cuda())
+    assert there.findings == here.findings
