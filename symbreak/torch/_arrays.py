@@ -30,7 +30,7 @@ def as_array(tensor: torch.Tensor, name: str) -> Array:
     TypeError
         A tensor whose values are no plain array.
     """
-    if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
+    if torch.nn.parameter.is_lazy(tensor):
         raise ValueError(
             f"{visible(name)} has no shape yet: its module is lazy. Run the model once on an example, then it has one"
         )

@@ -1,18 +1,19 @@
 """PyTorch's operators (ATen) in terms of ONNX's: one small function each, and tables of those that are alike.
 
-A function takes the call and gives the names of what it makes, None for what isn't known; it gives None instead of a
-list where it can't say what the operator does. What is in no table is such an operator.
+A function takes the call and gives the names of what it makes, or None where it can't say what the operator does. What
+is in no table is such an operator.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
     from ._trace import Call
 
-Made = Sequence[str | None] | None
+Made = Sequence[str] | None
 EVEN, ZEROS = "(even)", "(zeros)"  # the same number everywhere
 
 # What is the same number everywhere, and what is drawn at random.
@@ -108,7 +109,9 @@ def mixed(call: "Call") -> Made:
 def clip(call: "Call") -> Made:
     """Follow a function that is constant beyond two numbers."""
     low, high = (call[key] if key in call.arguments else call[f"{key}_val"] for key in ("min", "max"))
-    bounds = {key: value for key, value in (("min", low), ("max", high)) if isinstance(value, int | float)}
+    bounds: dict[str, Any] = {
+        key: value for key, value in (("min", low), ("max", high)) if isinstance(value, int | float)
+    }
     return call.node("Clip", [call.value("self")], **bounds)
 
 
@@ -276,8 +279,7 @@ def reduce(call: "Call") -> Made:
 
 def moments(call: "Call") -> Made:
     """Follow a variance and a mean."""
-    both = [reduce_by(call, "ReduceMean") for _ in range(2)]
-    return both
+    return [reduce_by(call, "ReduceMean") for _ in range(2)]
 
 
 def reduce_by(call: "Call", op: str) -> str:
@@ -388,7 +390,7 @@ def cut(call: "Call") -> Made:
     begin, end, _ = slice(call["start"], call["end"]).indices(size)
     if (begin, end, step) == (0, size, 1):
         return call.node("Identity", [call.value("self")])
-    attributes = {"steps": [step]} if step != 1 else {}
+    attributes: dict[str, Any] = {"steps": [step]} if step != 1 else {}
     return call.node("Slice", [call.value("self")], starts=[begin], ends=[end], axes=[call.axis()], **attributes)
 
 
@@ -498,7 +500,7 @@ def index(call: "Call") -> Made:
     if len(given) > 1:  # one number for all of them
         joined = [*shape[:first], -1, *shape[first + len(given) :]]
         (name,) = call.node("Reshape", [name, call.numbers(joined)], allowzero=1)
-        wide = torch.broadcast_shapes(*(each.shape for each in tensors))
+        wide = np.broadcast_shapes(*(tuple(each.shape) for each in tensors))
         return call.node("Gather", [name, call.positions(wide)], axis=first)
     return call.node("Gather", [name, _places(call, tensors[0])], axis=first)
 
@@ -532,7 +534,10 @@ def gated(call: "Call") -> Made:
 def dropped(call: "Call") -> Made:
     """Follow dropout."""
     noise = {"noise": 1} if call.recorder.noise else {}
-    return [*call.node("Dropout", [call.value("input")], **noise), *(call.positions(e.shape) for e in _others(call))]
+    return [
+        *call.node("Dropout", [call.value("input")], **noise),
+        *(call.positions(each.shape) for each in _others(call)),
+    ]
 
 
 def triangle(call: "Call") -> Made:
@@ -584,5 +589,6 @@ OPERATORS: Mapping[str, Callable[["Call"], Made]] = {
     "unsqueeze": unsqueeze, "repeat": repeat, "slice": cut, "narrow": narrow, "flip": flip, "roll": roll,
     "unbind": unbind, "select": select, "cat": join, "stack": stack, "embedding": embed, "_embedding_bag": embed_bag,
     "_embedding_bag_forward_only": embed_bag,
-    "index": index, "index_select": index_select, "index_add": index_add, "glu": gated, "as_strided": strided, "_grouped_mm": grouped,
+    "index": index, "index_select": index_select, "index_add": index_add, "glu": gated,
+    "as_strided": strided, "_grouped_mm": grouped,
 }  # fmt: skip

@@ -2,10 +2,12 @@
 
 from typing import Any, final
 
-from ._monitor import EVERY, Monitor
+from symbreak._monitor import EVERY
+
+from ._monitor import Monitor
 
 try:
-    from transformers import TrainerCallback
+    from transformers import TrainerCallback  # type: ignore[import-not-found,unused-ignore]
 except ImportError as error:
     raise ImportError("symbreak.torch.MonitorCallback needs transformers: pip install transformers") from error
 

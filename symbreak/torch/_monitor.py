@@ -154,7 +154,7 @@ class Monitor:
 
 
 def _hook(monitor: "weakref.ref[Monitor]", name: str) -> Callable[..., None]:
-    def observe(module: nn.Module, given: Any, out: Any) -> None:
+    def observe(_: nn.Module, __: Any, out: Any) -> None:
         found = monitor()
         if found is not None:
             found._observe(name, out)

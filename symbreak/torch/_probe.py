@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 from symbreak._probe import TOLERANCE, Probe, Recorder
 from symbreak.checkpoints import Wired
-from symbreak.graph import Weight
+from symbreak.graph import PerUnit, Weight
 from symbreak.reports import Report
 
 from ._arrays import as_array
@@ -142,8 +142,8 @@ def _loss(out: Any, targets: Any, loss: Loss | None) -> torch.Tensor:
 @contextlib.contextmanager
 def _as_it_was(model: nn.Module) -> Iterator[None]:
     """Put back what a run leaves: statistics of norms and other buffers, modes, and the state of random numbers."""
-    buffers = [(module, name, each, each.clone()) for module in model.modules() for name, each in module._buffers.items()
-               if each is not None]  # fmt: skip
+    held = [(module, name, each) for module in model.modules() for name, each in module._buffers.items()]
+    buffers = [(module, name, each, each.clone()) for module, name, each in held if each is not None]
     modes = [(module, module.training) for module in model.modules()]
     devices = sorted({each.device.index or 0 for each in model.parameters() if each.is_cuda})
     try:
@@ -206,7 +206,7 @@ def _axis(module: nn.Module, out: torch.Tensor, given: Any) -> int:
         return -1
     first = given[0] if isinstance(given, tuple) and given else None
     parts = [each for each in module.modules() if each is not module]
-    before = [each for each in parts if isinstance(each, CHANNELS + (nn.Linear, nn.LayerNorm))]
+    before = [each for each in parts if isinstance(each, (*CHANNELS, nn.Linear, nn.LayerNorm))]
     if before:
         return 1 if isinstance(before[-1], CHANNELS) else -1
     same = isinstance(first, torch.Tensor) and first.ndim == out.ndim
@@ -219,7 +219,8 @@ def _named(recorder: Recorder, wired: Wired) -> dict[str, str]:
     if graph is None:
         return {}
     spaces: dict[str, set[str]] = {}
-    for each in (*graph.connections, *graph.per_unit):
+    arrays: tuple[Weight | PerUnit, ...] = (*graph.connections, *graph.per_unit)
+    for each in arrays:
         module = each.name.rpartition(".")[0]
         uses = each.uses if isinstance(each, Weight) else (each.axes,)
         written = {axis.space for axes in uses for axis in axes if axis.role == "out" and axis.space}

@@ -60,7 +60,7 @@ class Call:
         self.arguments |= dict(zip((each.name for each in schema.arguments), args, strict=False))
         self.arguments |= kwargs
         self.op = str(schema.name).removeprefix("aten::")
-        self.outs = [each for each in (out if isinstance(out, tuple | list) else [out])]
+        self.outs = list(out) if isinstance(out, tuple | list) else [out]
 
     def __getitem__(self, name: str) -> Any:
         """Give an argument as it came."""
@@ -99,7 +99,7 @@ class Call:
 
 
 @final
-class Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
     """Writes down what runs under it.
 
     Parameters
@@ -113,7 +113,7 @@ class Recorder(TorchDispatchMode):
     """
 
     def __init__(self, names: Mapping[int, str], *, noise: bool, meta: bool) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
         self.meta = meta
         self.shadows: dict[int, torch.Tensor] = {}  # values of tensors without any, as far as no parameter is in them
         self.known: dict[int, str] = dict(names)
@@ -349,10 +349,7 @@ def tensors_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Give the parameters and buffers of a model, each once, under its first name."""
     found: dict[str, torch.Tensor] = dict(model.named_parameters())
     seen = {id(each) for each in found.values()}
-    for name, buffer in model.named_buffers():
-        if id(buffer) not in seen:
-            found[name] = buffer
-    return found
+    return found | {name: buffer for name, buffer in model.named_buffers() if id(buffer) not in seen}
 
 
 def _run(
@@ -431,7 +428,7 @@ def _without_values(given: Any) -> Any:
 
 @contextlib.contextmanager
 def _mode(model: torch.nn.Module, training: bool) -> Iterator[None]:
-    """Set the mode of every module, and put it back; without PyTorch's fused encoder layers, whose inside isn't seen."""
+    """Set the mode of every module, and put it back; without fused encoder layers, whose inside isn't seen."""
     modes = [(module, module.training) for module in model.modules()]
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -465,7 +462,7 @@ def _overlap(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two views of one memory may have an element in common: pieces of one axis have none."""
     if one.stride() != other.stride():
         return True
-    apart = abs(other.storage_offset() - one.storage_offset())
+    apart = abs(int(other.storage_offset()) - int(one.storage_offset()))
     for size, stride in sorted(zip(one.shape, one.stride(), strict=True), key=lambda each: -each[1]):
         if stride:
             if apart // stride >= size:

@@ -44,8 +44,8 @@ def wire(
     Returns
     -------
     Wired
-        Printable: the graph, the evidence, and what is not known. ``rule`` says ``the model as it runs``; where it could
-        not be run, the names of the rules that know its parameters' names.
+        Printable: the graph, the evidence, and what is not known. ``rule`` says ``the model as it runs``; where it
+        could not be run, which rules know the names of its parameters.
 
     Raises
     ------

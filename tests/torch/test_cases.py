@@ -120,7 +120,7 @@ def rounded(healthy):
 
 
 CASES = {  # what is wrong: (how it is made, an example, the code)
-    "copied encoder layers": (lambda healthy: encoder(healthy), torch.zeros(2, 5, 16), "SB204"),
+    "copied encoder layers": (encoder, torch.zeros(2, 5, 16), "SB204"),
     "q, k and v from one seed": (lambda healthy: Attention((1, 2, 3) if healthy else (1, 1, 1)), torch.zeros(2, 5, 16),
                                  "SB208"),
     "copied experts": (lambda healthy: Mixture(not healthy), torch.zeros(2, 5, 8), "SB206"),

@@ -65,7 +65,7 @@ def test_an_optimizer_counts_its_steps_and_what_is_tied_stays_in_the_record():
             model(X).square().mean().backward()
             optimizer.step()
     assert monitor.steps == 7
-    assert [row.step for row in monitor.rows if row.name == "0.weight"][0] == 3
+    assert next(row.step for row in monitor.rows if row.name == "0.weight") == 3
     optimizer.step()
     assert monitor.steps == 7  # its hooks are off
     assert not any(each._forward_hooks for each in model.modules())

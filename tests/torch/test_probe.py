@@ -198,5 +198,14 @@ def test_what_makes_no_sense_is_refused(batch, loss, error, complaint):
 
 def test_the_table_shows_both():
     text = str(sbt.probe(network(), BATCH, mse))
-    assert text.splitlines()[0].split() == "space units distinct near dead still certified verdict".split()
+    assert text.splitlines()[0].split() == [
+        "space",
+        "units",
+        "distinct",
+        "near",
+        "dead",
+        "still",
+        "certified",
+        "verdict",
+    ]
     assert np.all([len(line) <= 80 for line in text.splitlines()])

@@ -35,7 +35,8 @@ class Call(nn.Module):
 
 def recurrent(kind, **options):
     last = 12 if options.get("bidirectional") else options.get("proj_size", 6)
-    return Call(lambda m, x: m.head(m.layer(m.table(x))[0].mean(0)), table=nn.Embedding(11, 8), layer=kind(8, 6, **options),
+    return Call(lambda m, x: m.head(m.layer(m.table(x))[0].mean(0)), table=nn.Embedding(11, 8),
+                layer=kind(8, 6, **options),
                 head=nn.Linear(last, 4))  # fmt: skip
 
 
@@ -85,10 +86,11 @@ MODELS = {  # name: (model, example, spaces that nothing outside sees)
     "one dimension": (
         lambda: nn.Sequential(nn.Conv1d(3, 8, 3), nn.BatchNorm1d(8), nn.PReLU(8), nn.AvgPool1d(2), nn.Conv1d(8, 4, 3)),
         (2, 3, 20), 1),
-    "encoder": (lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), 2), (2, 5, 16), 8),
+    "encoder": (lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), 2),
+                (2, 5, 16), 8),
     "encoder and decoder": (
-        lambda: Call(lambda m, x: m.net(x, x[:, :3]), net=nn.Transformer(16, 2, 1, 1, 32, batch_first=True)), (2, 5, 16),
-        8),
+        lambda: Call(lambda m, x: m.net(x, x[:, :3]), net=nn.Transformer(16, 2, 1, 1, 32, batch_first=True)),
+        (2, 5, 16), 8),
     "einsum": (lambda: Call(_attend, **{key: nn.Linear(16, 16) for key in "qkvo"}), (2, 5, 16), 3),
     "grouped queries": (
         lambda: Call(_grouped, q=nn.Linear(8, 16), k=nn.Linear(8, 8), v=nn.Linear(8, 8), o=nn.Linear(16, 3)), (2, 5, 8),

@@ -763,7 +763,7 @@ class _Speaker:
 
 
 def _same(var: Var) -> Var | None:
-    """Give the units that every piece of an axis runs over, as the gates of a recurrent layer do; None if they differ."""
+    """Give the units that each piece of an axis runs over, as those of gates do; None if they differ."""
     rows_ = [expand(piece) for piece in var.pieces]
     first = rows_[0][0] if rows_[0] else None
     if len(rows_) < 2 or first is None or first.pieces or first.members or not first.units:

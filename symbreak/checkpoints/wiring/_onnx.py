@@ -61,7 +61,8 @@ def graph_wiring(
         names of lengths that vary, or None; and ``"nodes"`` in the order in which they run, each with ``"op_type"``,
         ``"inputs"`` and ``"outputs"`` (names of values; empty for one that is left out), ``"attributes"``, and if it
         has them ``"name"``, ``"domain"``, and ``"shapes"``, a mapping from outputs to shapes like those of inputs: if
-        the node isn't understood, they are followed from there. Names of inputs that are tensors are read from `shapes`.
+        the node isn't understood, they are followed from there. Names of inputs that are tensors are read from
+        `shapes`.
     shapes
         The tensors that can be read.
     get

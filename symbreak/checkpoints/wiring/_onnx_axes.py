@@ -66,9 +66,8 @@ def resize(step: Step) -> Sequence[Known]:
     value = one(step.inputs, step.flow)
     without_units(value, range(2, len(value.axes)))
     sizes = step.lists.whole(step.node.inputs[3]) if len(step.node.inputs) > 3 else None
-    if sizes is None or len(sizes) != len(value.axes):
-        sizes = []
-    lengths = sizes[2:] or [None] * (len(value.axes) - 2)
+    known = sizes is not None and len(sizes) == len(value.axes)
+    lengths = sizes[2:] if sizes is not None and known else [None] * (len(value.axes) - 2)
     return [Value((*value.axes[:2], *((step.flow.var(size),) if size != 1 else () for size in lengths)), value.passed)]
 
 
