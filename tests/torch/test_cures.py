@@ -104,9 +104,9 @@ def shards_of_one_seed():
 
 def few_values_in_bfloat16():
     """Sample in a few bits and round after: units are equal by chance."""
-    model = nn.Sequential(nn.Linear(3, 1024), nn.ReLU(), nn.Linear(1024, 3)).to(torch.bfloat16)
+    model = nn.Sequential(nn.Linear(6, 1024), nn.ReLU(), nn.Linear(1024, 3)).to(torch.bfloat16)
     with torch.no_grad():
-        model[0].weight.copy_((torch.rand(1024, 3) * 16).floor() / 16 - 0.5)
+        model[0].weight.copy_((torch.rand(1024, 6) * 4).floor() / 4 - 0.375)
     return model
 
 
