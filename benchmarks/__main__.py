@@ -41,6 +41,7 @@ FILES = (
     "imports",
     "memory",
     "init",
+    "torch_models",
     "sizes",
 )
 PEERS = ("numpy", "scipy", "torch", "jax", "keras", "pandas", "faiss-cpu")
