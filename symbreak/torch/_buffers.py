@@ -55,6 +55,9 @@ def _values(module: nn.Module, name: str, buffer: torch.Tensor, device: torch.de
         return torch.arange(buffer.shape[-1], dtype=buffer.dtype, device=where).expand(buffer.shape).clone()
     if name == "token_type_ids" and not buffer.is_floating_point():
         return torch.zeros(tuple(buffer.shape), dtype=buffer.dtype, device=where)
+    scale = getattr(module, "scalar_embed_scale", None)
+    if name == "embed_scale" and isinstance(scale, int | float):
+        return torch.full(tuple(buffer.shape), float(scale), dtype=buffer.dtype, device=where)
     if type(module).__name__.endswith("RotaryEmbedding"):
         return _made_anew(module, name, buffer, where)
     return None

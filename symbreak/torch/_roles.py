@@ -31,7 +31,7 @@ BIAS, NORM = Found("bias"), Found("norm")
 GATES = {"LSTM": 4, "GRU": 3}  # along the units of a recurrent layer's weights
 CONVOLUTIONS = {1: "w", 2: "hw", 3: "dhw"}
 TOKENS = re.compile(
-    r"(?:.*[._])?(?:\w*tokens?|\w*cls\w*|quer(?:y|ies)(?:_tokens)?|latents?|mask_embed\w*|prompt\w*|probe)"
+    r"(?:.*[._])?(?:\w*tokens?|\w*cls\w*|quer(?:y|ies)(?:_tokens)?|latents?|mask\w*_embed\w*|class_embedding|prompt\w*|probe)"
 )
 POSITIONS = re.compile(r"(?:.*[._])?(?:\w*pos(?:ition)?_?\w*|rel_\w+|relative_\w+)")
 CLOSED = re.compile(r"(?:.*[._])?(?:layer_?scale\w*|ls\d?|gamma(?:_\d+)?)")

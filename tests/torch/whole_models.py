@@ -4,11 +4,9 @@ Run it by name: ``python -m tests.torch.whole_models [WORD]``. A word leaves out
 """
 
 import functools
-import importlib.util
-import re
 import sys
+import types
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -57,16 +55,6 @@ TIMM = (
 )  # fmt: skip
 
 
-def stand_in_for_compiled_ops():
-    """Define the operators of a torchvision whose compiled part is for another torch; its models don't use them."""
-    source = Path(importlib.util.find_spec("torchvision").origin).with_name("_meta_registrations.py").read_text("utf-8")
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in sorted(set(re.findall(r'"(?:torchvision::)?(\w+)"', source))):
-        if not hasattr(torch.ops.torchvision, name):
-            library.define(f"{name}(Tensor x) -> Tensor")
-    return library
-
-
 def build(transformers, model, config, options):
     """Build a model of transformers."""
     return getattr(transformers, model)(getattr(transformers, config)(**options))
@@ -74,7 +62,8 @@ def build(transformers, model, config, options):
 
 def builders():
     """Give a function that builds each model, by name, on the device that torch is told."""
-    kept = stand_in_for_compiled_ops()  # noqa: F841 - it defines them as long as it lives
+    # The compiled part of torchvision may be for another torch; its models don't use it.
+    sys.modules.setdefault("torchvision._meta_registrations", types.ModuleType("torchvision._meta_registrations"))
     import timm
     import torchvision
     import transformers
