@@ -3,10 +3,12 @@
 from typing import Any
 
 import torch
+import torch.nn.utils.parametrize
 from torch import nn
 
 from ._memory import holds_values
 
+POWERS = 30  # iterations for the largest singular value
 COUNTERS = {"running_mean": 0, "running_var": 1, "num_batches_tracked": 0}
 
 
@@ -27,6 +29,9 @@ def restore_buffers(model: nn.Module, device: torch.device | None) -> list[str]:
     """
     lost: list[str] = []
     seen: dict[int, torch.Tensor] = {}
+    for module in model.modules():
+        if torch.nn.utils.parametrize.is_parametrized(module):
+            _restore_spectral_norms(module)
     for path, module in model.named_modules():
         own = {name: buffer for name, buffer in module._buffers.items() if buffer is not None}
         for name, buffer in own.items():
@@ -78,6 +83,22 @@ def _made_anew(module: nn.Module, name: str, buffer: torch.Tensor, where: torch.
         return None
     found: torch.Tensor = values.to(device=where, dtype=buffer.dtype)
     return found
+
+
+def _restore_spectral_norms(module: Any) -> None:
+    """Write the singular vectors that spectral norm keeps, which belong to the weight that was there before."""
+    for listed in module.parametrizations.values():
+        for each in listed:
+            weight = getattr(listed, "original", None)
+            if type(each).__name__ != "_SpectralNorm" or weight is None or getattr(each, "_u", None) is None:
+                continue
+            with torch.no_grad():
+                matrix = each._reshape_weight_to_matrix(weight.detach())
+                left = nn.functional.normalize(matrix.sum(1), dim=0)
+                for _ in range(POWERS):
+                    right = nn.functional.normalize(matrix.mT @ left, dim=0)
+                    left = nn.functional.normalize(matrix @ right, dim=0)
+            each._buffers.update(_u=left, _v=right)
 
 
 def _restore_by_itself(module: nn.Module) -> None:

@@ -321,6 +321,15 @@ def test_the_original_of_a_parametrization_has_the_role_of_the_weight():
     assert {row.name: row.role for row in sb.torch.plan(pruned).rows} == {"bias": "bias", "weight_orig": "linear"}
 
 
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_spectral_norm_knows_the_singular_value_of_the_weight_that_was_drawn(device):
+    with torch.device(device):
+        model = nn.Sequential(torch.nn.utils.parametrizations.spectral_norm(nn.Linear(20, 30)))
+    sb.torch.initialize(model, rng=0, device="cpu")
+    largest = torch.linalg.svdvals(model.eval()[0].weight)[0].item()
+    assert abs(largest - 1) < 0.02
+
+
 # Devices
 
 
