@@ -130,9 +130,7 @@ def _traced(model: Any, example: Any) -> Config:
 def _inputs(model: Any, example: Any) -> Iterator[Any]:
     """Give symbolic inputs of the shape of an example, or of the shapes that a model was built with."""
     if example is not None:
-        yield keras.tree.map_structure(
-            lambda each: _symbol(each.shape, keras.backend.standardize_dtype(each.dtype)), example
-        )
+        yield keras.tree.map_structure(lambda each: _symbol(each.shape, keras.backend.standardize_dtype(each.dtype)), example)
         return
     said = model.get_build_config() or {}
     shape = said.get("input_shape") or next(iter((said.get("shapes_dict") or {}).values()), None)
@@ -181,11 +179,7 @@ def _looked_into(model: Any, paths: dict[str, str]) -> Iterator[None]:
 
 def _is_composite(layer: Any) -> bool:
     """Whether a layer is somebody's own and holds others."""
-    return (
-        not type(layer).__module__.startswith("keras.")
-        and bool(inner_layers(layer))
-        and type(layer).__name__ not in MODELS
-    )
+    return not type(layer).__module__.startswith("keras.") and bool(inner_layers(layer)) and type(layer).__name__ not in MODELS
 
 
 def _straight(layer: Any, *args: Any, **kwargs: Any) -> Any:
