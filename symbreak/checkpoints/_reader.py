@@ -82,8 +82,8 @@ class Checkpoint(ABC):
         The file's own notes, where the format has any.
     structure
         What the file itself says of how its tensors are connected, as plain dictionaries, lists, texts and numbers:
-        the graph of an ONNX model, the configuration of a Keras model. Empty where the format says nothing. Data, as
-        the file has it: escape its texts before showing them.
+        the graph of an ONNX model, the configuration of a Keras model, the keys of a GGUF model. Empty where the format
+        says nothing. Data, as the file has it: escape its texts before showing them.
 
     Examples
     --------

@@ -32,8 +32,8 @@ class Wired:
     graph
         The network, or None where nothing is known.
     rule
-        On what evidence: ``"wiring"`` for a user's file, ``"ONNX graph"`` or ``"Keras configuration"`` for what the
-        file itself says, else the names of the rules; empty where there is none.
+        On what evidence: ``"wiring"`` for a user's file, ``"ONNX graph"``, ``"Keras configuration"`` or ``"GGUF
+        architecture"`` for what the file itself says, else the names of the rules; empty where there is none.
     unknown
         Tensors of which something isn't known, with the reason. Most are not in the graph; one that is lacks something,
         such as the number of heads.
@@ -168,6 +168,10 @@ def wiring_in(arrays: object) -> Wiring | None:
         from symbreak.checkpoints.wiring._onnx import onnx_wiring
 
         return onnx_wiring(arrays.structure, shapes, arrays.__getitem__)
+    if arrays.format == "gguf":
+        from symbreak.checkpoints.wiring._gguf import gguf_wiring
+
+        return gguf_wiring(arrays.structure, shapes)
     if arrays.format in ("keras", "keras-h5"):
         from symbreak.checkpoints.wiring._keras import keras_wiring
 
