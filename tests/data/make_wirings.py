@@ -463,6 +463,9 @@ MODELS: dict[str, Model] = {
         ),
         pixels(size=32),
     ),
+    "transformers mobilenet v1": Model(
+        hf("MobileNetV1ForImageClassification", depth_multiplier=0.125, min_depth=4, num_labels=5), pixels(size=32)
+    ),
     "transformers efficientnet": Model(
         hf(
             "EfficientNetForImageClassification",
@@ -521,6 +524,19 @@ MODELS: dict[str, Model] = {
             "timm.models.SwinTransformerV2(img_size=16, patch_size=2, embed_dim=8, depths=(1, 1), num_heads=(2, 4), window_size=2, num_classes=5)"
         ),
         pixels("x", 16),
+    ),
+    "transformers swin v2": Model(
+        hf(
+            "Swinv2ForImageClassification",
+            image_size=16,
+            patch_size=2,
+            embed_dim=8,
+            depths=[1, 1],
+            num_heads=[2, 4],
+            window_size=4,
+            num_labels=5,
+        ),
+        pixels(size=16),
     ),
     "transformers swin": Model(
         hf(

@@ -18,8 +18,7 @@ TIMM = r"(?P<p>.*\.)?blocks\.[0-9]+\.[0-9]+\.(?:conv_pwl?|conv_dw|conv_exp)\.wei
 TRANSFORMERS = (
     r"(?P<p>.*\.)?(?:layer\.[0-9]+\.reduce_1x1\.convolution|encoder\.blocks\.[0-9]+\.projection\.project_conv)\.weight"
 )
-
-
+FIRST = r"(?P<p>.*\.)?layer\.0\.convolution\.weight"
 INNER = (  # a block of torchvision, and one of its layers
     r"(features\.[0-9]+(?:\.[0-9]+(?=\.block))?)"
     r"\.(?:[0-9]+|conv\.[0-9]+(?:\.[0-9]+)?|block\.[0-9]+(?:\.[0-9]+|\.fc[12])?)\.weight"
@@ -184,6 +183,17 @@ def transformers_mobile(p: str, names: Names, config: Config) -> Wiring:
             ]
         )
     row.block([pair(f"{p}conv_1x1"), Layer(f"{p}encoder.top_conv", f"{p}encoder.top_bn")], adds=False)
+    root = p.rpartition(".")[0].rpartition(".")[0]
+    close(wiring, names, config, row.space, (f"{root}." * bool(root) + "classifier",))
+    return wiring
+
+
+def first_mobile(p: str, names: Names, config: Config) -> Wiring:
+    """Wire MobileNetV1 as transformers has it: layers in a row, of which none adds its input."""
+    wiring = Wiring("MobileNet, EfficientNet")
+    row = Row(wiring, names, config, f"{p}input", config.activation)
+    for at in (f"{p}conv_stem", *_blocks(names, p, r"layer\.[0-9]+")):
+        row.block([Layer(f"{at}.convolution", f"{at}.normalization")], adds=False)
     root = p.rpartition(".")[0].rpartition(".")[0]
     close(wiring, names, config, row.space, (f"{root}." * bool(root) + "classifier",))
     return wiring

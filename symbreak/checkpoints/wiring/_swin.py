@@ -14,6 +14,8 @@ from symbreak.checkpoints.wiring._spec import Wiring, linear, norm, norm_of
 TORCHVISION = r"(?P<p>.*\.)?features\.[0-9]+\.[0-9]+\.attn\.qkv\.weight"
 TIMM = r"(?P<p>.*\.)?layers\.[0-9]+\.blocks\.[0-9]+\.attn\.qkv\.weight"
 TRANSFORMERS = r"(?P<p>.*\.)?encoder\.layers\.[0-9]+\.blocks\.[0-9]+\.attention\.o_proj\.weight"
+NAMED_SELF = r"(?P<p>.*\.)?encoder\.layers\.[0-9]+\.blocks\.[0-9]+\.attention\.self\.query\.weight"
+PLACED = ("cpb_mlp", "continuous_position_bias_mlp")  # what the second version has for the table
 TABLES = ("relative_position_bias_table", "relative_position_bias.relative_position_bias_table")
 
 
@@ -44,7 +46,20 @@ def timm_swin(p: str, names: Names, config: Config) -> Wiring:
 
 
 def transformers_swin(p: str, names: Names, config: Config) -> Wiring:
-    """Wire ``encoder.layers.{n}.blocks.{m}.attention``; a stage ends with the merging of positions."""
+    """Wire ``encoder.layers.{n}.blocks.{m}.attention.q_proj``, the first version as transformers 5 has it."""
+    return _transformers(p, names, config, "", ("q_proj", "k_proj", "v_proj"), "o_proj", ("mlp.fc1", "mlp.fc2"))
+
+
+def named_self_swin(p: str, names: Names, config: Config) -> Wiring:
+    """Wire ``attention.self.query``: the second version, and the first as transformers 4 has it."""
+    dense = ("intermediate.dense", "output.dense")
+    return _transformers(p, names, config, ".self", ("query", "key", "value"), "output.dense", dense)
+
+
+def _transformers(
+    p: str, names: Names, config: Config, inner: str, parts: tuple[str, ...], last: str, dense: tuple[str, str]
+) -> Wiring:
+    """Wire stages that end with the merging of positions."""
     wiring = Wiring("Swin")
     at = f"{p}embeddings"
     stream = _patches(wiring, names, f"{at}.patch_embeddings.projection", f"{at}.norm", p)
@@ -52,13 +67,15 @@ def transformers_swin(p: str, names: Names, config: Config) -> Wiring:
     wiring.tensor(f"{at}.mask_token", ["one", "one", f"out {stream}"], "bias")
     for stage in _numbered(names, p, r"encoder\.layers\.[0-9]+"):
         for block in _numbered(names, f"{stage}.", r"blocks\.[0-9]+"):
-            heads = _heads(wiring, names, f"{block}.attention")
-            for each, axis in (("q", heads.query), ("k", heads.key), ("v", heads.value)):
-                linear(wiring, f"{block}.attention.{each}_proj", axis, f"in {stream}")
-            linear(wiring, f"{block}.attention.o_proj", f"out {stream}", heads.read)
+            attention = f"{block}.attention{inner}"
+            own = tuple(f"{attention}.{each}" for each in parts)
+            heads = _heads(wiring, names, attention, (*own, f"{block}.attention.{last}"))
+            for module, axis in zip(own, (heads.query, heads.key, heads.value), strict=True):
+                linear(wiring, module, axis, f"in {stream}")
+            linear(wiring, f"{block}.attention.{last}", f"out {stream}", heads.read)
             for each in ("layernorm_before", "layernorm_after"):
                 norm(wiring, f"{block}.{each}", stream, norm_of(names, f"{block}.{each}", shifted="layer"))
-            _feed_forward(wiring, block, stream, ("mlp.fc1", "mlp.fc2"), config.activation)
+            _feed_forward(wiring, block, stream, dense, config.activation)
         stream = _merge(wiring, names, f"{stage}.downsample", stream)
     norm(wiring, f"{p}layernorm", stream, norm_of(names, f"{p}layernorm", shifted="layer"))
     root = p.rpartition(".")[0].rpartition(".")[0]
@@ -90,7 +107,7 @@ def _merge(wiring: Wiring, names: Names, at: str, stream: str) -> str:
 
 
 def _fused(wiring: Wiring, names: Names, at: str, stream: str, dense: tuple[str, str]) -> None:
-    heads = _heads(wiring, names, f"{at}.attn")
+    heads = _heads(wiring, names, f"{at}.attn", (f"{at}.attn.qkv", f"{at}.attn.proj"))
     linear(wiring, f"{at}.attn.qkv", heads.fused, f"in {stream}")
     for leaf, axis in (("q_bias", heads.query), ("v_bias", heads.value)):
         wiring.tensor(f"{at}.attn.{leaf}", [axis], "bias")
@@ -100,24 +117,24 @@ def _fused(wiring: Wiring, names: Names, at: str, stream: str, dense: tuple[str,
     _feed_forward(wiring, at, stream, dense, "unknown")
 
 
-def _heads(wiring: Wiring, names: Names, attention: str) -> Heads:
+def _heads(wiring: Wiring, names: Names, attention: str, modules: tuple[str, ...]) -> Heads:
     """Say the heads, what each of them adds to pairs of positions, and by what it scales its products."""
     table = next((f"{attention}.{each}" for each in TABLES if names.has(f"{attention}.{each}")), "")
     shape, scale = names.shapes.get(table), names.shapes.get(f"{attention}.logit_scale")
     count = shape[1] if shape and len(shape) == 2 else scale[0] if scale else None
-    read = names.shapes.get(f"{attention}.proj.weight") or names.shapes.get(f"{attention}.o_proj.weight") or (0, 0)
+    read = names.shapes.get(f"{modules[-1]}.weight") or (0, 0)
     if count is not None and read[1] % count:
         count = None
     heads = Heads(wiring, attention, Count(count, count), rows=read[1])
     for leaf in ("relative_position_index", "relative_coords_table"):
         wiring.ignore(f"{attention}.{leaf}", "positions")
     if not heads.known:
-        for each in ("qkv", "proj", "q_proj", "k_proj", "v_proj", "o_proj"):
-            wiring.doubt(f"{attention}.{each}.weight", "the number of its heads isn't known")
+        for module in modules:
+            wiring.doubt(f"{module}.weight", "the number of its heads isn't known")
         return heads
     wiring.tensor(table or f"{attention}.{TABLES[0]}", [f"in {attention}.offsets", f"out {heads.heads}"])
     wiring.tensor(f"{attention}.logit_scale", [f"out {heads.heads}", "one", "one"], "scale")
-    inner = f"{attention}.cpb_mlp"
+    inner = next((f"{attention}.{each}" for each in PLACED if names.has(f"{attention}.{each}.0.weight")), attention)
     linear(wiring, f"{inner}.0", f"out {inner}", f"in {attention}.offsets")
     linear(wiring, f"{inner}.2", f"out {heads.heads}", f"in {inner}")
     if names.has(f"{inner}.0.weight"):

@@ -21,7 +21,14 @@ WITH_HEADS = [
     for name, row in ROWS.items()
     if any("num_heads" in key or "nhead" in key or "n_head" in key or "attention_heads" in key for key in row["config"])
     and name
-    not in ("timm vit", "qwen3", "t5", "t5 gated", "transformers swin")  # there a shape shows the size of a head
+    not in (
+        "timm vit",
+        "qwen3",
+        "t5",
+        "t5 gated",
+        "transformers swin",
+        "transformers swin v2",
+    )  # there a shape shows the size of a head
 ]
 FORMS = sorted({name for row in ROWS.values() for name in row["tensors"]})
 ATTENTION = ("q", "k", "v", "o", "query", "key", "value", "attn", "attention", "dense", "proj", "lin")

@@ -16,6 +16,7 @@ torch.set_num_threads(1)
 NEEDS = {"hf": "transformers", "vision": "timm", "built": "torchvision", "adapted": "peft", "decomposed": "peft"}
 SAME = 1e-5  # of the largest output; transformers computes norms in float32
 SEEN = 1e-6  # of the largest output, in models that compute all in float64
+EXACT = ("transformers mobilenet v1",)  # whose norms are PyTorch's; it has 27 layers, and what changes is small
 OPEN = ("spectral norm",)  # its vectors are random, and tell all units apart
 INVARIANT = ("key.bias", "k_proj.bias", "k_lin.bias", "k_norm.bias", "bias[key]")  # a softmax doesn't see them
 
@@ -93,7 +94,7 @@ def test_renumbering_the_units_of_a_space_on_all_its_axes_changes_nothing_and_on
     graph = run.wired.graph
     before = run(run.values)
     scale = np.abs(before).max()
-    seen = (SAME if library(name) == "transformers" else SEEN) * scale
+    seen = (SAME if library(name) == "transformers" and name not in EXACT else SEEN) * scale
     assert np.isfinite(scale)
     spaces = closed(graph)
     assert spaces or name in OPEN

@@ -19,14 +19,25 @@ from tests.data.make_wirings import MODELS, saved, tolerate
 ROWS = {row["model"]: row for row in map(json.loads, (DATA.parent / "wirings.jsonl").read_text("utf-8").splitlines())}
 UNIT = 2
 LAYER = ("gpt2", "bert", "distilbert", "phi", "neox", "opt", "bart", "vit", "clip", "timm vit", "encoder",
-         "transformer", "swin", "timm swin", "transformers swin", "convnext", "timm convnext")  # fmt: skip
+         "transformer", "swin", "timm swin", "transformers swin", "transformers swin v2", "convnext",
+         "timm convnext")  # fmt: skip
 RMS = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "olmo2", "phi3", "mixtral", "qwen2 moe", "deepseek v2", "t5",
        "t5 gated")  # fmt: skip
-BATCH = ("resnet", "resnext", "vgg", "cnn", "mobilenet v2", "timm mobilenet v3", "transformers efficientnet")
+BATCH = (
+    "transformers mobilenet v1",
+    "resnet",
+    "resnext",
+    "vgg",
+    "cnn",
+    "mobilenet v2",
+    "timm mobilenet v3",
+    "transformers efficientnet",
+)
 # Scales of lengths and responses; and those of branches, and kernels that read each unit alone, which are of no norm.
 MADE_OF_MANY = r".*(\.original0|magnitude_vector\..*|grn\.(weight|bias)|logit_scale)"
 ALONE = (
     r".*(layer_scale(_parameter)?|\.gamma)"
+    r"|mobilenet_v1\.layer\.[0-9]*[02468]\.convolution\.weight"
     r"|.*(conv_dw|dwconv|depthwise_conv|conv_3x3\.convolution)\.weight"
     r"|features\..*\.(conv|block)\.[0-9](\.0)?\.weight|3\.weight"
 )
