@@ -809,6 +809,20 @@ def keras_models():
     outer = [layers.Input((3,)), layers.Dense(8, "relu", name="wide"), inner, layers.Dense(2, name="classes")]
     yield "row", keras.Sequential(outer, name="row")
 
+    first = {"data_format": "channels_first"}
+    x = inputs = layers.Input((3, 6, 8), name="picture")
+    x = layers.BatchNormalization(axis=1)(layers.Conv2D(8, 3, padding="same", name="stem", **first)(x))
+    x = layers.Concatenate(axis=1)([x, layers.Conv2D(6, 1, activation="relu", name="side", **first)(x)])
+    x = layers.DepthwiseConv2D(3, strides=2, padding="same", name="deep", **first)(x)
+    x = layers.PReLU(shared_axes=[2, 3])(layers.SeparableConv2D(9, 1, name="separable", **first)(x))
+    x = layers.GroupNormalization(2, axis=1)(
+        layers.Conv2D(4, 1, name="groups", **first)(layers.MaxPooling2D((1, 2), **first)(x))
+    )
+    x = layers.Conv2DTranspose(5, 2, strides=2, name="open", **first)(layers.ZeroPadding2D(1, **first)(x))
+    flat = layers.Flatten(**first)(layers.UpSampling2D(2, **first)(layers.AveragePooling2D(2, **first)(x)))
+    x = layers.Concatenate()([flat, layers.GlobalAveragePooling2D(**first)(x)])
+    yield "first", keras.Model(inputs, layers.Dense(2, name="classes")(x))
+
 
 def save_keras_graphs():
     """Networks whose configuration says how they are wired."""

@@ -740,6 +740,8 @@ class _Speaker:
                 continue
             if any(isinstance(each, Cut) for each in inner):
                 raise NotUnderstood("a piece of an axis is cut again")
+            if any(isinstance(each, Term) and each.role == "receptive" and not each.size for each in inner):
+                raise NotUnderstood("the number of its positions isn't known")
             found.append((f"{before}{number}", inner))
         return found
 

@@ -33,10 +33,29 @@ NORMS = {"BatchNormalization": "batch", "LayerNormalization": "layer", "RMSNorma
 HEADED = ("query", "key", "value")
 
 
+def along_either(follow: Follow) -> Follow:
+    """Follow a layer whose units may lie along the first axis behind the batch, as ``channels_first`` has them."""
+
+    def turned_round(flow: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Value]:
+        if layer.config.get("data_format") != "channels_first":
+            return follow(flow, layer, inputs)
+        found = follow(flow, layer, [_units_last(value) for value in inputs])
+        return [
+            Value((value.axes[0], *value.axes[-1:], *value.axes[1:-1]), value.passed) if len(value.axes) > 1 else value
+            for value in found
+        ]
+
+    return turned_round
+
+
+def _units_last(value: Value) -> Value:
+    return Value((value.axes[0], *value.axes[2:], *value.axes[1:2]), value.passed)
+
+
 def _last(value: Value, layer: Layer) -> int:
     """Give the axis of the units of what runs over positions."""
-    if layer.config.get("data_format") not in (None, "channels_last"):
-        raise NotUnderstood("its units are not along the last axis")
+    if layer.config.get("data_format") not in (None, "channels_last", "channels_first"):
+        raise NotUnderstood("where its units lie isn't known")
     without_units(value, range(1, len(value.axes) - 1))
     return len(value.axes) - 1
 
@@ -103,13 +122,11 @@ def _places(flow: Flow, layer: Layer, value: Value) -> list[Axis]:
     wide = layer.several("dilation_rate", len(before)) if not pooled else [1] * len(before)
     found: list[Axis] = []
     for size, kernel, step, dilation in zip(before, reach, steps, wide, strict=True):
-        if size is None or layer.kind.endswith("Transpose"):
-            same = (
-                layer.config.get("padding") == "same"
-                and size is not None
-                and layer.config.get("output_padding") is None
-            )
-            found.append((flow.var(size * step if same and size is not None else None),))
+        if size is None or (layer.kind.endswith("Transpose") and layer.config.get("output_padding") is not None):
+            found.append((flow.var(None),))
+        elif layer.kind.endswith("Transpose"):
+            more = 0 if layer.config.get("padding") == "same" else max(dilation * (kernel - 1) + 1 - step, 0)
+            found.append((flow.var(size * step + more),))
         elif layer.config.get("padding") in ("same", "causal"):
             found.append((flow.var(math.ceil(size / step)),))
         else:
@@ -132,8 +149,22 @@ def positions(flow: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Val
     """Give more or fewer positions."""
     (value,) = inputs
     _last(value, layer)
-    places = [(flow.var(None),) for _ in value.axes[1:-1]]
-    return [Value((value.axes[0], *places, value.axes[-1]), value.passed)]
+    sizes = _stretched(layer, [length(axis) for axis in value.axes[1:-1]])
+    return [Value((value.axes[0], *((flow.var(size),) for size in sizes), value.axes[-1]), value.passed)]
+
+
+def _stretched(layer: Layer, before: Sequence[int | None]) -> list[int | None]:
+    """Count the positions along each axis after some were put in or left out; None where that isn't known."""
+    if layer.kind.startswith("UpSampling"):
+        times = layer.several("size", len(before))
+        return [None if size is None else size * each for size, each in zip(before, times, strict=True)]
+    said = layer.config.get("padding" if layer.kind.startswith("ZeroPadding") else "cropping")
+    pairs = [said] if len(before) == 1 else said
+    if not isinstance(pairs, list | tuple) or len(pairs) != len(before):
+        return [None] * len(before)
+    sign = 1 if layer.kind.startswith("ZeroPadding") else -1
+    ends = [sum(pair) if isinstance(pair, list | tuple) else 2 * pair for pair in pairs]
+    return [None if size is None else size + sign * each for size, each in zip(before, ends, strict=True)]
 
 
 def norm(flow: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Value]:
@@ -302,10 +333,10 @@ def concatenate(flow: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[V
 
 
 def flatten(_: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Value]:
-    """Make one axis of all but the batch."""
+    """Make one axis of all but the batch, in which the units come last however they lay before."""
     (value,) = inputs
     if layer.config.get("data_format") == "channels_first":
-        raise NotUnderstood("its units are not along the last axis")
+        value = _units_last(value)
     return [Value((value.axes[0], tuple(var for axis in value.axes[1:] for var in axis)), value.passed)]
 
 
@@ -335,7 +366,9 @@ def activate(flow: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Valu
         return [Value(value.axes, (*value.passed, *layer.passed()))]
     if layer.kind == "PReLU":
         shared = layer.config.get("shared_axes") or []
-        axes = [flow.units_of(axis) if n == len(value.axes) - 1 else axis for n, axis in enumerate(value.axes)]
+        last = len(value.axes) - 1
+        own = [n == last and n not in shared for n in range(len(value.axes))]
+        axes = [flow.units_of(axis) if mine else axis for mine, axis in zip(own, value.axes, strict=True)]
         parts = [
             ONE if number in shared else out(axis) if has_units(axis) else FIELD
             for number, axis in enumerate(axes[1:], 1)
@@ -361,12 +394,13 @@ LAYERS: Mapping[str, Follow] = {
     "Dense": dense, "EinsumDense": einsum, "Embedding": embed, "MultiHeadAttention": attend,
     "Bidirectional": bidirectional, "Concatenate": concatenate, "Flatten": flatten, "Reshape": reshape,
     "Permute": permute, "RepeatVector": repeat,
-    **dict.fromkeys(_ranks("Conv"), convolve),
-    **dict.fromkeys([f"{name}Transpose" for name in _ranks("Conv")], convolve),
-    **dict.fromkeys(_ranks("DepthwiseConv", "SeparableConv"), depthwise),
-    **dict.fromkeys(_ranks("MaxPooling", "AveragePooling", "GlobalMaxPooling", "GlobalAveragePooling"), pool),
-    **dict.fromkeys(_ranks("UpSampling", "ZeroPadding", "Cropping"), positions),
-    "Resizing": positions,
+    **dict.fromkeys(_ranks("Conv"), along_either(convolve)),
+    **dict.fromkeys([f"{name}Transpose" for name in _ranks("Conv")], along_either(convolve)),
+    **dict.fromkeys(_ranks("DepthwiseConv", "SeparableConv"), along_either(depthwise)),
+    **dict.fromkeys(_ranks("MaxPooling", "AveragePooling", "GlobalMaxPooling", "GlobalAveragePooling"),
+                          along_either(pool)),
+    **dict.fromkeys(_ranks("UpSampling", "ZeroPadding", "Cropping"), along_either(positions)),
+    "Resizing": along_either(positions),
     **dict.fromkeys(("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization",
                      "UnitNormalization", "Normalization"), norm),
     **dict.fromkeys(GATES, recurrent),

@@ -21,6 +21,7 @@ from tests.checkpoints.wiring._planted import plantable, planted, tied
 GRAPHS = DATA.parent / "graphs"
 FILES = {  # spaces of which every axis is known
     "convolutions": ["stem", "squeeze", "side", "wide.heads", "wide.units", "groups.units", "open"],
+    "first": ["stem", "side", "separable", "groups.heads", "groups.units", "open"],  # units before positions
     "row": ["wide", "inner.first"],
     "steps": ["table", "attention.query.heads", "attention.query.units", "attention.value.units", "up", "both.forward",
               "both.backward", "gated", "plain"],
@@ -165,8 +166,7 @@ def row(*layers, shape=(None, 3), **arrays):
         ("Dense", {"units": 8}, "the file has no kernel of it"),
         ("Dense", {"units": None}, "its units is no whole number"),
         ("Dense", {}, "its units is no whole number"),
-        ("Conv1D", {"filters": 8, "data_format": "channels_first"}, "its units are not along the last axis"),
-        ("Flatten", {"data_format": "channels_first"}, "its units are not along the last axis"),
+        ("Conv1D", {"filters": 8, "data_format": "channels_around"}, "where its units lie isn't known"),
         ("GroupNormalization", {"groups": 3}, "8 units don't make 3 groups"),
         ("LayerNormalization", {"axis": [0, 1]}, "it normalizes over several axes"),
         ("Embedding", {"input_dim": 3, "output_dim": 8}, "units are looked up"),

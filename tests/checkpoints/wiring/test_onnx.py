@@ -172,7 +172,7 @@ def test_a_file_is_judged_by_its_graph(tmp_path):
     assert not [each for each in sb.diagnose(GRAPHS / "dense.onnx", wiring=True).findings if each.code == "SB201"]
 
 
-@pytest.mark.parametrize("name", [*(f"{each}.onnx" for each in FILES), "convolutions.keras", "steps.keras"])
+@pytest.mark.parametrize("name", [*(f"{each}.onnx" for each in FILES), "convolutions.keras", "steps.keras", "first.keras"])
 def test_a_wiring_that_a_graph_gave_is_the_same_from_a_file(tmp_path, name):
     with open_checkpoint(GRAPHS / name) as ckpt:
         one = wire(ckpt)
