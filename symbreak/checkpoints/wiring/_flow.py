@@ -10,152 +10,29 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from typing import final
 
+from symbreak.checkpoints.wiring._factors import (
+    Axis,
+    NotUnderstood,
+    Part,
+    Spoken,
+    Value,
+    Var,
+    expand,
+    find,
+    has_units,
+    inside,
+    is_under,
+    length,
+    rows,
+)
 from symbreak.checkpoints.wiring._patterns import LONGEST
-from symbreak.checkpoints.wiring._spec import MIXING, WEIGHT, Statement, Wiring
-from symbreak.checkpoints.wiring._terms import Axes, Cut, Factors, Term
+from symbreak.checkpoints.wiring._speaker import Speaker
+from symbreak.checkpoints.wiring._spec import WEIGHT, Wiring
 
 LARGEST_CUT = 4096  # pieces of one axis
 PARTED = "heads that share keys and values are parted"
-
-
-class NotUnderstood(Exception):  # noqa: N818 - says what the matter is
-    """Something that units can't be followed through, with the reason."""
-
-
-@final
-@dataclass(eq=False)
-class Var:
-    """One factor of an axis: the units of a space, or positions.
-
-    Parameters
-    ----------
-    size
-        How many; None where nothing says it, as of a batch.
-    units
-        Whether they are units; else positions, which are told apart by where they are.
-    name
-        What it would be called.
-    """
-
-    size: int | None
-    units: bool = False
-    name: str = ""
-    same: "Var | None" = None  # what it was found to be
-    product: "tuple[Var, ...]" = ()  # what it was split into, the slowest first
-    pieces: "tuple[Axis, ...]" = ()  # what it was cut into, end to end
-    owners: "list[Var]" = field(default_factory=list)  # what was split into this and others
-    members: "tuple[tuple[Var, ...], ...]" = ()  # of an axis whose indices were taken apart: what each of them has
-    family: "tuple[Var, int] | None" = None  # such an axis, and the place among what its members have
-    readings: dict[tuple[str, ...], None] = field(default_factory=dict)  # activations that readers see it through
-    apart: str = ""
-    input: bool = False
-    output: bool = False
-    groups: "Var | None" = None  # the key and value heads that these heads share
-    copies: bool = False  # whether they are positions at which a value is the same
-    stack: "Var | None" = None  # the stacked copies, one of which writes these units for each position
-
-
-Axis = tuple[Var, ...]  # the slowest factor first; none for an axis of length 1
-
-
-@final
-@dataclass(frozen=True)
-class Value:
-    """What is known of a value: the factors of each of its axes, and the functions that its units passed through."""
-
-    axes: tuple[Axis, ...]
-    passed: tuple[str, ...] = ()
-
-
-@final
-@dataclass(frozen=True)
-class Part:
-    """What is said of one axis of an array: roles and the factors that they run over, the slowest first."""
-
-    terms: tuple[tuple[str, Axis | int], ...]
-    by: "tuple[Part, ...]" = ()  # what it is for each piece of an axis that is cut, instead
-    whole: bool = True  # whether that axis is another one
-
-
-ONE = Part((("one", 1),))
-FIELD = Part((("receptive", 0),))
-
-
-def out(axis: Axis) -> Part:
-    """Say that an array writes to the units of an axis."""
-    return Part((("out", axis),))
-
-
-def read(axis: Axis) -> Part:
-    """Say that an array reads the units of an axis."""
-    return Part((("in", axis),))
-
-
-@final
-@dataclass(frozen=True)
-class _Said:
-    tensor: str
-    parts: tuple[Part, ...]
-    kind: str
-    norm: str | None = None
-
-
-def find(var: Var) -> Var:
-    """Give what a factor was found to be."""
-    while var.same is not None:
-        var = var.same
-    return var
-
-
-def expand(axis: Iterable[Var]) -> Axis:
-    """Give the factors of an axis as they are split by now."""
-    found: list[Var] = []
-    for each in axis:
-        var = find(each)
-        found += expand(var.product) if var.product else [var]
-    return tuple(found)
-
-
-def length(axis: Axis) -> int | None:
-    """Give the length of an axis, None where nothing says it."""
-    sizes = [var.size for var in expand(axis)]
-    return None if None in sizes else math.prod(size for size in sizes if size is not None)
-
-
-def rows(var: Var) -> list[tuple[Var, Axis]]:
-    """List the axes that were split into this factor and others: each with all that it was split into."""
-    found, open_ = [], list(var.owners)
-    while open_:
-        owner = open_.pop()
-        above = find(owner).owners
-        if above:
-            open_ += above
-        else:
-            row = expand((owner,))
-            found += [(find(owner), row)] if var in row else []
-    return found[::-1]
-
-
-def _inside(axis: Axis) -> list[Var]:
-    """List the factors of an axis, and those of its pieces and of what its indices have."""
-    found: list[Var] = []
-    for var in expand(axis):
-        inner = [*var.pieces, *var.members]
-        found += [var, *(each for some in inner for each in _inside(some))]
-    return found
-
-
-def _under(owner: Var, top: Var) -> bool:
-    """Whether a factor is what was split, or was split from it."""
-    return find(owner) is find(top) or any(_under(each, top) for each in find(owner).owners)
-
-
-def has_units(axis: Axis) -> bool:
-    """Whether an axis runs over units, be it beside positions."""
-    return any(var.units for var in expand(axis))
 
 
 @final
@@ -170,7 +47,7 @@ class Flow:
 
     def __init__(self, rule: str) -> None:
         self.rule = rule
-        self.said: list[_Said] = []
+        self.said: list[Spoken] = []
         self.ignored: dict[str, str] = {}
         self.doubts: dict[str, str] = {}
         self.names: dict[Var, str] = {}
@@ -192,7 +69,7 @@ class Flow:
 
     def say(self, tensor: str, parts: Sequence[Part], kind: str = WEIGHT, norm: str | None = None) -> None:
         """Say what the axes of an array are, and which norm it is of."""
-        self.said.append(_Said(tensor, tuple(parts), kind, norm))
+        self.said.append(Spoken(tensor, tuple(parts), kind, norm))
 
     def ignore(self, tensor: str, reason: str) -> None:
         """Say that an array belongs to no units."""
@@ -222,7 +99,7 @@ class Flow:
     def consume(self, value: Value, number: int) -> Axis:
         """Give an axis that a weight reads, and note through which functions it sees the units."""
         axis = self.units_of(value.axes[number])
-        for var in _inside(axis):
+        for var in inside(axis):
             if var.units:
                 var.readings[value.passed] = None
         return axis
@@ -553,7 +430,7 @@ class Flow:
             var.owners = [
                 owner
                 for owner in var.owners
-                if not any(gone & set(row) for top, row in rows(var) if _under(owner, top))
+                if not any(gone & set(row) for top, row in rows(var) if is_under(owner, top))
             ]
 
     def _again(self, factors: list[Var], wanted: int, *, last: bool) -> Var:
@@ -592,12 +469,12 @@ class Flow:
                 self._tell_all(said, "a tensor that reads or writes them can't be named")
                 continue
             try:
-                _Speaker(self, said).speak(wiring)
+                Speaker(self, said).speak(wiring)
             except NotUnderstood as fault:
                 self.doubt(said.tensor, f"the units that it reads or writes are told apart: {fault}")
                 self._tell_all(said, str(fault))
                 with suppress(NotUnderstood):
-                    _Speaker(self, said, flat=True).speak(wiring)
+                    Speaker(self, said, flat=True).speak(wiring)
         for said in self.said:
             for reason in {var.apart for var in self.vars_of(said)} & self.faults:
                 self.doubt(said.tensor, reason)
@@ -625,14 +502,14 @@ class Flow:
                 wiring.doubt(tensor, reason)
         return wiring
 
-    def _tell_all(self, said: _Said, reason: str) -> None:
+    def _tell_all(self, said: Spoken, reason: str) -> None:
         for var in self.vars_of(said):
             self._tell_apart(var, reason)
 
-    def vars_of(self, said: _Said) -> list[Var]:
+    def vars_of(self, said: Spoken) -> list[Var]:
         """List the factors that an array runs over."""
         each_part = (each for part in said.parts for each in (part, *part.by))
-        return [var for part in each_part for _, axis in part.terms if isinstance(axis, tuple) for var in _inside(axis)]
+        return [var for part in each_part for _, axis in part.terms if isinstance(axis, tuple) for var in inside(axis)]
 
     def called(self, var: Var) -> str:
         """Give the name of the space of a factor."""
@@ -644,149 +521,3 @@ class Flow:
                 name = f"{stem}.{number}"
             self.names[var] = name
         return self.names[var]
-
-
-@final
-class _Speaker:
-    """One array: what is said of it in the terms of a wiring."""
-
-    def __init__(self, flow: Flow, said: _Said, *, flat: bool = False) -> None:
-        self.flow, self.said, self.flat = flow, said, flat
-        self.over: dict[str, None] = {}
-        self.units: list[Var] = []
-
-    def speak(self, wiring: Wiring) -> None:
-        self.units = [var for var in self.flow.vars_of(self.said) if var.units]
-        axes: Axes = tuple(self.axis(part) for part in self.said.parts)
-        cut = [each for factors in axes for each in factors if isinstance(each, Cut) and not each.whole]
-        if len(cut) > 1:
-            raise NotUnderstood("two of its axes are cut into pieces")
-        named = {term.space for factors in axes for term in _terms(factors)}
-        over = tuple(name for name in self.over if name not in named)
-        if over and (self.said.kind == WEIGHT or len(over) > 1):
-            raise NotUnderstood("all heads share it")
-        for spoken in _each_part(axes):
-            roles = [term.role for term in spoken]
-            if (self.said.kind == WEIGHT) != ("in" in roles) or "out" not in roles:
-                raise NotUnderstood("it doesn't write to units that are known")
-            spaces = [term.space for term in spoken if term.space and term.role != "in"]
-            if len(set(spaces)) < len(spaces) or (self.said.kind != WEIGHT and roles.count("out") != 1):
-                raise NotUnderstood("it runs over one space, or the heads of one, twice")
-        cuts = any(isinstance(each, Cut) for factors in axes for each in factors)
-        norm = None if cuts and self.said.norm in MIXING else self.said.norm  # its mean is over several spaces
-        heads = tuple((Term("head", name),) for name in over)
-        statement = Statement(self.said.tensor, axes, self.said.kind, heads, norm)
-        for number, each in enumerate(wiring.statements):
-            if (each.pattern, each.axes, each.over) == (statement.pattern, axes, heads):
-                # equal parameters of several norms are often one array of a file
-                wiring.statements[number] = each if each.norm == norm else replace(each, norm=None)
-                return
-        wiring.statements.append(statement)
-
-    def axis(self, part: Part) -> Factors:
-        if part.by:
-            return (Cut(tuple((str(i), self.axis(each)) for i, each in enumerate(part.by)), part.whole),)
-        found: list[Term | Cut] = []
-        for role, what in part.terms:
-            if isinstance(what, int):
-                found.append(Term(role, size=what))
-            else:
-                found += self.factors(role, expand(what))
-        return tuple(found) or (Term("one", size=1),)
-
-    def factors(self, role: str, row: Axis) -> list[Term | Cut]:
-        """Give the terms of factors: the last of one owner has the role, and those before it are heads."""
-        found: list[Term | Cut] = []
-        units = [var for var in row if var.units]
-        whole = next((top for var in row for top, all_ in rows(var) if all_ == row), None)
-        if self.flat and len(units) > 1 and whole is not None:  # told apart one by one, so that heads don't matter
-            self.flow.tell_apart([Value((row, (whole,)))], units[0].apart)
-            whole.apart = whole.apart or units[0].apart
-            return [Term(role, self.flow.called(whole))]
-        for number, var in enumerate(row):
-            if var.members:
-                rest = row[number + 1 :]
-                if [find(each).family for each in rest] != [(var, place) for place in range(len(rest))]:
-                    raise NotUnderstood("parts of an axis are taken both together and apart")
-                pieces = [(str(i), self.factors(role, expand(some))) for i, some in enumerate(var.members)]
-                return [*found, Cut(tuple((name, tuple(inner)) for name, inner in pieces))]
-            if var.family is not None:
-                raise NotUnderstood("parts of an axis are taken both together and apart")
-            if not var.units and found and isinstance(found[-1], Term) and found[-1].role == "receptive":
-                found[-1] = Term("receptive", size=found[-1].size * (var.size or 0))
-            elif not var.units:
-                found.append(Term("receptive", size=var.size or 0))
-            elif var.pieces and (unit := _same(var)) is not None:
-                found += [
-                    Term("gate", size=len(var.pieces)),
-                    Term(self.role(role, unit, [unit]), self.flow.called(unit)),
-                ]
-            elif var.pieces:
-                found.append(Cut(tuple(self.pieces(role, var))))
-            else:
-                found.append(Term(self.role(role, var, units), self.flow.called(var)))
-        return found
-
-    def pieces(self, role: str, var: Var, before: str = "") -> list[tuple[str, Factors]]:
-        found: list[tuple[str, Factors]] = []
-        for number, axis in enumerate(var.pieces):
-            row = expand(axis)
-            if len(row) == 1 and row[0].pieces:
-                found += self.pieces(role, row[0], f"{before}{number}.")
-                continue
-            inner = tuple(self.factors(role, row))
-            if len(inner) == 1 and isinstance(inner[0], Cut):
-                found += [(f"{before}{number}.{name}", factors) for name, factors in inner[0].parts]
-                continue
-            if any(isinstance(each, Cut) for each in inner):
-                raise NotUnderstood("a piece of an axis is cut again")
-            if any(isinstance(each, Term) and each.role == "receptive" and not each.size for each in inner):
-                raise NotUnderstood("the number of its positions isn't known")
-            found.append((f"{before}{number}", inner))
-        return found
-
-    def role(self, role: str, var: Var, units: list[Var]) -> str:
-        """Give the role of a factor beside the other units of its axis, and note what heads it stands in."""
-        if role == "stack":
-            return role
-        if any(each is not var and var in self.heads(each) for each in self.units):
-            return "head"
-        heads = self.heads(var)
-        if len(heads) > 1 or any(each is not var and each not in heads for each in units):
-            raise NotUnderstood("an axis runs over units of more spaces than heads and one of theirs")
-        self.over |= {self.flow.called(each): None for each in heads}
-        return role
-
-    def heads(self, var: Var) -> list[Var]:
-        """List the heads that the units stand in, those that the array has where they stand in several."""
-        found = [[each for each in row[: row.index(var)] if each.units] for _, row in rows(var)]
-        here = [some for some in found if all(each in self.units for each in some)]
-        return (here or found or [[]])[0]
-
-
-def _same(var: Var) -> Var | None:
-    """Give the units that each piece of an axis runs over, as those of gates do; None if they differ."""
-    rows_ = [expand(piece) for piece in var.pieces]
-    first = rows_[0][0] if rows_[0] else None
-    if len(rows_) < 2 or first is None or first.pieces or first.members or not first.units:
-        return None
-    return first if all(row == (first,) for row in rows_) else None
-
-
-def _terms(factors: Factors) -> list[Term]:
-    return [
-        term
-        for each in factors
-        for term in ([each] if isinstance(each, Term) else [t for _, inner in each.parts for t in _terms(inner)])
-    ]
-
-
-def _each_part(axes: Axes) -> list[list[Term]]:
-    """Give the terms of each part of an array, of the whole where no axis is cut."""
-    count = max((len(each.parts) for factors in axes for each in factors if isinstance(each, Cut)), default=1)
-    found: list[list[Term]] = [[] for _ in range(count)]
-    for factors in axes:
-        for each in factors:
-            for number, terms in enumerate(found):
-                terms += [each] if isinstance(each, Term) else _terms(each.parts[number][1])
-    return found

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, final
 
 from symbreak.checkpoints._keras_names import is_optimizer
-from symbreak.checkpoints.wiring._flow import Flow, NotUnderstood, Value
+from symbreak.checkpoints.wiring._factors import NotUnderstood, Value
+from symbreak.checkpoints.wiring._flow import Flow
 from symbreak.checkpoints.wiring._keras_layer import Layer
 from symbreak.checkpoints.wiring._keras_layers import LAYERS
 from symbreak.checkpoints.wiring._spec import Wiring

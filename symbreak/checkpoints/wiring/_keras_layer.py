@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from symbreak.checkpoints.wiring._flow import Axis, Flow, NotUnderstood, Part, Value
+from symbreak.checkpoints.wiring._factors import Axis, NotUnderstood, Part, Value
+from symbreak.checkpoints.wiring._flow import Flow
 
 
 @final

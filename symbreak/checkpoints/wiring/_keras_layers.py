@@ -7,11 +7,10 @@ the layer's tensors are. It raises `NotUnderstood` where units can't all be trea
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from symbreak.checkpoints.wiring._flow import (
+from symbreak.checkpoints.wiring._factors import (
     FIELD,
     ONE,
     Axis,
-    Flow,
     NotUnderstood,
     Part,
     Value,
@@ -20,6 +19,7 @@ from symbreak.checkpoints.wiring._flow import (
     out,
     read,
 )
+from symbreak.checkpoints.wiring._flow import Flow
 from symbreak.checkpoints.wiring._keras_layer import Layer
 from symbreak.checkpoints.wiring._values import meet, met, place, turned, without_units
 

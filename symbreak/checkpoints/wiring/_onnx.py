@@ -11,7 +11,8 @@ from typing import Any, final
 
 import numpy as np
 
-from symbreak.checkpoints.wiring._flow import Axis, Flow, NotUnderstood, Value, Var
+from symbreak.checkpoints.wiring._factors import Axis, NotUnderstood, Value, Var
+from symbreak.checkpoints.wiring._flow import Flow
 from symbreak.checkpoints.wiring._onnx_bodies import bodies, either, inlined, names_inside
 from symbreak.checkpoints.wiring._onnx_lists import Lists
 from symbreak.checkpoints.wiring._onnx_nodes import Node

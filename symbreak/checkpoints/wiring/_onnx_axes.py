@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from symbreak.checkpoints.wiring._flow import Axis, Flow, NotUnderstood, Value, Var, has_units, length
+from symbreak.checkpoints.wiring._factors import Axis, NotUnderstood, Value, Var, has_units, length
+from symbreak.checkpoints.wiring._flow import Flow
 from symbreak.checkpoints.wiring._onnx_nodes import Node
 from symbreak.checkpoints.wiring._onnx_values import Step, one
 from symbreak.checkpoints.wiring._values import (

@@ -6,7 +6,8 @@ What is inside is seen with names of its own, made of the path that leads to it,
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from symbreak.checkpoints.wiring._flow import Flow, NotUnderstood, Value
+from symbreak.checkpoints.wiring._factors import NotUnderstood, Value
+from symbreak.checkpoints.wiring._flow import Flow
 from symbreak.checkpoints.wiring._onnx_nodes import Node
 from symbreak.checkpoints.wiring._values import Const, Even, Known, meet
 

@@ -9,18 +9,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
-from symbreak.checkpoints.wiring._flow import (
-    FIELD,
-    Axis,
-    Flow,
-    NotUnderstood,
-    Part,
-    Value,
-    has_units,
-    length,
-    out,
-    read,
-)
+from symbreak.checkpoints.wiring._factors import FIELD, Axis, NotUnderstood, Part, Value, has_units, length, out, read
+from symbreak.checkpoints.wiring._flow import Flow
 from symbreak.checkpoints.wiring._onnx_nodes import Node
 from symbreak.checkpoints.wiring._onnx_values import Step, placed
 from symbreak.checkpoints.wiring._values import Const, Even, Known, aligned, entered, meet, say, varied

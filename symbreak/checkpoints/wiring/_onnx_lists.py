@@ -10,7 +10,7 @@ from typing import Any, final
 
 import numpy as np
 
-from symbreak.checkpoints.wiring._flow import Value, Var, expand, find, length
+from symbreak.checkpoints.wiring._factors import Value, Var, expand, find, length
 from symbreak.checkpoints.wiring._onnx_nodes import Node
 from symbreak.checkpoints.wiring._values import Const, Known
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, final
 
-from symbreak.checkpoints.wiring._flow import NotUnderstood
+from symbreak.checkpoints.wiring._factors import NotUnderstood
 
 
 @final

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from symbreak.checkpoints.wiring._flow import Axis, NotUnderstood, Value, has_units, length
+from symbreak.checkpoints.wiring._factors import Axis, NotUnderstood, Value, has_units, length
 from symbreak.checkpoints.wiring._onnx_values import Step, one, placed
 from symbreak.checkpoints.wiring._values import Const, Even, Known, meet, place, varied, without_units
 

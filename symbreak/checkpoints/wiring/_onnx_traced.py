@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from symbreak.checkpoints.wiring._flow import Axis, NotUnderstood, Value
+from symbreak.checkpoints.wiring._factors import Axis, NotUnderstood, Value
 from symbreak.checkpoints.wiring._onnx_values import Step, one
 from symbreak.checkpoints.wiring._values import Known, meet, without_units
 

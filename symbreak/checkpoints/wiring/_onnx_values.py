@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from symbreak.checkpoints.wiring._flow import Flow, NotUnderstood, Value, has_units
+from symbreak.checkpoints.wiring._factors import NotUnderstood, Value, has_units
+from symbreak.checkpoints.wiring._flow import Flow
 from symbreak.checkpoints.wiring._onnx_lists import Lists
 from symbreak.checkpoints.wiring._onnx_nodes import Node
 from symbreak.checkpoints.wiring._values import Const, Even, Known, entered, met, place, varied, without_units

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from symbreak.checkpoints.wiring._flow import (
+from symbreak.checkpoints.wiring._factors import (
     FIELD,
     ONE,
     Axis,
-    Flow,
     NotUnderstood,
     Part,
     Value,
@@ -17,6 +16,7 @@ from symbreak.checkpoints.wiring._flow import (
     out,
     read,
 )
+from symbreak.checkpoints.wiring._flow import Flow
 from symbreak.checkpoints.wiring._onnx_axes import field_over
 from symbreak.checkpoints.wiring._onnx_lists import Lists
 from symbreak.checkpoints.wiring._onnx_nodes import Node

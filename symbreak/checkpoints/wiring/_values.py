@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from symbreak.checkpoints.wiring._flow import (
+from symbreak.checkpoints.wiring._factors import (
     FIELD,
     ONE,
     Axis,
-    Flow,
     NotUnderstood,
     Part,
     Value,
@@ -20,6 +19,7 @@ from symbreak.checkpoints.wiring._flow import (
     out,
     read,
 )
+from symbreak.checkpoints.wiring._flow import Flow
 from symbreak.checkpoints.wiring._spec import WEIGHT
 
 # Functions of several numbers, value by value, and what an array in them is to the units.

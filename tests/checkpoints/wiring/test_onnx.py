@@ -28,6 +28,7 @@ FILES = {  # spaces of which every axis is known
     "words": ["table", "block.self_attn.0.heads", "block.self_attn.0.units", "block.self_attn.2.units", "block.linear1",
               "gated.1"],
 }  # fmt: skip
+KERAS = ("convolutions.keras", "steps.keras", "first.keras")
 SAME = 1e-5  # of the largest output
 INVARIANT = ("bias[1]",)  # of keys: a softmax doesn't see them
 
@@ -172,7 +173,7 @@ def test_a_file_is_judged_by_its_graph(tmp_path):
     assert not [each for each in sb.diagnose(GRAPHS / "dense.onnx", wiring=True).findings if each.code == "SB201"]
 
 
-@pytest.mark.parametrize("name", [*(f"{each}.onnx" for each in FILES), "convolutions.keras", "steps.keras", "first.keras"])
+@pytest.mark.parametrize("name", [*(f"{each}.onnx" for each in FILES), *KERAS])
 def test_a_wiring_that_a_graph_gave_is_the_same_from_a_file(tmp_path, name):
     with open_checkpoint(GRAPHS / name) as ckpt:
         one = wire(ckpt)
