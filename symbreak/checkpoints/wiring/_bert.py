@@ -1,6 +1,6 @@
 """BERT, RoBERTa, ELECTRA and DistilBERT: encoders whose norms come after the sum, and what stands on them."""
 
-from symbreak.checkpoints.wiring._blocks import Heads, close, count_heads, first
+from symbreak.checkpoints.wiring._blocks import attention, close, count_heads, first
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names
 from symbreak.checkpoints.wiring._spec import Wiring, linear, norm
@@ -21,7 +21,7 @@ def bert(p: str, names: Names, config: Config) -> Wiring:
         stream,
         names,
         config,
-        (*(f"{at}.self.{each}" for each in ("query", "key", "value")), f"{at}.output.dense"),
+        (f"{at}.self.query", f"{at}.self.key", f"{at}.self.value", f"{at}.output.dense"),
     )
     norm(wiring, f"{at}.output.LayerNorm", stream, "layer")
     hidden = wiring.space(f"{block}.hidden", activation=config.activation)
@@ -38,7 +38,7 @@ def distilbert(p: str, names: Names, config: Config) -> Wiring:
     block = p + "transformer.layer.{n}"
     tokens, stream = _embeddings(wiring, p, names)
     at = f"{block}.attention"
-    _attention(wiring, at, stream, names, config, tuple(f"{at}.{each}_lin" for each in ("q", "k", "v", "out")))
+    _attention(wiring, at, stream, names, config, (f"{at}.q_lin", f"{at}.k_lin", f"{at}.v_lin", f"{at}.out_lin"))
     for each in ("sa_layer_norm", "output_layer_norm"):
         norm(wiring, f"{block}.{each}", stream, "layer")
     hidden = wiring.space(f"{block}.hidden", activation=config.activation)
@@ -74,18 +74,11 @@ def _embeddings(wiring: Wiring, p: str, names: Names) -> tuple[str, str]:
     return tokens, stream
 
 
-def _attention(wiring: Wiring, at: str, stream: str, names: Names, config: Config, modules: tuple[str, ...]) -> None:
-    query, key, value, output = modules
-    shape = first(names, f"{query}.weight")
-    count = count_heads(config, shape[0] if shape else None)
-    heads = Heads(wiring, at, count)
-    linear(wiring, query, heads.query, f"in {stream}")
-    linear(wiring, key, heads.key, f"in {stream}")
-    linear(wiring, value, heads.value, f"in {stream}")
-    linear(wiring, output, f"out {stream}", heads.read)
-    if not heads.known:
-        for module in modules:
-            wiring.doubt(f"{module}.weight", count.why)
+def _attention(
+    wiring: Wiring, at: str, stream: str, names: Names, config: Config, modules: tuple[str, str, str, str]
+) -> None:
+    shape = first(names, f"{modules[0]}.weight")
+    attention(wiring, at, modules, count_heads(config, shape[0] if shape else None), stream, stream)
 
 
 def _heads(wiring: Wiring, p: str, names: Names, config: Config, tokens: str, stream: str) -> None:

@@ -113,6 +113,35 @@ def count_heads(
     return Count(heads, groups)
 
 
+def attention(
+    wiring: Wiring, at: str, modules: tuple[str, str, str, str], count: Count, stream: str, source: str
+) -> None:
+    """Say queries that read a stream, keys and values that read `source`, and what writes to the stream again.
+
+    Parameters
+    ----------
+    wiring
+        Where they are said.
+    at
+        What the names of the spaces begin with.
+    modules
+        The layers of queries, keys, values and outputs.
+    count
+        How many heads; where that isn't known, it is said of each layer.
+    stream, source
+        Spaces.
+    """
+    heads = Heads(wiring, at, count)
+    query, key, value, last = modules
+    linear(wiring, query, heads.query, f"in {stream}")
+    linear(wiring, key, heads.key, f"in {source}")
+    linear(wiring, value, heads.value, f"in {source}")
+    linear(wiring, last, f"out {stream}", heads.read)
+    if not heads.known:
+        for module in modules:
+            wiring.doubt(f"{module}.weight", count.why)
+
+
 def norm_behind(wiring: Wiring, names: Names, config: Config, module: str, space: str, axis: object = None) -> None:
     """Say a norm behind a convolution: one of batches, known by its statistics, else perhaps one of groups.
 

@@ -1,6 +1,6 @@
 """OPT, BART, CLIP and others whose blocks have ``self_attn.out_proj``, biases, and layer norms of their own names."""
 
-from symbreak.checkpoints.wiring._blocks import Heads, close, count_heads, first
+from symbreak.checkpoints.wiring._blocks import attention, close, count_heads, first
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names
 from symbreak.checkpoints.wiring._spec import Wiring, linear, norm, norm_of
@@ -88,11 +88,5 @@ def _attention(
 ) -> None:
     shape = first(names, f"{at}.q_proj.weight")
     count = count_heads(config, shape[0] if shape else None, keyword=keyword)
-    heads = Heads(wiring, at, count)
-    linear(wiring, f"{at}.q_proj", heads.query, f"in {stream}")
-    linear(wiring, f"{at}.k_proj", heads.key, f"in {source}")
-    linear(wiring, f"{at}.v_proj", heads.value, f"in {source}")
-    linear(wiring, f"{at}.out_proj", f"out {stream}", heads.read)
-    if not heads.known:
-        for each in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            wiring.doubt(f"{at}.{each}.weight", count.why)
+    modules = (f"{at}.q_proj", f"{at}.k_proj", f"{at}.v_proj", f"{at}.out_proj")
+    attention(wiring, at, modules, count, stream, source)

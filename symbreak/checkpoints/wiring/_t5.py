@@ -1,6 +1,6 @@
 """T5 and mT5: an encoder and a decoder of two streams, and positions as a table that all layers' heads share."""
 
-from symbreak.checkpoints.wiring._blocks import Count, Heads, close, count_heads, first
+from symbreak.checkpoints.wiring._blocks import Count, attention, close, count_heads, first
 from symbreak.checkpoints.wiring._config import Config
 from symbreak.checkpoints.wiring._names import Names
 from symbreak.checkpoints.wiring._spec import Wiring, linear, norm, norm_of
@@ -51,14 +51,8 @@ def _attention(wiring: Wiring, at: str, names: Names, config: Config, stream: st
     bias = first(names, f"{at.replace('{n}', '0')}.relative_attention_bias.weight")
     size = queries[0] // bias[1] if queries and bias and len(bias) == 2 else None
     count = count_heads(config, queries[0] if queries else None, size=size)
-    heads = Heads(wiring, at, count)
-    linear(wiring, f"{at}.q", heads.query, f"in {stream}")
-    linear(wiring, f"{at}.k", heads.key, f"in {source}")
-    linear(wiring, f"{at}.v", heads.value, f"in {source}")
-    linear(wiring, f"{at}.o", f"out {stream}", heads.read)
-    if not heads.known:
-        for each in "qkvo":
-            wiring.doubt(f"{at}.{each}.weight", count.why)
+    modules = (f"{at}.q", f"{at}.k", f"{at}.v", f"{at}.o")
+    attention(wiring, at, modules, count, stream, source)
     return count
 
 
