@@ -427,11 +427,8 @@ class Flow:
         """Note that what heads have is summed over them: its units are no longer those of each head alone."""
         gone = {var for var in expand(heads) if var.units}
         for var in (var for axis in axes for var in expand(axis)) if gone else ():
-            var.owners = [
-                owner
-                for owner in var.owners
-                if not any(gone & set(row) for top, row in rows(var) if is_under(owner, top))
-            ]
+            within = [top for top, row in rows(var) if gone & set(row[: row.index(var)])]
+            var.owners = [owner for owner in var.owners if not any(is_under(owner, top) for top in within)]
 
     def _again(self, factors: list[Var], wanted: int, *, last: bool) -> Var:
         """Take positions of which a length is not that of factors: they are told apart by where they are anyway."""

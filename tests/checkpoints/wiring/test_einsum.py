@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from symbreak.checkpoints.wiring._build import build
+from symbreak.checkpoints.wiring._factors import Value, rows
+from symbreak.checkpoints.wiring._flow import Flow
 from symbreak.checkpoints.wiring._names import Names
 from symbreak.checkpoints.wiring._onnx import onnx_wiring
 from tests.checkpoints.wiring._permute import axes_over, closed, moved, places
@@ -266,3 +268,12 @@ def test_an_equation_with_an_array_alone_per_unit_is_a_scale_and_an_outer_produc
     built = build(wiring, Names.plain(shapes), arrays.__getitem__, {}).graph
     assert {each.name: each.kind for each in built.per_unit} == {"c": "scale", "one": "scale"}
     assert closed(built) == ["in"]
+
+
+def test_what_is_summed_over_heads_is_no_longer_of_each_head_and_heads_summed_over_units_stay_heads():
+    flow = Flow("it")
+    heads, units = flow.reshape(Value((flow.space(8, "whole"),)), [2, 4]).axes
+    flow.release(units, [heads])
+    assert [row for _, row in rows(heads[0])] == [(*heads, *units)]
+    flow.release(heads, [units])
+    assert (rows(units[0]), len(rows(heads[0]))) == ([], 1)
