@@ -213,7 +213,7 @@ def test_a_tensor_of_another_size_never_raises_and_is_named_where_it_is_left_out
             "in transformer.h.0.attn.value)",
         ]),
         ("cnn", "numbered layers", [
-            "3.weight', (8, 3, 3) float32: scale, (out 0, receptive, receptive)",
+            "3.weight', (8, 3, 3) float32: scale of no norm, (out 0, receptive, receptive)",
             "6.running_var', (5, 16) float32: variance of a batch norm, (out 4, receptive)",
             "7.weight', (2, 5, 16) float32: (out output, in 4, receptive)",
         ]),
