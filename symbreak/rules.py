@@ -177,9 +177,9 @@ class Plan:
         Raises
         ------
         RuleError
-            If a rule hits nothing or a parameter is hit by no rule.
+            If a rule hits nothing, a parameter is hit by no rule, or a dtype does not hold a parameter's values.
         """
-        self._check()
+        self._check(dtype)
         key = as_key(rng)
         made: dict[str, Array] = dict(self.kept)
         for row in self.rows:
@@ -219,7 +219,7 @@ class Plan:
         >>> [(each.name, each.shape, sum(len(piece) for piece in each.draw())) for each in plan.pieces(rng=0)]
         [('w', (64, 32), 2048)]
         """
-        self._check()
+        self._check(dtype)
         return self._pieces(as_key(rng), dtype, workers)
 
     def _pieces(self, key: Key, dtype: DTypeLike | None, workers: int | None) -> Iterator["Pieces"]:
@@ -235,7 +235,7 @@ class Plan:
                 kind = made.initializer._as_dtype(self._dtype(made, dtype))
                 yield Pieces(name, row.shape, kind, _Drawn(made, row.transposed, key, kind, workers))
 
-    def _check(self) -> None:
+    def _check(self, dtype: DTypeLike | None) -> None:
         if self.untouched:
             names = ", ".join(map(quoted, self.untouched[:5])) + (" ..." if len(self.untouched) > 5 else "")
             raise RuleError(
@@ -248,6 +248,13 @@ class Plan:
                 f"the rule {patterns} hits no parameter; correct or remove it (rules are globs, first match wins)"
                 f"{self._nearest(self.unused[0])}"
             )
+        for row in self.rows:
+            if row.source is None:
+                axes = None if row.axes is None else Axes.of(row.axes, row.shape)
+                try:
+                    row.initializer._check_fits(row.shape, axes, row.initializer._as_dtype(self._dtype(row, dtype)))
+                except ValueError as error:
+                    raise RuleError(f"{row.name!r}: {error}") from None
 
     def _nearest(self, pattern: str) -> str:
         """Name the parameter, or the role, that a pattern comes nearest to."""

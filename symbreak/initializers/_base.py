@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Box = tuple[tuple[Any, ...], int, int]  # an index, and the positions that it stands for
 Ties = Literal["breaks", "ties", "zeroes"]
+SIGMAS_32, SIGMAS_64 = 6.8, 8.7  # where normals of either precision end
 MOST_WORKERS = 4  # by default: beyond that the memory's bandwidth is the limit
 KERAS = ("keras", "tf_keras")
 JAX = ("jax", "jaxlib")  # whose arrays are keys
@@ -109,6 +110,7 @@ class AbstractInitializer(abc.ABC):
     portable: ClassVar[bool] = True
     name: ClassVar[str | None] = None  # set by `register`
     from_config = get_config = _FrameworksOwn()  # Keras copies and saves what has them
+    _stretches: ClassVar[bool] = False  # whether values may leave float32, which constructors keep them in otherwise
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -245,14 +247,16 @@ class AbstractInitializer(abc.ABC):
         Raises
         ------
         TypeError, ValueError
-            For a shape, dtype, axes or rng that makes no sense, or a call by a framework, whose weights have another
-            layout.
+            For a shape, dtype, axes or rng that makes no sense, a dtype that does not hold the values, or a call by a
+            framework, whose weights have another layout.
         """
         if more or rng is None or not isinstance(shape, tuple) or isinstance(rng, type | np.dtype):
             self._refuse_frameworks(sys._getframe(1).f_globals.get("__name__"), shape, rng, more, axes)
         sizes = as_shape(shape)
-        out = np.empty(sizes, self._as_dtype(dtype))
-        return self._fill(out, sizes, Window.whole(out.size), as_key(rng), _as_axes(axes, sizes), workers)
+        key, found, kind = as_key(rng), _as_axes(axes, sizes), self._as_dtype(dtype)
+        self._check_fits(sizes, found, kind)
+        out = np.empty(sizes, kind)
+        return self._fill(out, sizes, Window.whole(out.size), key, found, workers)
 
     def _refuse_frameworks(self, caller: str | None, shape: Any, rng: Any, more: tuple[Any, ...], axes: Any) -> None:
         """Raise where a framework calls as it calls its own initializers, whose weights have another layout.
@@ -306,7 +310,8 @@ class AbstractInitializer(abc.ABC):
         Raises
         ------
         TypeError, ValueError
-            If `out` is not a writeable floating array, or `executor` no executor, before anything is written.
+            If `out` is not a writeable floating array, or its dtype does not hold the values, or `executor` is no
+            executor, before anything is written.
         Exception
             What a worker raised, or that its executor is broken. Parts of `out` may have been written by then.
         """
@@ -316,6 +321,7 @@ class AbstractInitializer(abc.ABC):
         if not out.flags.writeable:
             raise ValueError("`out` is read-only; pass an array that may be written")
         key, found = as_key(rng), _as_axes(axes, out.shape)
+        self._check_fits(out.shape, found, dtype)
         if executor is not None:
             self._fill_on(executor, out, key, found)
             return out
@@ -373,6 +379,8 @@ class AbstractInitializer(abc.ABC):
         key, found = as_key(rng), _as_axes(axes, sizes)
         kind = self._as_dtype(dtype)
         window, result, flips = region(sizes, index)
+        if window.size:
+            self._check_fits(sizes, found, kind)
         if not self.elementwise:
             return np.array(self._whole(sizes, key, found, kind)[index], order="C")
         out = np.empty(result, kind)
@@ -421,6 +429,7 @@ class AbstractInitializer(abc.ABC):
             raise ValueError(f"size is a positive number of elements; got {size!r}")
         sizes = as_shape(shape)
         key, found, kind = as_key(rng), _as_axes(axes, sizes), self._as_dtype(dtype)
+        self._check_fits(sizes, found, kind)
         return self._pieces(sizes, key, found, kind, workers, int(size))
 
     def _pieces(
@@ -465,6 +474,31 @@ class AbstractInitializer(abc.ABC):
                 if dtype is not None and found in (np.complex64, np.complex128):
                     return found
         return as_float_dtype(dtype)
+
+    def _check_fits(self, shape: tuple[int, ...], axes: Axes | None, dtype: np.dtype[Any]) -> None:
+        """Refuse a dtype that does not hold the values, going by their bounds or, without, by their distribution."""
+        narrow = dtype.itemsize == 1 or dtype == np.float16
+        if not (narrow or self._stretches) or dtype.kind == "c" or not math.prod(shape):
+            return
+        try:
+            value = self._farthest(shape, axes, SIGMAS_64 if dtype == np.float64 else SIGMAS_32)
+        except Exception:  # it states none, or `sample` will say what is wrong with the shape
+            return
+        with np.errstate(all="ignore"):
+            fits = np.isfinite(np.array([value]).astype(compute_dtype(dtype)).astype(dtype)).all()
+        if not fits:
+            raise ValueError(
+                f"{self!r} reaches {value:.6g} for `shape` {shape}, but {dtype.name} ends at {_largest(dtype):.6g}; "
+                f"take a wider dtype, or smaller values"
+            )
+
+    def _farthest(self, shape: tuple[int, ...], axes: Axes | None, sigmas: float) -> float:
+        """Give the bound that is farthest from zero, or where there is none that many sigma from the mean."""
+        stated = self.expected(shape, axes)
+        reach = sigmas * stated.std
+        low = stated.low if math.isfinite(stated.low) else stated.mean - reach
+        high = stated.high if math.isfinite(stated.high) else stated.mean + reach
+        return max(high, low, key=abs)
 
     def _whole(self, shape: tuple[int, ...], key: Key, axes: Axes | None, dtype: np.dtype[Any]) -> Array:
         out = np.empty(shape, dtype)
@@ -577,6 +611,12 @@ def _for_keras(shown: str) -> str:
         f"{shown} was handed to Keras, whose weights have their units along the last axis, not the first; pass "
         f"`symbreak.keras.Initializer({shown})`, which Keras can also copy and save"
     )
+
+
+def _largest(dtype: np.dtype[Any]) -> float:
+    import ml_dtypes  # for an error only
+
+    return float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
 
 
 def _plain(value: Any) -> Any:

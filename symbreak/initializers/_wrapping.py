@@ -33,6 +33,8 @@ def promise(instance: Any, parts: Iterable[AbstractInitializer], ties: Ties | No
     object.__setattr__(instance, "ties", parts[0].ties if ties is None else ties)
     object.__setattr__(instance, "elementwise", all(part.elementwise for part in parts))
     object.__setattr__(instance, "portable", all(part.portable for part in parts))
+    if any(part._stretches for part in parts):
+        object.__setattr__(instance, "_stretches", True)
 
 
 def drawn_coincidence(init: AbstractInitializer, shape: tuple[int, ...], axes: AxesLike, one: float) -> float:
