@@ -17,8 +17,8 @@ import symbreak
 
 PACKAGE = Path(symbreak.__file__).parent
 
-# What every part may import: exceptions, dtype names, names loaded late, a text table, names made safe to show.
-GROUND = {"errors", "dtypes", "_lazy", "_table", "_visible"}
+# What every part may import: exceptions, dtype names, names loaded late, text tables, threads, names made safe to show.
+GROUND = {"errors", "dtypes", "_lazy", "_table", "_threads", "_visible"}
 
 # What the parts that import a framework may import beside it.
 FRAMEWORK_PARTS = {
@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "dtypes": set(),
     "_lazy": set(),
     "_table": set(),
+    "_threads": set(),
     "_visible": set(),
     "axes": set(),
     "streams": set(),

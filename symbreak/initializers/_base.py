@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform, f
 import numpy as np
 import numpy.typing as npt
 
+from .._threads import share
 from ..axes import DEFAULTS, Axes, AxesLike, as_shape
 from ..dtypes import DTypeLike, as_float_dtype, compute_dtype
 from ..streams import PIECE, Key, RngLike, Stream, Window, as_key, region
@@ -534,7 +535,7 @@ class AbstractInitializer(abc.ABC):
             if values is not target:  # else it was drawn in place
                 _round(values, computed, target)
 
-        _run(write, window.pieces(computed.itemsize, threads), threads)
+        share(write, window.pieces(computed.itemsize, threads), threads)
         return out
 
     def _fill_on(self, executor: "concurrent.futures.Executor", out: Array, key: Key, axes: Axes | None) -> None:
@@ -632,26 +633,6 @@ def _round(values: Array, computed: np.dtype[Any], out: Array) -> None:
         out[...] = values.astype(computed, copy=False)
 
 
-def _run(write: Callable[[Any], None], pieces: Iterator[Any], threads: int) -> None:
-    if threads == 1:
-        for piece in pieces:
-            write(piece)
-        return
-    waiting = iter(list(pieces))  # next() on it is one step of the interpreter, so that threads may share it
-
-    def work() -> None:
-        for piece in waiting:
-            write(piece)
-
-    from concurrent.futures import ThreadPoolExecutor  # a third of the time to import symbreak
-
-    with ThreadPoolExecutor(threads - 1) as executor:
-        others = [executor.submit(work) for _ in range(threads - 1)]
-        work()
-        for other in others:
-            other.result()
-
-
 def run_tasks(tasks: Sequence[Callable[[], None]], workers: int | None = None) -> None:
     """Run tasks that don't depend on each other, on threads.
 
@@ -667,7 +648,7 @@ def run_tasks(tasks: Sequence[Callable[[], None]], workers: int | None = None) -
     ValueError
         For a number of workers that is not positive.
     """
-    _run(lambda task: task(), iter(tasks), _as_workers(workers, max(1, len(tasks)) * PIECE))
+    share(lambda task: task(), tasks, _as_workers(workers, max(1, len(tasks)) * PIECE))
 
 
 def _as_workers(workers: int | None, size: int) -> int:
