@@ -708,10 +708,3 @@ def _as_it_lies(init: AbstractInitializer, shape: tuple[int, ...], key: Key, **o
 def _fitting(axes: AxesLike, shape: tuple[int, ...]) -> AxesLike:
     """Give the rule's axes, or None for a parameter that has no axes to name, such as a bias hit by the same rule."""
     return None if len(shape) < 2 else axes
-
-
-def units_first(array: Array, axes: AxesLike) -> Array:
-    """Show a weight as (maps, units, incoming): one map a stacked copy and group."""
-    if axes is None and array.ndim not in DEFAULTS:  # no order is usual: units along the first axis
-        return np.asarray(array).reshape(1, len(array), -1)
-    return Axes.of(axes, array.shape).matrices(np.asarray(array))

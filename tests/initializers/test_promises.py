@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import symbreak as sb
+from symbreak.axes import units_first
 from symbreak.dtypes import EXTENSION_FLOATS, NUMPY_FLOATS, as_float_dtype
 from symbreak.initializers import _registry
-from symbreak.rules import units_first
 
 INF = math.inf
 CUT = 2 / 0.87962566103423978  # bounds of a normal cut at two sigma, in its own standard deviations after the cut
