@@ -65,7 +65,14 @@ MAY_IMPORT = {
 }
 FRAMEWORKS = {"torch", "jax", "keras", "dask"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - FRAMEWORKS
-BELONGS_TO = {"_audit": "rules", "_turned": "rules", "__main__": "cli"}
+BELONGS_TO = {
+    "_audit": "rules",
+    "_patterns": "rules",
+    "_plan_table": "rules",
+    "_same": "rules",
+    "_turned": "rules",
+    "__main__": "cli",
+}
 
 HEAVY = (
     "torch", "jax", "dask", "keras", "tensorflow", "h5py", "onnx", "msgpack", "rich", "matplotlib", "hypothesis",
