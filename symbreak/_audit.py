@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ._visible import visible
-from .axes import Axes, Fans
+from .axes import Axes, Fans, units_first
 from .diagnosis import find_ties
 from .dtypes import EXTENSION_FLOATS, as_numpy
 from .initializers import AbstractInitializer, AbstractVarianceScaling, Moments
-from .rules import Plan, Row, units_first
+from .rules import Plan, Row
 
 Array = npt.NDArray[Any]
 

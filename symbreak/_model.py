@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeAlias, final
 
+from ._patterns import ROLE, Patterns, read_roles
+from ._same import find_same
 from ._visible import quoted
 from .axes import AxesLike
 from .dtypes import DTypeLike, as_float_dtype
@@ -31,7 +33,7 @@ from .initializers import (
 from .recipes import ROLES as RECIPE_ROLES
 from .recipes import AbstractRecipe
 from .recipes import get as get_recipe
-from .rules import ROLE, Patterns, Plan, Row, Rule, RuleLike, find_same, make_row, read_roles, read_rule
+from .rules import Plan, Row, Rule, RuleLike, make_row, read_rule
 
 NamesLike: TypeAlias = Mapping[str, str] | Callable[[str], str]
 RulesLike: TypeAlias = "Mapping[str, RuleLike] | AbstractRecipe | None"

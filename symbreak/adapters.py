@@ -3,6 +3,10 @@
 An adapted layer computes W + s B A with W frozen, A of (rank, in), B of (out, rank). Some starts make B A zero, so that
 nothing changes; others take B A out of the weight, so that the sum is what it was [1]_.
 
+A convolution's weight, (out, in, height, width), is a matrix as ``weight.reshape(len(weight), -1)``. A, reshaped to
+(rank, in, height, width), is then the kernel of a convolution like the layer's, and B, to (out, rank, 1, 1), that of
+the pointwise one behind it, as in PEFT; the residual goes back to the weight's shape.
+
 .. [1] Hu et al. "LoRA: low-rank adaptation of large language models". ICLR 2022. :arxiv:`2106.09685`
 """
 
@@ -383,7 +387,7 @@ def _matrix(weight: Any, axes: str, name: str = "weight") -> Array:
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(
             f"the {name} is a matrix, (out, in), of one unit and one input at least; got the shape {array.shape}: a "
-            f"convolution's is reshaped to (out, in * height * width)"
+            f"convolution's is reshaped to (out, in * height * width), and `a` back to (rank, in, height, width)"
         )
     return array
 

@@ -64,7 +64,7 @@ def mimetic(
     head_size
         Units of the query and key of a head; by default width / heads.
     query_key
-        :math:`\alpha_1, \beta_1`; the paper's for vision transformers.
+        :math:`\alpha_1, \beta_1`; see the notes.
     value_output
         :math:`\alpha_2, \beta_2`; likewise.
     dtype
@@ -85,6 +85,9 @@ def mimetic(
 
     Notes
     -----
+    The two forms, and that the second is near the negative identity, are the paper's. The numbers by default are those
+    with which others have implemented it for vision transformers; they could not be compared with the paper's text.
+
     The scores of attention divide the first product by the root of the head size, as always. The factors go through
     LAPACK: they agree from one machine to another up to rounding, and the signs of singular vectors; the products do up
     to rounding.

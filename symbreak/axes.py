@@ -251,6 +251,13 @@ def fans(shape: Sequence[int], axes: AxesLike = None) -> Fans:
     return Fans(each[0].fan_in, sum(part.fan_out for part in each))
 
 
+def units_first(array: npt.NDArray[Any], axes: AxesLike) -> npt.NDArray[Any]:
+    """Show a weight as (maps, units, incoming): one map a stacked copy and group."""
+    if axes is None and array.ndim not in DEFAULTS:  # no order is usual: units along the first axis
+        return np.asarray(array).reshape(1, len(array), -1)
+    return Axes.of(axes, array.shape).matrices(np.asarray(array))
+
+
 def as_shape(shape: Any) -> tuple[int, ...]:
     """Read a shape: a non-negative integer or a sequence of them.
 

@@ -1,15 +1,17 @@
 """Rules: which initializer each parameter of a model gets, planned, looked at, carried out and audited."""
 
-import fnmatch
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
 
-from ._table import folded, table
+from ._patterns import ROLE, Patterns, read_roles
+from ._plan_table import table_with_fans, table_with_reasons
+from ._same import find_same
+from ._table import folded
 from ._turned import draw, find_turn
 from ._visible import quoted, visible
 from .axes import DEFAULTS, Axes, AxesLike, Fans, as_shape, fans
@@ -25,7 +27,6 @@ Array = npt.NDArray[Any]
 RuleLike: TypeAlias = "Rule | AbstractInitializer | str | type[AbstractInitializer] | Mapping[str, Any]"
 Shapes: TypeAlias = "Mapping[str, Sequence[int] | int | Array]"
 
-ROLE = "@"  # a pattern that begins with it is a role, not a glob
 BLOCK = 1 << 22  # values that `pieces` gives at a time; a multiple of the stream's block, which is not drawn twice
 
 
@@ -177,9 +178,9 @@ class Plan:
         Raises
         ------
         RuleError
-            If a rule hits nothing or a parameter is hit by no rule.
+            If a rule hits nothing, a parameter is hit by no rule, or a dtype does not hold a parameter's values.
         """
-        self._check()
+        self._check(dtype)
         key = as_key(rng)
         made: dict[str, Array] = dict(self.kept)
         for row in self.rows:
@@ -219,7 +220,7 @@ class Plan:
         >>> [(each.name, each.shape, sum(len(piece) for piece in each.draw())) for each in plan.pieces(rng=0)]
         [('w', (64, 32), 2048)]
         """
-        self._check()
+        self._check(dtype)
         return self._pieces(as_key(rng), dtype, workers)
 
     def _pieces(self, key: Key, dtype: DTypeLike | None, workers: int | None) -> Iterator["Pieces"]:
@@ -235,7 +236,7 @@ class Plan:
                 kind = made.initializer._as_dtype(self._dtype(made, dtype))
                 yield Pieces(name, row.shape, kind, _Drawn(made, row.transposed, key, kind, workers))
 
-    def _check(self) -> None:
+    def _check(self, dtype: DTypeLike | None) -> None:
         if self.untouched:
             names = ", ".join(map(quoted, self.untouched[:5])) + (" ..." if len(self.untouched) > 5 else "")
             raise RuleError(
@@ -248,6 +249,13 @@ class Plan:
                 f"the rule {patterns} hits no parameter; correct or remove it (rules are globs, first match wins)"
                 f"{self._nearest(self.unused[0])}"
             )
+        for row in self.rows:
+            if row.source is None:
+                axes = None if row.axes is None else Axes.of(row.axes, row.shape)
+                try:
+                    row.initializer._check_fits(row.shape, axes, row.initializer._as_dtype(self._dtype(row, dtype)))
+                except ValueError as error:
+                    raise RuleError(f"{row.name!r}: {error}") from None
 
     def _nearest(self, pattern: str) -> str:
         """Name the parameter, or the role, that a pattern comes nearest to."""
@@ -283,7 +291,7 @@ class Plan:
 
     def __str__(self) -> str:
         explained = any(row.rule.why for row in self.rows)
-        lines = [self._explained() if explained else self._counted()]
+        lines = [table_with_reasons(self.rows) if explained else table_with_fans(self.rows)]
         count = sum(math.prod(row.shape) for row in self.rows)
         lines.append(f"{len(self.rows)} parameters, {count:,} values")
         if self.kept:
@@ -293,28 +301,6 @@ class Plan:
         for pattern in self.unused:
             lines += folded(f"hits nothing: {visible(pattern)}")
         return "\n".join(lines)
-
-    def _counted(self) -> str:
-        rows = [
-            (
-                visible(row.name),
-                "x".join(map(str, row.shape)) or "scalar",
-                visible(row.pattern),
-                _describe(row.rule),
-                *((str(row.fans.fan_in), str(row.fans.fan_out)) if row.fans else ("-", "-")),
-                _std(row),
-            )
-            for row in self.rows
-        ]
-        header = ("parameter", "shape", "rule", "initializer", "fan in", "fan out", "std")
-        return table(header, rows, right=(4, 5, 6), fold=(0, 1, 2, 3))
-
-    def _explained(self) -> str:
-        rows = [
-            (visible(row.name), visible(row.role or "-"), _describe(row.rule), _std(row), visible(row.rule.why or "-"))
-            for row in self.rows
-        ]
-        return table(("parameter", "role", "initializer", "std", "why"), rows, right=(3,), fold=(0, 1, 2, 4))
 
 
 @final
@@ -502,32 +488,6 @@ def read_rule(pattern: Any, rule: Any) -> Rule:
     return rule if isinstance(rule, Rule) else Rule(rule)
 
 
-def read_roles(roles: Mapping[str, str] | None) -> "Patterns":
-    """Read globs to roles."""
-    if roles is None:
-        return Patterns(())
-    if not isinstance(roles, Mapping):
-        raise TypeError(f"`roles` maps globs to roles; got {type(roles).__name__}")
-    for pattern, role in roles.items():
-        if not isinstance(pattern, str) or not isinstance(role, str):
-            raise TypeError(f"`roles` maps globs to roles, both strings; got {pattern!r}: {role!r}")
-    return Patterns(roles)
-
-
-class Patterns:
-    """Globs in order, of which the first that matches wins; those that are plain names are looked up."""
-
-    def __init__(self, patterns: "Mapping[str, Any] | Sequence[str]") -> None:
-        self._order = {pattern: place for place, pattern in enumerate(patterns)}
-        self._globs = [each for each in self._order if any(mark in each for mark in "*?[")]
-
-    def first(self, name: str, role: str | None = None) -> str | None:
-        """Give the first pattern that matches a name or its role."""
-        found = [each for each in (name, f"{ROLE}{role}" if role else None) if each is not None and each in self._order]
-        glob = next((each for each in self._globs if fnmatch.fnmatchcase(name, each)), None)
-        return min([*found, *([] if glob is None else [glob])], key=self._order.__getitem__, default=None)
-
-
 def _kept(given: Any, only_missing: bool) -> Array | None:
     """Give the array that was given if it is one to keep."""
     if not holds_values(given) or (is_float(given.dtype) and not only_missing):
@@ -563,77 +523,6 @@ def _dtype_of(shape: Any) -> np.dtype[Any] | None:
     return None if dtype is None or not has_shape(shape) else as_float_dtype(dtype)
 
 
-def find_same(rows: Mapping[str, Row], kept: Mapping[str, Array], untouched: Sequence[str]) -> dict[str, Row]:
-    """Look up the parameters that rows are the same as, through any number of others."""
-    found: dict[str, Row] = {}
-    for first in rows.values():
-        path: dict[str, Row] = {}
-        at: Row | None = first
-        while at is not None and at.name not in found:
-            same = at.rule.initializer
-            if not isinstance(same, SameAs):
-                found[at.name] = at
-                break
-            path[at.name] = at
-            if same.parameter in path:
-                circle = " -> ".join(map(visible, [*path, same.parameter]))
-                raise RuleError(f"{_where(at, same.parameter)}, which is in a circle: {circle}")
-            _check_same(at, same, rows, kept, untouched)
-            at = rows.get(same.parameter)
-        for row in reversed(path.values()):
-            found[row.name] = _joined(row, found)
-    return {name: found[name] for name in rows}
-
-
-def _joined(row: Row, found: Mapping[str, Row]) -> Row:
-    """Give a row the source of the one that it is the same as; without one, that is an array that is kept."""
-    same: Any = row.rule.initializer
-    other = found.get(same.parameter)
-    if other is None:
-        return replace(row, source=same.parameter, transposed=same.transpose)
-    source, origin = (other.name, other) if other.source is None else (other.source, other.origin)
-    turned = same.transpose != other.transposed
-    return replace(row, source=source, origin=origin, transposed=turned, expected=other.expected)
-
-
-def _check_same(
-    row: Row, same: SameAs, rows: Mapping[str, Row], kept: Mapping[str, Array], untouched: Sequence[str]
-) -> None:
-    """Refuse a parameter that is not there, or has another shape or dtype."""
-    given, name = row.shape, same.parameter
-    if name not in rows and name not in kept:
-        reason = "which no rule hits" if name in untouched else f"which is no parameter{_near(name, rows)}"
-        raise RuleError(f"{_where(row, name)}, {reason}")
-    shape = rows[name].shape if name in rows else kept[name].shape
-    if (shape[::-1] if same.transpose else shape) != given:
-        hint = f"SameAs({name!r}, transpose={not same.transpose})"
-        meets = (shape if same.transpose else shape[::-1]) == given
-        other = f"; {hint} would" if meets else ""
-        turned = " transposed" if same.transpose else ""
-        raise RuleError(f"{_where(row, name)}, but shape {given} is not met by {shape}{turned}{other}")
-    _check_dtype(row, name, rows.get(name), kept.get(name))
-
-
-def _where(row: Row, name: str) -> str:
-    return f"the rule {row.pattern!r} makes {row.name!r} the same as {quoted(name)}"
-
-
-def _check_dtype(row: Row, name: str, other: Row | None, kept: Array | None) -> None:
-    own = row.rule.dtype or row.dtype
-    theirs = kept.dtype if kept is not None else other and (other.rule.dtype or other.dtype)
-    if own is not None and (theirs is None or np.dtype(as_float_dtype(own)) != as_float_dtype(theirs)):
-        have = "has no dtype of its own" if theirs is None else f"is {as_float_dtype(theirs).name}"
-        wanted = as_float_dtype(own).name
-        raise RuleError(f"{_where(row, name)}, which {have}, so it can't be {wanted}; give both one dtype")
-
-
-def _near(name: str, rows: Mapping[str, Row]) -> str:
-    import difflib  # for errors only
-
-    near = difflib.get_close_matches(name, rows, n=1)
-    return f"; did you mean {quoted(near[0])}?" if near else ""
-
-
 def has_shape(given: Any) -> bool:
     """Tell an array, or what stands for one, from a shape, which may be one integer of NumPy's."""
     return hasattr(given, "shape") and not isinstance(given, np.integer)
@@ -656,36 +545,6 @@ def _expected(initializer: AbstractInitializer, shape: tuple[int, ...], axes: Ax
         return None
 
 
-def _describe(rule: Rule) -> str:
-    """Give the initializer, and what the rule says of layout and dtype."""
-    axes = rule.axes.layout if isinstance(rule.axes, Axes) else rule.axes
-    dtype = None if rule.dtype is None else rule.initializer._as_dtype(rule.dtype).name
-    return " ".join([_brief(rule.initializer), *filter(None, (axes, dtype))])
-
-
-def _brief(value: Any) -> str:
-    """Show an initializer as one writes it: by place what has one, and numbers to the digits of the column of stds."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, tuple):
-        return f"({', '.join(map(_brief, value))}{',' * (len(value) == 1)})"
-    if not isinstance(value, AbstractInitializer) or type(value).__repr__ is not AbstractInitializer.__repr__:
-        return repr(value)
-    shown, by_place = [], True
-    for each in value._fields():
-        given = getattr(value, each.name)
-        if each.init and (each.default is MISSING or given != each.default):
-            named = "" if by_place and not each.kw_only else f"{each.name}="
-            shown.append(named + _brief(given))
-        else:
-            by_place &= each.kw_only is True
-    return f"{type(value).__name__}({', '.join(shown)})"
-
-
-def _std(row: Row) -> str:
-    return "-" if row.expected is None else f"{row.expected.std:.4g}"
-
-
 def _reversed(axes: AxesLike, shape: tuple[int, ...]) -> AxesLike:
     """Give the layout of a transpose."""
     if axes is None and len(shape) not in DEFAULTS:
@@ -701,10 +560,3 @@ def _as_it_lies(init: AbstractInitializer, shape: tuple[int, ...], key: Key, **o
 def _fitting(axes: AxesLike, shape: tuple[int, ...]) -> AxesLike:
     """Give the rule's axes, or None for a parameter that has no axes to name, such as a bias hit by the same rule."""
     return None if len(shape) < 2 else axes
-
-
-def units_first(array: Array, axes: AxesLike) -> Array:
-    """Show a weight as (maps, units, incoming): one map a stacked copy and group."""
-    if axes is None and array.ndim not in DEFAULTS:  # no order is usual: units along the first axis
-        return np.asarray(array).reshape(1, len(array), -1)
-    return Axes.of(axes, array.shape).matrices(np.asarray(array))

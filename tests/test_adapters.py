@@ -265,3 +265,18 @@ def test_peft_starts_at_the_same_place(start, alpha):
     made = (adapters.olora if start == "olora" else adapters.pissa)(weight, 6, scale=alpha / 6)
     assert b @ a == pytest.approx(made.b @ made.a, abs=1e-5)
     assert layer.base_layer.weight.detach().numpy() == pytest.approx(made.residual, abs=1e-5)
+
+
+def test_the_factors_of_a_reshaped_kernel_are_a_convolution_and_a_pointwise_one_behind_it():
+    """As PEFT has them: both convolutions together are the one with what the adapter adds."""
+    weight = sb.HeNormal()((8, 4, 3, 3), rng=0, dtype="float64")
+    adapter = sb.adapters.pissa(weight.reshape(8, -1), 5)
+    a, b = adapter.a.reshape(5, 4, 3, 3), adapter.b.reshape(8, 5, 1, 1)
+    image = sb.Normal()((4, 7, 7), rng=1, dtype="float64")
+
+    def convolve(image, kernel):
+        windows = np.lib.stride_tricks.sliding_window_view(image, kernel.shape[2:], axis=(1, 2))
+        return np.einsum("ihwyx,oiyx->ohw", windows, kernel)
+
+    both = convolve(convolve(image, a), b) + convolve(image, adapter.residual.reshape(weight.shape))
+    assert both == pytest.approx(convolve(image, weight), rel=1e-10, abs=1e-10)

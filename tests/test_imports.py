@@ -17,8 +17,8 @@ import symbreak
 
 PACKAGE = Path(symbreak.__file__).parent
 
-# What every part may import: exceptions, dtype names, names loaded late, a text table, names made safe to show.
-GROUND = {"errors", "dtypes", "_lazy", "_table", "_visible"}
+# What every part may import: exceptions, dtype names, names loaded late, text tables, threads, names made safe to show.
+GROUND = {"errors", "dtypes", "_lazy", "_table", "_threads", "_visible"}
 
 # What the parts that import a framework may import beside it.
 FRAMEWORK_PARTS = {
@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "dtypes": set(),
     "_lazy": set(),
     "_table": set(),
+    "_threads": set(),
     "_visible": set(),
     "axes": set(),
     "streams": set(),
@@ -64,7 +65,14 @@ MAY_IMPORT = {
 }
 FRAMEWORKS = {"torch", "jax", "keras", "dask"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - FRAMEWORKS
-BELONGS_TO = {"_audit": "rules", "_turned": "rules", "__main__": "cli"}
+BELONGS_TO = {
+    "_audit": "rules",
+    "_patterns": "rules",
+    "_plan_table": "rules",
+    "_same": "rules",
+    "_turned": "rules",
+    "__main__": "cli",
+}
 
 HEAVY = (
     "torch", "jax", "dask", "keras", "tensorflow", "h5py", "onnx", "msgpack", "rich", "matplotlib", "hypothesis",

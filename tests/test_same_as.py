@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import symbreak as sb
-from symbreak import rules
+from symbreak import _same
 from symbreak.errors import RuleError
 
 SHAPES = {"head": (50, 8), "embed": (50, 8), "turned": (8, 50), "bias": (8,)}
@@ -39,8 +39,8 @@ def test_the_plan_states_the_moments_of_the_source():
 def test_a_long_chain_is_walked_once(order, monkeypatch):
     count, calls = 500, []
     names = [f"p{k}" for k in range(count)][::order]
-    check = rules._check_same
-    monkeypatch.setattr(rules, "_check_same", lambda *arguments: (calls.append(1), check(*arguments)))
+    check = _same._check_same
+    monkeypatch.setattr(_same, "_check_same", lambda *arguments: (calls.append(1), check(*arguments)))
     shapes = {name: (4, 3) if int(name[1:]) % 2 else (3, 4) for name in names}
     given = {f"p{k}": sb.SameAs(f"p{k - 1}", transpose=True) for k in range(1, count)} | {"p0": sb.HeNormal()}
     found = {row.name: row for row in sb.plan(shapes, given).rows}

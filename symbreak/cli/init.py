@@ -13,13 +13,10 @@ options, and "axes" has globs and the layouts that it is told. Rules of the file
 
 import argparse
 import math
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symbreak.cli._output import is_same
-from symbreak.cli.repair import SUFFIXES
+from symbreak.cli._target import Refused, check_suffix, refuse_same, run_refusing, seed
 from symbreak.errors import BadCheckpoint, MissingExtra
 from symbreak.reports import visible
 
@@ -38,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rules", metavar="F", help="a TOML or JSON file of rules, roles and a recipe")
     parser.add_argument("--recipe", metavar="NAME", help="a recipe for the whole model, such as gpt2")
-    parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="of the random numbers (default: 0)")
+    parser.add_argument("--seed", metavar="N", type=seed, default=0, help="of the random numbers (default: 0)")
     parser.add_argument("-o", "--output", metavar="OUT", help="the file to write: .safetensors or .npz")
     parser.add_argument("--dtype", metavar="D", help="of what no rule names one for (default: FILE's, or float32)")
     parser.add_argument("--workers", metavar="N", type=_workers, help="threads; they change the time, never the bits")
@@ -47,25 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write one file."""
-    try:
-        _check_call(arguments)
-        lines = _init(arguments)
-    except _Refused as error:
-        print(f"symbreak: {error}", file=sys.stderr)
-        return 2
-    if lines:
-        print("\n".join(lines))
-    return 0
-
-
-class _Refused(Exception):  # noqa: N818 - says what is the matter
-    """The file can't be written, and why."""
-
-
-def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"a whole number of 0 or more is needed; got {visible(text)}")
-    return int(text)
+    return run_refusing(lambda: _init(arguments))
 
 
 def _workers(text: str) -> int:
@@ -76,23 +55,13 @@ def _workers(text: str) -> int:
 
 def _check_call(arguments: argparse.Namespace) -> None:
     if arguments.rules is None and arguments.recipe is None:
-        raise _Refused("say what each parameter gets: --rules F, --recipe NAME, or both")
+        raise Refused("say what each parameter gets: --rules F, --recipe NAME, or both")
     if arguments.output is None:
         if not arguments.plan:
-            raise _Refused("say where the weights go: -o OUT; or --plan to look only")
+            raise Refused("say where the weights go: -o OUT; or --plan to look only")
         return
-    if Path(arguments.output).suffix not in SUFFIXES:
-        raise _Refused(
-            f"{visible(arguments.output)} should end in {' or '.join(SUFFIXES)}, the formats that are written"
-        )
-    for path in (arguments.like, arguments.shapes, arguments.rules):
-        if path is not None:
-            _refuse_same(arguments.output, path)
-
-
-def _refuse_same(target: str, path: str) -> None:
-    if is_same(path, target):
-        raise _Refused(f"{visible(target)} is to be read, and is never changed; name another file")
+    check_suffix(arguments.output)
+    refuse_same(arguments.output, (arguments.like, arguments.shapes, arguments.rules))
 
 
 def _init(arguments: argparse.Namespace) -> list[str]:
@@ -100,6 +69,7 @@ def _init(arguments: argparse.Namespace) -> list[str]:
     from symbreak.cli._rules_file import RulesFile, read_rules, read_shapes, read_table
     from symbreak.dtypes import as_float_dtype
 
+    _check_call(arguments)
     try:
         dtype = None if arguments.dtype is None else as_float_dtype(arguments.dtype)
         rules = RulesFile() if arguments.rules is None else read_rules(read_table(arguments.rules), arguments.rules)
@@ -111,20 +81,19 @@ def _init(arguments: argparse.Namespace) -> list[str]:
         from symbreak.checkpoints import open_checkpoint
 
         with open_checkpoint(arguments.like) as ckpt:
-            for file, *_ in ckpt.state:
-                if arguments.output is not None:
-                    _refuse_same(arguments.output, file)
+            if arguments.output is not None:
+                refuse_same(arguments.output, (file for file, *_ in ckpt.state))
             if ckpt.skipped:
                 some = ", ".join(f"{visible(item.name)}: {item.reason}" for item in ckpt.skipped[:8])
-                raise _Refused(f"{visible(ckpt.path)}: not all of it can be read: {some}")
+                raise Refused(f"{visible(ckpt.path)}: not all of it can be read: {some}")
             return _write(arguments, rules.plan(_like(ckpt)), dtype, ckpt.metadata)
     except MissingExtra as error:
-        raise _Refused(str(error)) from None
+        raise Refused(str(error)) from None
     except (BadCheckpoint, ValueError, TypeError) as error:  # rules that don't meet the parameters, for one
-        raise _Refused(str(error)) from None
+        raise Refused(str(error)) from None
     except OSError as error:
         where = visible(error.filename or arguments.like or arguments.shapes)
-        raise _Refused(f"cannot read {where}: {error.strerror or error}") from None
+        raise Refused(f"cannot read {where}: {error.strerror or error}") from None
 
 
 def _like(ckpt: Any) -> dict[str, Any]:
@@ -151,7 +120,7 @@ def _write(arguments: argparse.Namespace, plan: "Plan", dtype: Any, metadata: Ma
         else:
             save_safetensors_piecewise(path, made, metadata or None)
     except OSError as error:
-        raise _Refused(f"cannot write to {visible(path)}: {error.strerror or error}") from None
+        raise Refused(f"cannot write to {visible(path)}: {error.strerror or error}") from None
     count = sum(math.prod(each.shape) for each in made.values())
     kept = f", of which {len(plan.kept)} copied" if plan.kept else ""
     return [f"{len(made)} parameters{kept}, {count:,} values, seed {arguments.seed}; written to {visible(path)}"]

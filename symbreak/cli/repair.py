@@ -7,19 +7,17 @@ metadata. Every change is listed. Exit code: 0 if the file was written, 2 if it 
 import argparse
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symbreak.cli._output import is_same
+from symbreak.cli._target import Refused, check_suffix, refuse_same, run_refusing, seed
 from symbreak.errors import BadCheckpoint, CannotRepair, MissingExtra
 from symbreak.reports import visible
 
 if TYPE_CHECKING:
     from symbreak.checkpoints import Wiring
 
-SUFFIXES = (".safetensors", ".npz")
 LISTED = 8  # tensors in an error
 
 
@@ -33,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--untie", action="store_true", help="split the outgoing weights: the same function, no class left (default)"
     )
     how.add_argument("--reinit", action="store_true", help="draw the tied units again, and only them")
-    parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="of the random numbers (default: 0)")
+    parser.add_argument("--seed", metavar="N", type=seed, default=0, help="of the random numbers (default: 0)")
     parser.add_argument(
         "--space", metavar="NAME", action="append", help="merge the units of this space only; may be repeated"
     )
@@ -48,51 +46,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Repair one file."""
-    try:
-        _check_call(arguments)
-        lines = _repair(arguments)
-    except _Refused as error:
-        print(f"symbreak: {error}", file=sys.stderr)
-        return 2
-    print("\n".join(lines))
-    return 0
-
-
-class _Refused(Exception):  # noqa: N818 - says what is the matter
-    """The file can't be repaired, and why."""
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"a whole number of 0 or more is needed; got {visible(text)}")
-    return int(text)
+    return run_refusing(lambda: _repair(arguments))
 
 
 def _check_call(arguments: argparse.Namespace) -> None:
-    if Path(arguments.output).suffix not in SUFFIXES:
-        raise _Refused(
-            f"{visible(arguments.output)} should end in {' or '.join(SUFFIXES)}, the formats that are written"
-        )
+    check_suffix(arguments.output)
     if arguments.space and not arguments.merge:
-        raise _Refused("--space is for --merge; the other repairs take every tied unit")
+        raise Refused("--space is for --merge; the other repairs take every tied unit")
     if arguments.redundant and not arguments.merge:
-        raise _Refused(
+        raise Refused(
             "--redundant is for --merge; the other repairs leave redundant units to training, which parts them"
         )
-    for path in (arguments.path, arguments.wiring, arguments.config):
-        if path is not None:
-            _refuse_same(arguments.output, path)
-
-
-def _refuse_same(target: str, path: str) -> None:
-    if is_same(path, target):
-        raise _Refused(f"{visible(target)} is to be read, and a repair never changes what it reads; name another file")
+    refuse_same(arguments.output, (arguments.path, arguments.wiring, arguments.config))
 
 
 def _repair(arguments: argparse.Namespace) -> list[str]:
     """Read, repair and write; give the lines that say what was done."""
     from symbreak.repair import rewrite
 
+    _check_call(arguments)
     arrays, metadata, brought = _read(arguments)
     graph, rule = _graph(arguments, arrays, brought)
     try:
@@ -101,9 +73,9 @@ def _repair(arguments: argparse.Namespace) -> list[str]:
     except CannotRepair as error:
         options = " ".join(f"--space {visible(name)}" for name in error.spaces)
         able = f"; the others can be merged: {options}" if options else ""
-        raise _Refused(f"{visible(arguments.path)}: {error.problem}{able}") from None
+        raise Refused(f"{visible(arguments.path)}: {error.problem}{able}") from None
     except ValueError as error:  # values that are not finite, spaces that are not there, a graph that is no network
-        raise _Refused(f"{visible(arguments.path)}: {error}") from None
+        raise Refused(f"{visible(arguments.path)}: {error}") from None
     parted = list(_no_longer_equal(arrays, tensors, [change.name for change in changes]))
     if parted:
         name, other = parted[0]
@@ -168,23 +140,22 @@ def _read(arguments: argparse.Namespace) -> "tuple[dict[str, np.ndarray], dict[s
 
     try:
         with open_checkpoint(arguments.path) as ckpt:
-            for file, *_ in ckpt.state:
-                _refuse_same(arguments.output, file)
+            refuse_same(arguments.output, (file for file, *_ in ckpt.state))
             if ckpt.skipped:
                 some = ", ".join(f"{visible(item.name)}: {item.reason}" for item in ckpt.skipped[:LISTED])
                 more = ", ..." if len(ckpt.skipped) > LISTED else ""
-                raise _Refused(f"{visible(ckpt.path)}: not all of it can be read, and so not be written: {some}{more}")
+                raise Refused(f"{visible(ckpt.path)}: not all of it can be read, and so not be written: {some}{more}")
             arrays = {name: np.asarray(ckpt[name], order="C") for name in ckpt}
             return arrays, dict(ckpt.metadata), wiring_in(ckpt)
     except (BadCheckpoint, MissingExtra) as error:
-        raise _Refused(str(error)) from None
+        raise Refused(str(error)) from None
     except IsADirectoryError:
-        raise _Refused(
+        raise Refused(
             f"{visible(arguments.path)} is a folder; a repair takes one file, or a folder with the *.index.json of a "
             f"sharded model"
         ) from None
     except OSError as error:
-        raise _Refused(f"cannot read {visible(arguments.path)}: {error.strerror or error}") from None
+        raise Refused(f"cannot read {visible(arguments.path)}: {error.strerror or error}") from None
 
 
 def _graph(arguments: argparse.Namespace, arrays: dict[str, np.ndarray], brought: "Wiring | None") -> tuple[Any, str]:
@@ -193,16 +164,16 @@ def _graph(arguments: argparse.Namespace, arrays: dict[str, np.ndarray], brought
     try:
         graph, rule, unknown = find_graph(arrays, arguments.path, arguments.wiring or brought, arguments.config)
     except OSError as error:
-        raise _Refused(f"cannot read {visible(error.filename or 'the wiring')}: {error.strerror or error}") from None
+        raise Refused(f"cannot read {visible(error.filename or 'the wiring')}: {error.strerror or error}") from None
     except ValueError as error:
-        raise _Refused(str(error)) from None
+        raise Refused(str(error)) from None
     if graph is None and len(arrays) < 2:
-        raise _Refused(
+        raise Refused(
             f"{visible(arguments.path)} holds {'1 array' if arrays else 'no arrays'}, and a repair takes a whole "
             f"model, in which one weight reads what another writes; sb.reinit draws one weight again"
         )
     if graph is None:
-        raise _Refused(
+        raise Refused(
             f"{visible(arguments.path)}: no rule knows how its tensors are connected, and a repair needs that; say it "
             f"in a file: --wiring F"
         )
@@ -230,13 +201,13 @@ def _write(path: str, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, 
     try:
         if path.endswith(".npz"):
             if metadata:
-                raise _Refused(
+                raise Refused(
                     f"npz has no place for the metadata of the file, {visible(sorted(metadata))}: write safetensors"
                 )
             save_npz(path, tensors)
         else:
             save_safetensors(path, tensors, metadata or None)
     except (TypeError, ValueError) as error:
-        raise _Refused(str(error)) from None
+        raise Refused(str(error)) from None
     except OSError as error:
-        raise _Refused(f"cannot write to {visible(path)}: {error.strerror or error}") from None
+        raise Refused(f"cannot write to {visible(path)}: {error.strerror or error}") from None

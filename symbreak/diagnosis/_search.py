@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 import numpy.typing as npt
 
+from .._threads import share
 from ._bits import bits_of
 from ._tiles import Block, Tiles, Units, Words
 
@@ -253,21 +254,12 @@ class Search:
         workers = max(1, min(workers or self.workers, count, enough))
         edges = [count * worker // workers for worker in range(workers + 1)]
 
-        def quietly(low: int, high: int) -> None:
+        def quietly(edges: tuple[int, int]) -> None:
             # A signalling NaN warns when it is touched; warnings are switched off for one thread at a time.
             with np.errstate(all="ignore"):
-                work(low, high)
+                work(*edges)
 
-        if workers == 1:
-            quietly(0, count)
-            return
-        from concurrent.futures import ThreadPoolExecutor  # slow to import, and seldom used by those who start
-
-        with ThreadPoolExecutor(workers - 1) as pool:
-            others = [pool.submit(quietly, low, high) for low, high in itertools.pairwise(edges[1:])]
-            quietly(*edges[:2])
-            for other in others:
-                other.result()
+        share(quietly, itertools.pairwise(edges), workers)
 
 
 def search_small(units: npt.NDArray[Any]) -> tuple[Indices, Indices, Indices]:

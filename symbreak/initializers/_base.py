@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform, f
 import numpy as np
 import numpy.typing as npt
 
+from .._threads import share
 from ..axes import DEFAULTS, Axes, AxesLike, as_shape
 from ..dtypes import DTypeLike, as_float_dtype, compute_dtype
 from ..streams import PIECE, Key, RngLike, Stream, Window, as_key, region
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Box = tuple[tuple[Any, ...], int, int]  # an index, and the positions that it stands for
 Ties = Literal["breaks", "ties", "zeroes"]
+SIGMAS_32, SIGMAS_64 = 6.8, 8.7  # where normals of either precision end
 MOST_WORKERS = 4  # by default: beyond that the memory's bandwidth is the limit
 KERAS = ("keras", "tf_keras")
 JAX = ("jax", "jaxlib")  # whose arrays are keys
@@ -109,6 +111,7 @@ class AbstractInitializer(abc.ABC):
     portable: ClassVar[bool] = True
     name: ClassVar[str | None] = None  # set by `register`
     from_config = get_config = _FrameworksOwn()  # Keras copies and saves what has them
+    _stretches: ClassVar[bool] = False  # whether values may leave float32, which constructors keep them in otherwise
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -245,14 +248,16 @@ class AbstractInitializer(abc.ABC):
         Raises
         ------
         TypeError, ValueError
-            For a shape, dtype, axes or rng that makes no sense, or a call by a framework, whose weights have another
-            layout.
+            For a shape, dtype, axes or rng that makes no sense, a dtype that does not hold the values, or a call by a
+            framework, whose weights have another layout.
         """
         if more or rng is None or not isinstance(shape, tuple) or isinstance(rng, type | np.dtype):
             self._refuse_frameworks(sys._getframe(1).f_globals.get("__name__"), shape, rng, more, axes)
         sizes = as_shape(shape)
-        out = np.empty(sizes, self._as_dtype(dtype))
-        return self._fill(out, sizes, Window.whole(out.size), as_key(rng), _as_axes(axes, sizes), workers)
+        key, found, kind = as_key(rng), _as_axes(axes, sizes), self._as_dtype(dtype)
+        self._check_fits(sizes, found, kind)
+        out = np.empty(sizes, kind)
+        return self._fill(out, sizes, Window.whole(out.size), key, found, workers)
 
     def _refuse_frameworks(self, caller: str | None, shape: Any, rng: Any, more: tuple[Any, ...], axes: Any) -> None:
         """Raise where a framework calls as it calls its own initializers, whose weights have another layout.
@@ -306,7 +311,8 @@ class AbstractInitializer(abc.ABC):
         Raises
         ------
         TypeError, ValueError
-            If `out` is not a writeable floating array, or `executor` no executor, before anything is written.
+            If `out` is not a writeable floating array, or its dtype does not hold the values, or `executor` is no
+            executor, before anything is written.
         Exception
             What a worker raised, or that its executor is broken. Parts of `out` may have been written by then.
         """
@@ -316,6 +322,7 @@ class AbstractInitializer(abc.ABC):
         if not out.flags.writeable:
             raise ValueError("`out` is read-only; pass an array that may be written")
         key, found = as_key(rng), _as_axes(axes, out.shape)
+        self._check_fits(out.shape, found, dtype)
         if executor is not None:
             self._fill_on(executor, out, key, found)
             return out
@@ -373,6 +380,8 @@ class AbstractInitializer(abc.ABC):
         key, found = as_key(rng), _as_axes(axes, sizes)
         kind = self._as_dtype(dtype)
         window, result, flips = region(sizes, index)
+        if window.size:
+            self._check_fits(sizes, found, kind)
         if not self.elementwise:
             return np.array(self._whole(sizes, key, found, kind)[index], order="C")
         out = np.empty(result, kind)
@@ -421,6 +430,7 @@ class AbstractInitializer(abc.ABC):
             raise ValueError(f"size is a positive number of elements; got {size!r}")
         sizes = as_shape(shape)
         key, found, kind = as_key(rng), _as_axes(axes, sizes), self._as_dtype(dtype)
+        self._check_fits(sizes, found, kind)
         return self._pieces(sizes, key, found, kind, workers, int(size))
 
     def _pieces(
@@ -466,6 +476,31 @@ class AbstractInitializer(abc.ABC):
                     return found
         return as_float_dtype(dtype)
 
+    def _check_fits(self, shape: tuple[int, ...], axes: Axes | None, dtype: np.dtype[Any]) -> None:
+        """Refuse a dtype that does not hold the values, going by their bounds or, without, by their distribution."""
+        narrow = dtype.itemsize == 1 or dtype == np.float16
+        if not (narrow or self._stretches) or dtype.kind == "c" or not math.prod(shape):
+            return
+        try:
+            value = self._farthest(shape, axes, SIGMAS_64 if dtype == np.float64 else SIGMAS_32)
+        except Exception:  # it states none, or `sample` will say what is wrong with the shape
+            return
+        with np.errstate(all="ignore"):
+            fits = np.isfinite(np.array([value]).astype(compute_dtype(dtype)).astype(dtype)).all()
+        if not fits:
+            raise ValueError(
+                f"{self!r} reaches {value:.6g} for `shape` {shape}, but {dtype.name} ends at {_largest(dtype):.6g}; "
+                f"take a wider dtype, or smaller values"
+            )
+
+    def _farthest(self, shape: tuple[int, ...], axes: Axes | None, sigmas: float) -> float:
+        """Give the bound that is farthest from zero, or where there is none that many sigma from the mean."""
+        stated = self.expected(shape, axes)
+        reach = sigmas * stated.std
+        low = stated.low if math.isfinite(stated.low) else stated.mean - reach
+        high = stated.high if math.isfinite(stated.high) else stated.mean + reach
+        return max(high, low, key=abs)
+
     def _whole(self, shape: tuple[int, ...], key: Key, axes: Axes | None, dtype: np.dtype[Any]) -> Array:
         out = np.empty(shape, dtype)
         return self._fill(out, shape, Window.whole(out.size), key, axes, None)
@@ -500,7 +535,7 @@ class AbstractInitializer(abc.ABC):
             if values is not target:  # else it was drawn in place
                 _round(values, computed, target)
 
-        _run(write, window.pieces(computed.itemsize, threads), threads)
+        share(write, window.pieces(computed.itemsize, threads), threads)
         return out
 
     def _fill_on(self, executor: "concurrent.futures.Executor", out: Array, key: Key, axes: Axes | None) -> None:
@@ -579,6 +614,12 @@ def _for_keras(shown: str) -> str:
     )
 
 
+def _largest(dtype: np.dtype[Any]) -> float:
+    import ml_dtypes  # for an error only
+
+    return float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
+
+
 def _plain(value: Any) -> Any:
     """Give the configuration of an initializer, or of each in a tuple; anything else as it is."""
     if isinstance(value, AbstractInitializer):
@@ -590,26 +631,6 @@ def _round(values: Array, computed: np.dtype[Any], out: Array) -> None:
     """Write values of a `sample` that computed in float64 as those that it would have given in `computed`."""
     with np.errstate(all="ignore"):
         out[...] = values.astype(computed, copy=False)
-
-
-def _run(write: Callable[[Any], None], pieces: Iterator[Any], threads: int) -> None:
-    if threads == 1:
-        for piece in pieces:
-            write(piece)
-        return
-    waiting = iter(list(pieces))  # next() on it is one step of the interpreter, so that threads may share it
-
-    def work() -> None:
-        for piece in waiting:
-            write(piece)
-
-    from concurrent.futures import ThreadPoolExecutor  # a third of the time to import symbreak
-
-    with ThreadPoolExecutor(threads - 1) as executor:
-        others = [executor.submit(work) for _ in range(threads - 1)]
-        work()
-        for other in others:
-            other.result()
 
 
 def run_tasks(tasks: Sequence[Callable[[], None]], workers: int | None = None) -> None:
@@ -627,7 +648,7 @@ def run_tasks(tasks: Sequence[Callable[[], None]], workers: int | None = None) -
     ValueError
         For a number of workers that is not positive.
     """
-    _run(lambda task: task(), iter(tasks), _as_workers(workers, max(1, len(tasks)) * PIECE))
+    share(lambda task: task(), tasks, _as_workers(workers, max(1, len(tasks)) * PIECE))
 
 
 def _as_workers(workers: int | None, size: int) -> int:

@@ -1,6 +1,6 @@
 """Weights that are all equal: what must not be done to a hidden layer, and what biases and norms start at."""
 
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -54,6 +54,7 @@ class Constant(AbstractInitializer):
     value: Any
 
     ties = "ties"
+    _ends: ClassVar[tuple[float, float]] = (0.0, 0.0)  # of an array: its least and largest value
 
     def __post_init__(self) -> None:
         if isinstance(self.value, np.generic) or not (
@@ -83,6 +84,7 @@ class Constant(AbstractInitializer):
             )
         array.flags.writeable = False
         object.__setattr__(self, "value", array)
+        object.__setattr__(self, "_ends", (float(array.min(initial=0.0)), float(array.max(initial=0.0))))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Constant) and np.array_equal(self.value, other.value)
@@ -114,6 +116,9 @@ class Constant(AbstractInitializer):
             if self.value.size <= every.shape[-1]:  # cast what is repeated once
                 every = np.broadcast_to(self.value.astype(stream.dtype), shape)
             return copy(stream, every)
+
+    def _farthest(self, shape: tuple[int, ...], axes: Axes | None, sigmas: float) -> float:
+        return self.value if isinstance(self.value, float) else max(reversed(self._ends), key=abs)
 
     def _as(self, shape: tuple[int, ...]) -> Array:
         try:

@@ -192,6 +192,11 @@ class PaddedIdentity(_AbstractIdentity):
     ValueError
         If `gain` is zero, lost in float32, or not finite.
 
+    Notes
+    -----
+    Of IDInit this is the padded identity alone, in the middle of the receptive field of a convolution; the paper's own
+    way with convolutions is not made.
+
     References
     ----------
     Pan et al. "IDInit: a universal and stable initialization method for neural network training". ICLR 2025, whose

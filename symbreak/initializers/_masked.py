@@ -7,8 +7,9 @@ from typing import Any, TypeAlias, final
 
 import numpy as np
 
-from ..axes import RECEPTIVE, Axes, AxesLike, as_shape
+from ..axes import Axes, AxesLike, as_shape
 from ..streams import Stream
+from . import _places as place
 from ._base import AbstractInitializer, Array, Moments
 from ._registry import register
 from ._wrapping import by_position, draw, drawn_coincidence, mix, shown, wrap
@@ -42,7 +43,8 @@ class Masked(AbstractInitializer):
         An array of bools of the weight's shape, True for what is kept; or a rule on the unit o and the input i, both
         counted from 0 along their axes: ``"lower"`` keeps i <= o, ``"upper"`` i >= o, ``"diagonal"`` i == o, and
         ``"blocks:n"`` what lies in the same of n equal parts of the units and of the inputs. A rule is the same at
-        every place of a receptive field and in every stacked copy.
+        every place of a receptive field and in every stacked copy and group, of which each counts its own units and
+        inputs.
 
     Raises
     ------
@@ -153,16 +155,15 @@ class Masked(AbstractInitializer):
         sizes = as_shape(shape)
         found = Axes.of(axes, sizes)
         if isinstance(self.mask, str):
-            inputs = found._size("i", sizes)
-            units = np.arange(found._size("o", sizes))[:, None]
-            kept = self._rule(found, sizes)(units, np.arange(inputs)[None]).any(axis=1)
-            return tuple(np.flatnonzero(~kept).tolist())
+            maps, units, inputs = _sides(found, sizes)
+            kept = self._rule(found, sizes)(np.arange(units)[:, None], np.arange(inputs)[None]).any(axis=1)
+            return tuple(np.flatnonzero(~np.tile(kept, maps)).tolist())
         self._keep(sizes, found)
         return tuple(np.flatnonzero(~found.matrices(self.mask).any(axis=2)).tolist())
 
     def _rule(self, axes: Axes, shape: tuple[int, ...]) -> Callable[[Array, Array], Array]:
         name, n = _read(self.mask)
-        units, inputs = axes._size("o", shape), axes._size("i", shape)
+        _, units, inputs = _sides(axes, shape)
         return lambda o, i: RULES[name](o, i, units, inputs, n)
 
     def _keep(self, shape: tuple[int, ...], axes: Axes | None) -> Callable[..., Array] | None:
@@ -172,18 +173,19 @@ class Masked(AbstractInitializer):
                 raise ValueError(f"Masked: the mask has shape {self.mask.shape}, and the weight {shape}")
             return None
         found = Axes.of(axes, shape)
-        if found.groups != 1:
-            raise ValueError(f"Masked: the rule {self.mask!r} knows no groups; give the mask as an array")
-        units, inputs = found._size("o", shape), found._size("i", shape)
-        dead = _dead(self.mask, units, inputs)
+        _, units, inputs = _sides(found, shape)
+        dead = _dead(self.mask, units, inputs) * found.groups
         if dead > 1 and min(units, inputs) > 0:
             raise ValueError(
-                f"Masked: {self.mask!r} leaves {dead} of {units} units without any of {inputs} inputs, and they would "
-                f"be tied; give the mask as an array to have that"
+                f"Masked: {self.mask!r} leaves {dead} of {units * found.groups} units without any of {inputs} inputs, "
+                f"and they would be tied; give the mask as an array to have that"
             )
         rule = self._rule(found, shape)
 
         def keep(*indices: Array) -> Array:
+            if found.groups != 1:
+                at = place.coordinates(found, shape, indices)
+                return rule(at.unit, at.input)
             return rule(_ravel(indices, found.dims("o"), shape), _ravel(indices, found.dims("i"), shape))
 
         return keep
@@ -193,8 +195,14 @@ class Masked(AbstractInitializer):
         if not isinstance(self.mask, str):
             return int(np.count_nonzero(self.mask))
         found = Axes.of(axes, shape)
-        units, inputs = found._size("o", shape), found._size("i", shape)
-        return _kept(self.mask, units, inputs) * found._size("b" + RECEPTIVE, shape)
+        maps, units, inputs = _sides(found, shape)
+        return _kept(self.mask, units, inputs) * maps * math.prod(place.field(found, shape))
+
+
+def _sides(axes: Axes, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Give the numbers of copies and groups, of units, and of inputs, the receptive field not counted."""
+    maps, units, incoming = axes._map_shape(shape)
+    return maps, units, incoming // max(1, math.prod(place.field(axes, shape)))
 
 
 def _read(mask: str) -> tuple[str, int]:

@@ -27,7 +27,8 @@ class Scaled(AbstractInitializer):
     Raises
     ------
     ValueError
-        If the factor is 0 (that is `Zeros`), not finite, or lost in float32.
+        If the factor is 0 (that is `Zeros`), not finite, or lost in float32; when it is called, if the products leave
+        the dtype.
     TypeError
         If `init` is no initializer.
 
@@ -48,6 +49,8 @@ class Scaled(AbstractInitializer):
 
     init: AbstractInitializer
     factor: float
+
+    _stretches = True
 
     def __post_init__(self) -> None:
         wrap(self, "init")

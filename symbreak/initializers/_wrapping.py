@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..axes import DEFAULTS, Axes, AxesLike
+from ..axes import Axes, AxesLike, units_first
 from ..streams import Stream
 from ._base import AbstractInitializer, Array, Moments, Ties
 from ._registry import get
@@ -33,6 +33,8 @@ def promise(instance: Any, parts: Iterable[AbstractInitializer], ties: Ties | No
     object.__setattr__(instance, "ties", parts[0].ties if ties is None else ties)
     object.__setattr__(instance, "elementwise", all(part.elementwise for part in parts))
     object.__setattr__(instance, "portable", all(part.portable for part in parts))
+    if any(part._stretches for part in parts):
+        object.__setattr__(instance, "_stretches", True)
 
 
 def drawn_coincidence(init: AbstractInitializer, shape: tuple[int, ...], axes: AxesLike, one: float) -> float:
@@ -42,9 +44,7 @@ def drawn_coincidence(init: AbstractInitializer, shape: tuple[int, ...], axes: A
     meant to be.
     """
     first, second = (init(shape, seed, axes=axes) for seed in (0, 1))
-    found = (first != second).reshape(1, shape[0], -1)
-    if axes is not None or len(shape) in DEFAULTS:
-        found = Axes.of(axes, shape).matrices(first != second)
+    found = units_first(first != second, axes)
     drawn = np.sort(np.count_nonzero(found, axis=2), axis=1)  # (maps, units): the k-th has k units before it
     maps, units = drawn.shape
     pairs = np.where(drawn > 0, np.arange(units) * float(one) ** drawn, 0.0)

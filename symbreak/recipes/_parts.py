@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias, final
 
+from .._patterns import Patterns
 from .._visible import quoted
 from ..axes import Axes, AxesLike, Fans, as_shape, fans
 from ..dtypes import holds_values, is_float
 from ..errors import RuleError
-from ..rules import Patterns, has_shape
+from ..rules import has_shape
 
 LISTED = 8  # names in an error
 

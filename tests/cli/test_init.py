@@ -253,7 +253,7 @@ def test_what_is_read_is_never_written(capsys):
     Path("twin.safetensors").symlink_to("m.safetensors")
     for out in ("m.safetensors", "twin.safetensors"):
         said = refused(capsys, "--like", "m.safetensors", "--rules", "rules.toml", "-o", out)
-        assert f"{out} is to be read, and is never changed; name another file" in said
+        assert f"{out} is to be read, and what is read is never changed; name another file" in said
 
 
 def test_a_shard_is_never_written_over(capsys):

@@ -222,7 +222,7 @@ def test_the_input_is_never_the_output(model, capsys):
     os.link("in.safetensors", "hard.safetensors")
     for out in ("in.safetensors", "./in.safetensors", "link.safetensors", "hard.safetensors"):
         err = refused(capsys, "in.safetensors", "-o", out)
-        assert err == f"symbreak: {out} is to be read, and a repair never changes what it reads; name another file\n"
+        assert err == f"symbreak: {out} is to be read, and what is read is never changed; name another file\n"
     assert model.read_bytes() == state
 
 

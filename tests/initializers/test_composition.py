@@ -156,6 +156,32 @@ def test_the_policy_of_a_mask_is_read_off_its_slices(mask, ties):
     assert sb.Masked(sb.HeNormal(), "lower").ties == "breaks"
 
 
+@pytest.mark.parametrize("rule", ["lower", "upper", "diagonal", "blocks:2"])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((12, 4, 3), sb.Axes("oiw", groups=3)),
+        ((3, 3, 4, 12), sb.Axes("hwio", groups=3)),
+        ((12, 4, 2), sb.Axes("iow", groups=3)),
+        ((2, 12, 5), sb.Axes("boi", groups=3)),
+    ],
+)
+def test_a_rule_counts_units_and_inputs_of_each_group_apart(rule, shape, axes):
+    init = sb.Masked(sb.Normal(0.5, mean=9.0), rule)
+    made, whole = init(shape, rng=3, axes=axes), init.init(shape, rng=3, axes=axes)
+    groups = axes.matrices(made)  # (copies and groups, units, inputs and receptive field)
+    _, units, incoming = groups.shape
+    taps = math.prod(size for size, letter in zip(shape, axes.layout, strict=True) if letter in "hw")
+    alone = sb.Masked(sb.Ones(), rule)((units, incoming // taps))
+    assert np.array_equal(groups != 0, np.broadcast_to(np.repeat(alone != 0, taps, axis=1), groups.shape))
+    assert np.array_equal(made[made != 0], whole[made != 0])
+    share = np.count_nonzero(made) / made.size
+    assert init.expected(shape, axes).mean == pytest.approx(9 * share)
+    index = np.s_[1:, ..., ::-1]
+    assert np.array_equal(init.region(shape, index, rng=3, axes=axes), made[index])
+    assert init.dead(shape, axes) == tuple(np.flatnonzero(~(groups != 0).any(axis=2).ravel()))
+
+
 @pytest.mark.parametrize(
     ("rule", "shape"), [("lower", (9, 5)), ("upper", (5, 9)), ("diagonal", (5, 6)), ("blocks:3", (9, 4))]
 )
@@ -322,9 +348,9 @@ class Silent(sb.AbstractInitializer):
         (lambda: sb.Masked("onez", "lower"), ValueError, "no initializer is called 'onez'"),
         (lambda: sb.Masked("ones", [[True]])((2, 2)), ValueError, r"has shape \(1, 1\), and the weight \(2, 2\)"),
         (
-            lambda: sb.Masked("ones", "lower")((4, 2), axes=sb.Axes("oi", groups=2)),
+            lambda: sb.Masked("ones", "diagonal")((6, 2), axes=sb.Axes("oi", groups=2)),
             ValueError,
-            "Masked: the rule 'lower' knows no groups; give the mask as an array",
+            "Masked: 'diagonal' leaves 2 of 6 units without any of 2 inputs, and they would be tied; give the mask as",
         ),
         (lambda: sb.Masked("ones", "lower")(4), ValueError, "a weight needs an output and an input axis"),
         (lambda: sb.Blocks(()), ValueError, r"Blocks: inits is a tuple of initializers, one a part; got \(\)"),
