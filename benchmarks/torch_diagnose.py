@@ -48,9 +48,11 @@ def gpt2() -> Any:
     torch.manual_seed(0)
     model = Model()
     with torch.no_grad():
-        for each in model.parameters():
+        for name, each in model.named_parameters():
             if each.ndim > 1:
                 each.normal_(0, 0.02)
+            elif name.endswith("bias"):
+                each.zero_()
     return model
 
 
