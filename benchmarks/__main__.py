@@ -40,6 +40,7 @@ FILES = (
     "restarts",
     "imports",
     "memory",
+    "torch_diagnose",
     "init",
     "torch_models",
     "sizes",

@@ -27,7 +27,7 @@ from symbreak._scan import (
     with_widths,
 )
 from symbreak.axes import Axes
-from symbreak.diagnosis import NotNumbers, check_tolerance, in_memory, judge_together, judge_weight
+from symbreak.diagnosis import NotNumbers, check_tolerance, in_memory, judge_together, judge_weight, remembering
 from symbreak.findings import Finding
 from symbreak.graph import LayerGraph
 from symbreak.reports import Report, visible
@@ -201,8 +201,9 @@ def diagnose_wired(
     """
     check_tolerance(tolerance)
     options = Options(workers, tolerance)
-    one_by_one = {name: _judge_in_memory(array, name, arrays, options) for name, array in arrays.items()}
-    network, answers = judge_found(found, arrays, options, judged=one_by_one.items())
+    with remembering():
+        one_by_one = {name: _judge_in_memory(array, name, arrays, options) for name, array in arrays.items()}
+        network, answers = judge_found(found, arrays, options, judged=one_by_one.items())
     steps = [Step(0, report) for report in (*one_by_one.values(), judge_together(in_memory(arrays)))]
     steps += [Step(0, network, answers=answers), Step(0, Report(tuple(notes)))]
     return replace(joined(steps), evidence=evidence)

@@ -21,6 +21,7 @@ from ._sketch import in_memory as in_memory
 from ._ties import Ties as Ties
 from ._ties import find_ties as find_ties
 from ._ties import processors as processors
+from ._ties import remembering as remembering
 from ._together import judge_together as judge_together
 from ._units import unit_axes as unit_axes
 from ._weights import judge_array as judge_array
@@ -43,6 +44,7 @@ __all__ = [
     "judge_together",
     "judge_weight",
     "processors",
+    "remembering",
     "unit_axes",
 ]
 

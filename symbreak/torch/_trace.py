@@ -7,7 +7,7 @@ of positions, masks and what is drawn at random are not followed: no unit has a 
 import contextlib
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -24,6 +24,38 @@ from ._aten import EVEN, FILLED, OPERATORS, RANDOM, STRUCTURE, ZEROS
 Array = np.ndarray[Any, np.dtype[Any]]
 LISTED = 64  # inputs among which names are compared
 LARGEST_CONSTANT = 1 << 28  # bytes of a tensor that is no parameter and no buffer, and is kept for the network
+
+
+def _like_first(one: torch.Tensor, *_: Any) -> torch.Tensor:
+    return one.new_empty(one.shape)
+
+
+def _like_both(one: torch.Tensor, other: Any, *_: Any) -> torch.Tensor | None:
+    if not isinstance(other, torch.Tensor) or not other.is_meta or one.dtype != other.dtype:
+        return None
+    return one.new_empty(np.broadcast_shapes(tuple(one.shape), tuple(other.shape)))
+
+
+def _like_product(_: torch.Tensor, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return one.new_empty((one.shape[0], other.shape[1]))
+
+
+def _like_norm(one: torch.Tensor, over: Sequence[int], *_: Any) -> tuple[torch.Tensor, ...]:
+    rank = one.ndim - len(over)
+    return (one.new_empty(one.shape), *(one.new_empty((*one.shape[:rank], *[1] * len(over))) for _ in range(2)))
+
+
+# Operators whose outputs' shapes are plain, and which PyTorch takes long to find them by; and one that asks there for
+# bfloat16 without need.
+FORMS: dict[str, Callable[..., Any]] = {
+    "aten.addmm.default": _like_product,
+    "aten.native_layer_norm.default": _like_norm,
+    "aten._grouped_mm.default": lambda one, other, *_: one.new_empty((*one.shape[:-1], other.shape[-1])),
+    **dict.fromkeys(("aten.add.Tensor", "aten.mul.Tensor", "aten.sub.Tensor", "aten.div.Tensor"), _like_both),
+    **dict.fromkeys(("aten.gelu.default", "aten.relu.default", "aten.silu.default", "aten._safe_softmax.default",
+                     "aten._softmax.default", "aten._log_softmax.default", "aten.tanh.default", "aten.mul.Scalar"),
+                    _like_first),
+}  # fmt: skip
 
 
 class CannotTrace(Exception):  # noqa: N818 - says what the matter is
@@ -137,7 +169,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore
         kwargs = kwargs or {}
         if func is torch.ops.aten._local_scalar_dense.default and id(args[0]) in self.shadows:
             return self.shadows[id(args[0])].item()
-        if self.meta:
+        if self.meta and not all(each.is_meta for each in _flat((args, *kwargs.values()))):
             args, kwargs = tree_map(self._as_meta, (args, kwargs))
         out = self._run(func, args, kwargs)
         self.record(Call(self, func, args, kwargs, out))
@@ -154,15 +186,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore
 
     def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run an operator: on values too where it is of lengths, places and masks, which may decide what is run."""
-        if func._schema.name == "aten::_grouped_mm" and self.meta:  # which asks for bfloat16 without a reason here
-            return args[0].new_empty((*args[0].shape[:-1], args[1].shape[-1]))
-        flat, form = tree_flatten((args, kwargs))
-        given = [each for each in flat if isinstance(each, torch.Tensor)]
+        known = FORMS.get(str(func)) if self.meta and args and id(args[0]) not in self.shadows else None
+        if known is not None and not kwargs and (found := known(*args)) is not None:
+            return found
+        given = _flat((args, *kwargs.values()))
         if not self.meta or any(each.is_meta and id(each) not in self.shadows for each in given):
             return func(*args, **kwargs)
         place = kwargs.get("device")
         if not given and (place is None or torch.device(place).type != "meta"):
             return func(*args, **kwargs)
+        flat, form = tree_flatten((args, kwargs))
         real = [self.shadows.get(id(each), each) if isinstance(each, torch.Tensor) else each for each in flat]
         args_, kwargs_ = tree_unflatten(real, form)
         found = (
@@ -192,7 +225,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore
             return
         into = call["self"] if call.op.endswith("_") and not call.op.endswith("__") else None
         op = call.op.removesuffix("_") if into is not None else call.op
-        given = [self.name(each) for each in _tensors(call.arguments.values())]
+        given = [self.name(each) for each in _flat(call.arguments.values())]
         followed = [name for name in given if name in self.followed]
         if op in RANDOM or op in FILLED or (given and all(name in (EVEN, ZEROS, *self.drawn) for name in given)):
             names = self._even(op, call, given, outs)
@@ -445,6 +478,17 @@ def _mode(model: torch.nn.Module, training: bool) -> Iterator[None]:
 def _forked() -> Iterator[None]:
     with torch.random.fork_rng():
         yield
+
+
+def _flat(given: Iterable[Any]) -> list[torch.Tensor]:
+    """List the tensors among arguments of an operator, which are at most in lists."""
+    found: list[torch.Tensor] = []
+    for each in given:
+        if isinstance(each, torch.Tensor):
+            found.append(each)
+        elif isinstance(each, list | tuple):
+            found += _flat(each)
+    return found
 
 
 def _tensors(given: Any) -> list[torch.Tensor]:

@@ -1,7 +1,9 @@
 """How the tensors of a model are connected: from the model itself, as it runs; else from their names."""
 
+import contextlib
+import gc
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,6 +83,30 @@ def wired_with(
 ) -> Found:
     """Wire a model by what it does, or by names where it can't be run or they say more."""
     arrays = as_arrays(checked(model))
+    with _without_collections():
+        return _wired(model, arrays, example, kwargs, noise=noise)
+
+
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """Hold off Python's collections of garbage, which go through all objects of PyTorch's again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _wired(
+    model: torch.nn.Module,
+    arrays: dict[str, Array],
+    example: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    noise: bool,
+) -> Found:
     try:
         found = _traced(model, example, kwargs, noise=noise)
     except CannotTrace as fault:
