@@ -41,6 +41,7 @@ FILES = (
     "imports",
     "memory",
     "init",
+    "jax_models",
     "torch_models",
     "sizes",
 )
