@@ -30,7 +30,7 @@ _LATER = {
     "wire": "_diagnose",
 }
 
-__all__ = [*_LATER, "initializers"]
+__all__ = [*_LATER, "initializers"]  # noqa: PLE0604 - strings
 
 if not _typing.TYPE_CHECKING:  # so that type checkers still see a name that does not exist
     __getattr__ = _names_from(__name__, {**_LATER, "initializers": ""})

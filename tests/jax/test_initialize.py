@@ -223,9 +223,7 @@ def test_variables_of_linen_are_made_from_shapes_alone_and_run():
     model, x = Model(), jnp.ones((2, 5), int)
     made = sb.jax.initialize(jax.eval_shape(model.init, jax.random.key(0), x), rng=1)
     assert np.isfinite(jax.jit(model.apply)(made, x)).all()
-    assert sb.diagnose(
-        {name: np.asarray(value) for name, value in read_model(made).arrays().items()}, wiring=True
-    ).ok
+    assert sb.diagnose({name: np.asarray(value) for name, value in read_model(made).arrays().items()}, wiring=True).ok
     boxed = linen.Partitioned(struct(8, 4), ("x", None))
     (row,) = sb.jax.plan({"Dense_0": {"kernel": boxed}}).rows
     assert row.name == "Dense_0/kernel"
