@@ -64,6 +64,10 @@ extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 # Links to Python and NumPy go by lists kept here, so that nothing is fetched.
 intersphinx_mapping = inventories.mapping()
 
+# The parts for frameworks are read without them.
+autodoc_mock_imports = ["torch", "transformers"]
+nitpick_ignore_regex = [("py:.*", r"(?:~?torch|nn|Tensor|Generator)\b.*")]
+
 nitpick_ignore = [
     ("py:class", "symbreak.checkpoints._source.Source"),  # made by `open_checkpoint` alone
     ("py:class", "symbreak.checkpoints.wiring._spec.Statement"),  # a wiring is read and written as a whole

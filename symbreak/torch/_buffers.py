@@ -12,7 +12,7 @@ POWERS = 30  # iterations for the largest singular value
 COUNTERS = {"running_mean": 0, "running_var": 1, "num_batches_tracked": 0}
 
 
-def restore_buffers(model: nn.Module, device: torch.device | None) -> list[str]:
+def restore_buffers(model: nn.Module, device: "torch.device | None") -> list[str]:
     """Write the buffers that are known, and make those that are on the meta device.
 
     Parameters
@@ -51,7 +51,7 @@ def restore_buffers(model: nn.Module, device: torch.device | None) -> list[str]:
     return [name for name in lost if not holds_values(model.get_buffer(name))]
 
 
-def _values(module: nn.Module, name: str, buffer: torch.Tensor, device: torch.device | None) -> torch.Tensor | None:
+def _values(module: nn.Module, name: str, buffer: torch.Tensor, device: "torch.device | None") -> "torch.Tensor | None":
     """Give what a buffer holds at the start, on the device where it shall be; None where that is not known."""
     where = buffer.device if holds_values(buffer) else device
     if name in COUNTERS and hasattr(module, "track_running_stats"):
@@ -68,7 +68,9 @@ def _values(module: nn.Module, name: str, buffer: torch.Tensor, device: torch.de
     return None
 
 
-def _made_anew(module: nn.Module, name: str, buffer: torch.Tensor, where: torch.device | None) -> torch.Tensor | None:
+def _made_anew(
+    module: nn.Module, name: str, buffer: torch.Tensor, where: "torch.device | None"
+) -> "torch.Tensor | None":
     """Give a buffer of a rotary embedding of transformers as another one of the same configuration makes it."""
     config = getattr(module, "config", None)
     if config is None or next(module.parameters(), None) is not None:

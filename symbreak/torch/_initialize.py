@@ -243,7 +243,7 @@ def _check_dtypes(made: Plan, entries: list[Entry]) -> None:
                 )
 
 
-def _materialize(entries: list[Entry], device: torch.device | None) -> list[Entry]:
+def _materialize(entries: list[Entry], device: "torch.device | None") -> list[Entry]:
     """Give parameters on the meta device memory on a real one; tied ones stay one."""
     absent = [entry for entry in entries if not holds_values(entry.tensor)]
     if not absent:

@@ -69,7 +69,7 @@ class Monitor:
         *,
         every: int = EVERY,
         log: object = None,
-        optimizer: torch.optim.Optimizer | None = None,
+        optimizer: "torch.optim.Optimizer | None" = None,
         activations: bool = True,
     ) -> None:
         checked(model)

@@ -202,7 +202,7 @@ def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
 
 
 @_overridable
-def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: "Generator | None" = None) -> Tensor:
     """Fill a tensor with uniforms from `a` to `b`.
 
     Parameters
@@ -241,7 +241,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
     return _uniform(tensor, a, b, generator)
 
 
-def _uniform(tensor: Tensor, a: float, b: float, generator: Generator | None) -> Tensor:
+def _uniform(tensor: Tensor, a: float, b: float, generator: "Generator | None") -> Tensor:
     if _idle(tensor):
         return tensor
     key = key_of(generator)
@@ -251,7 +251,7 @@ def _uniform(tensor: Tensor, a: float, b: float, generator: Generator | None) ->
 
 
 @_overridable
-def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: "Generator | None" = None) -> Tensor:
     """Fill a tensor with normals.
 
     Parameters
@@ -290,7 +290,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Gene
     return _normal(tensor, mean, std, generator)
 
 
-def _normal(tensor: Tensor, mean: float, std: float, generator: Generator | None) -> Tensor:
+def _normal(tensor: Tensor, mean: float, std: float, generator: "Generator | None") -> Tensor:
     if _idle(tensor):
         return tensor
     key = key_of(generator)
@@ -306,7 +306,7 @@ def trunc_normal_(
     std: float = 1.0,
     a: float = -2.0,
     b: float = 2.0,
-    generator: Generator | None = None,
+    generator: "Generator | None" = None,
 ) -> Tensor:
     """Fill a tensor with normals cut to [a, b].
 
@@ -552,7 +552,7 @@ def _glorot_std(tensor: Tensor, gain: float) -> float:
 
 
 @_overridable
-def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: "Generator | None" = None) -> Tensor:
     r"""Fill a tensor with Glorot's uniforms, of variance :math:`2 \, \text{gain}^2 / (\text{fan in} + \text{fan out})`.
 
     Fans are torch's: units along axis 0, inputs along axis 1, whatever the layer. Those of transposed and grouped
@@ -597,7 +597,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
 
 
 @_overridable
-def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: "Generator | None" = None) -> Tensor:
     r"""Fill a tensor with Glorot's normals, of variance :math:`2 \, \text{gain}^2 / (\text{fan in} + \text{fan out})`.
 
     Parameters
@@ -644,7 +644,7 @@ def kaiming_uniform_(
     a: float = 0,
     mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
-    generator: Generator | None = None,
+    generator: "Generator | None" = None,
 ) -> Tensor:
     r"""Fill a tensor with uniforms of variance :math:`\text{gain}^2 / \text{fan}`.
 
@@ -699,7 +699,7 @@ def kaiming_normal_(
     a: float = 0,
     mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
-    generator: Generator | None = None,
+    generator: "Generator | None" = None,
 ) -> Tensor:
     r"""Fill a tensor with plain normals of variance :math:`\text{gain}^2 / \text{fan}`, as torch does: not truncated.
 
@@ -735,7 +735,7 @@ def kaiming_normal_(
 
 
 @_overridable
-def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: "Generator | None" = None) -> Tensor:
     """Make a matrix (units, everything else) orthogonal: rows or columns orthonormal, whichever are fewer.
 
     Half precision is computed in float32 and rounded once, and complex tensors become unitary.
@@ -786,7 +786,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
 
 
 @_overridable
-def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: "Generator | None" = None) -> Tensor:
     """Fill a matrix with normals, and set a share of every column to zero.
 
     As in torch a column has ``ceil(sparsity * rows)`` zeros: they are counted for each input of a linear layer, and a
@@ -848,7 +848,7 @@ def apply_(
     *,
     rng: TorchRng = None,
     axes: AxesLike = None,
-    generator: Generator | None = None,
+    generator: "Generator | None" = None,
 ) -> Tensor:
     """Fill a tensor with any initializer of symbreak: the shelf's, or one of your own.
 
