@@ -42,6 +42,7 @@ FILES = (
     "memory",
     "torch_diagnose",
     "init",
+    "jax_models",
     "torch_models",
     "sizes",
 )

@@ -67,10 +67,10 @@ def wire(
     >>> print(sb.jax.wire(apply, params, jnp.ones((2, 4))))
     wired by: the model as it computes
     LayerGraph: 3 spaces, 2 weights
-      space   units  activation  written by  read by
-      up          8  relu        up          down
-      input       4  identity    (input)     up
-      down        3  identity    down        (output)
+      space    units  activation  written by  read by
+      input_0      4  identity    (input)     up
+      up           8  relu        up          down
+      down         3  identity    down        (output)
     """
     return wired_with(model, example, arguments, config, noise=noise)[0]
 

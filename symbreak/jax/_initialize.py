@@ -78,9 +78,9 @@ def plan(
     ...     }
     ... }
     >>> print(sb.jax.plan(shapes))
-    parameter       role    initializer    std   why
-    Dense_0/bias    bias    Zeros()          0   starts at zero
-    Dense_0/kernel  linear  HeNormal() io  0.25  keeps the variance through a rectifier
+    parameter       role    initializer     std  why
+    Dense_0/bias    bias    Zeros()           0  starts at zero
+    Dense_0/kernel  linear  HeNormal() io  0.25  keeps variance through ReLU
     2 parameters, 2,112 values
     """
     return _plan(read_model(tree), rules, recipe, roles, names)

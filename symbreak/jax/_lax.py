@@ -18,10 +18,13 @@ from ._lax_axes import (
     pad,
     reduce,
     reshape,
+    reshaped,
     slice_,
     split,
     squeeze,
+    sum_,
     transpose,
+    unfolded,
     window,
 )
 from ._lax_calls import ACTIVATIONS, activation, inner, loop
@@ -87,9 +90,9 @@ def follow(trace: Trace, equation: Any, jaxpr: Any) -> Sequence[Symbol]:
         return [trace.enter(tuple(n if axis == dims else 1 for axis, n in enumerate(shape)), "iota")]
     if op == "optimization_barrier":
         return inputs
-    if op in ("reduce_max", "reduce_min") and _is_shift(equation, jaxpr):
-        op = "reduce_sum"  # what it gives is subtracted again, whichever it picks
     rule = RULES.get(op, unknown)
+    if op in ("reduce_max", "reduce_min") and _is_shift(equation, jaxpr):
+        rule = sum_  # what it gives is subtracted again, whichever it picks
     if inputs and all(each.even for each in inputs) and op not in EVEN:
         return [replace(number(None), shape=(1,) * len(each.aval.shape)) for each in equation.outvars]
     return rule(trace, equation, inputs)
@@ -116,6 +119,8 @@ def _unary(trace: Trace, op: str, first: Symbol, **attributes: Any) -> Symbol:
         return replace(first, number=0.0 if first.number == 0 and op in ZERO else None)
     if first.parts:
         return replace(first, parts=tuple(_unary(trace, op, part, **attributes) for part in first.parts))
+    if first.inner is not None and not first.later:
+        return replace(first, inner=_unary(trace, op, first.inner, **attributes))
     made = trace.emit(op, [trace.name(first)], first.shape, **attributes)
     return replace(made, tensor=first.tensor and not first.later)
 
@@ -149,7 +154,13 @@ def meet(trace: Trace, op: str, a: Symbol, b: Symbol) -> Symbol:
         return _kept(op, a, b, shape)
     grown = op in ("Mul", "Div")
     for value, array, first in ((a, b, True), (b, a, False)):
-        if grown and array.tensor and not value.tensor and (first or op == "Mul") and shape != value.shape:
+        if (
+            grown
+            and array.tensor
+            and not value.tensor
+            and (first or op == "Mul")
+            and (shape != value.shape or value.inner is not None)
+        ):
             return replace(value, shape=shape, later=(*value.later, (op, array)))  # until it meets the units
     for value, kept in ((a, b), (b, a)):
         if kept.later and (kept.tensor or op == "Mul"):
@@ -157,7 +168,25 @@ def meet(trace: Trace, op: str, a: Symbol, b: Symbol) -> Symbol:
             for then, array in kept.later:
                 found = meet(trace, then if op == "Mul" else op, found, array)
             return replace(found, shape=shape)
+    if a.inner is not None or b.inner is not None:
+        return _by_groups(trace, op, a, b, shape)
     return trace.emit(op, [trace.name(a), trace.name(b)], shape)
+
+
+def _by_groups(trace: Trace, op: str, a: Symbol, b: Symbol, shape: tuple[int, ...]) -> Symbol:
+    """Let a value that repeats what it has of groups meet another: group by group."""
+    lead = a if a.inner is not None else b
+    inner = []
+    for each in (a, b):
+        if each.inner is not None and (each.axis, each.sizes) == (lead.axis, lead.sizes):
+            inner.append(each.inner)
+        else:
+            inner.append(unfolded(trace, each, lead))
+    met = meet(trace, op, *inner)
+    at = lead.axis
+    if met.shape[at : at + 2] != lead.sizes:
+        return Symbol(shape, axis=at, inner=met, sizes=lead.sizes)
+    return reshaped(trace, met, met.shape, shape)
 
 
 def _kept(op: str, a: Symbol, b: Symbol, shape: tuple[int, ...]) -> Symbol:
@@ -180,6 +209,10 @@ def _with_number(trace: Trace, op: str, a: Symbol, b: Symbol) -> Symbol:
         return value
     if op in ("Mul", "Div") and (value is a or op == "Mul"):
         return value  # a factor that all units share
+    if value.inner is not None and not value.later:
+        rank = len(value.inner.shape)
+        pair = _ordered(value.inner, replace(other, shape=(1,) * rank), a)
+        return replace(value, inner=_with_number(trace, op, *pair))
     if value.parts:
         return replace(value, parts=tuple(_with_number(trace, op, *_ordered(part, other, a)) for part in value.parts))
     if value.tensor and not value.later:
@@ -277,11 +310,8 @@ def _call(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[Sym
     jaxpr, consts = inner(equation)
     if jaxpr is None:
         return unknown(trace, equation, inputs)
-    trace.scope.append("")
     count = len(jaxpr.invars)
-    found_ = trace.run(jaxpr, [trace.constant(each) for each in consts], inputs[len(inputs) - count :])
-    trace.scope.pop()
-    return found_
+    return trace.run(jaxpr, [trace.constant(each) for each in consts], inputs[len(inputs) - count :])
 
 
 def _is_shift(equation: Any, jaxpr: Any) -> bool:

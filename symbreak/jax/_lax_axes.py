@@ -35,15 +35,47 @@ def reshaped(trace: Trace, value: Symbol, before: Shape, after: Shape) -> Symbol
                 reshaped(trace, part, part.shape, target) for part, target in zip(value.parts, parts, strict=True)
             )
             return Symbol(tuple(shape), parts=made, axis=places[value.axis])
+        if value.inner is not None and not value.later and value.axis in places:
+            return _inside(trace, value, tuple(shape), places[value.axis])
         if value.later and all(array.shape == value.shape for _, array in value.later):
             later = tuple((op, reshaped(trace, array, array.shape, tuple(shape))) for op, array in value.later)
             return replace(reshaped(trace, value.bare, value.shape, tuple(shape)), later=later)
         return _write(trace, value, tuple(shape))
     if value.shape != before:
+        repeated = _repeated(value, before, after)
+        if repeated is not None:
+            return repeated
         value = trace.full(value, before)
     if value.tensor and not value.later:
         return replace(_write(trace, value, after), tensor=False)
     return _write(trace, value, after)
+
+
+def _repeated(value: Symbol, before: Shape, after: Shape) -> Symbol | None:
+    """Keep what is the same within each group apart, where a reshape joins groups and what is in them to one axis."""
+    if value.tensor or value.parts or value.later or value.inner is not None or len(after) != len(before) - 1:
+        return None
+    for at in range(len(after)):
+        joined = (*before[:at], before[at] * before[at + 1], *before[at + 2 :])
+        if joined == after and 1 in value.shape[at : at + 2] and after[at] > 1:
+            shape = (*value.shape[:at], after[at], *value.shape[at + 2 :])
+            return Symbol(shape, axis=at, inner=value, sizes=before[at : at + 2])
+    return None
+
+
+def _inside(trace: Trace, value: Symbol, shape: Shape, at: int) -> Symbol:
+    """Let axes of length 1 come and go beside repeated groups."""
+    inner = value.inner
+    if inner is None:
+        return value
+    wide = (*shape[:at], *inner.shape[value.axis : value.axis + 2], *shape[at + 1 :])
+    return Symbol(shape, axis=at, inner=reshaped(trace, inner, inner.shape, wide), sizes=value.sizes)
+
+
+def unfolded(trace: Trace, value: Symbol, lead: Symbol) -> Symbol:
+    """Give a value the axes that the inner one of another has."""
+    at, sizes = lead.axis, lead.sizes if value.shape[lead.axis] != 1 else (1, 1)
+    return reshaped(trace, value, value.shape, (*value.shape[:at], *sizes, *value.shape[at + 1 :]))
 
 
 def _with(shape: Shape, _: Shape, places: dict[int, int], rank: int) -> Shape:
@@ -102,17 +134,29 @@ def transposed(trace: Trace, value: Symbol, order: Sequence[int]) -> Symbol:
     if value.later and all(len(array.shape) == len(order) for _, array in value.later):
         later = tuple((op, transposed(trace, array, order)) for op, array in value.later)
         return replace(transposed(trace, value.bare, order), shape=shape, later=later)
+    if value.inner is not None and not value.later:
+        at = value.axis
+        wide = [each for axis in order for each in ([axis + (axis > at)] if axis != at else [at, at + 1])]
+        return Symbol(shape, axis=order.index(at), inner=transposed(trace, value.inner, wide), sizes=value.sizes)
     made = trace.emit("Transpose", [trace_name(trace, value)], shape, perm=order)
     return replace(made, tensor=value.tensor and not value.later)
 
 
 def reduce(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[Symbol]:
-    """Translate a sum over axes, or another function that is symmetric in them."""
+    """Translate a function over axes; one that picks a value tells its units apart."""
+    return _reduced(trace, equation, inputs, REDUCTIONS.get(equation.primitive.name, "ReduceSum"))
+
+
+def sum_(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[Symbol]:
+    """Translate a function over axes that is symmetric in them."""
+    return _reduced(trace, equation, inputs, "ReduceSum")
+
+
+def _reduced(trace: Trace, equation: Any, inputs: Sequence[Symbol], op: str) -> Sequence[Symbol]:
     value, axes = inputs[0], [int(axis) for axis in equation.params["axes"]]
     shape = tuple(size for axis, size in enumerate(value.shape) if axis not in axes)
     if not axes:
         return [value]
-    op = REDUCTIONS.get(equation.primitive.name, "ReduceSum")
     return [trace.emit(op, [trace.name(value)], shape, axes=axes, keepdims=0)]
 
 

@@ -108,7 +108,7 @@ def _row(trace: Trace, value: Symbol, shape: tuple[int, ...], turn: int) -> Symb
         return replace(value, shape=value.shape[1:])
     if value.tensor:
         trace.stacked[value.name] = shape[0]
-        return Symbol(shape[1:], f"{value.name}[{turn}]", tensor=True)
+        return trace.array(f"{value.name}[{turn}]", shape[1:])
     if value.shape[0] == 1:
         return reshaped(trace, value, value.shape, value.shape[1:])
     return trace.emit("ReduceSum", [trace.name(value)], value.shape[1:], axes=[0], keepdims=0)

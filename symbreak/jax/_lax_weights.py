@@ -86,8 +86,32 @@ def _product(
         for letter, size in zip(letters, side.shape, strict=True):
             sizes[letter] = max(sizes.get(letter, 1), size)
     made_ = tuple(sizes[letter] for letter in result)
+    for at in (0, 1):
+        if full[at].tensor and not full[1 - at].tensor and len(own[at]) == 2 and own[at].count(own[at][0]) == 1:
+            dense = _dense(trace, full[1 - at], full[at], own[1 - at], own[at], result, made_)
+            if dense is not None:
+                return dense
     operands = [each.name if each.tensor and each.plain else trace.name(each) for each in full]
     return trace.emit("Einsum", operands, made_, equation=f"{own[0]},{own[1]}->{result}")
+
+
+def _dense(
+    trace: Trace, value: Symbol, matrix: Symbol, letters: str, own: str, result: str, shape: Shape
+) -> Symbol | None:
+    """Write a product with a matrix of the model, which reads one axis and writes another; None for any other."""
+    reads = [letter for letter in own if letter in letters and letter not in result]
+    new = [letter for letter in own if letter not in letters]
+    if len(reads) != 1 or len(new) != 1:
+        return None
+    at = letters.index(reads[0])
+    order = [n for n in range(len(letters)) if n != at]
+    turned = transposed(trace, value, [*order, at])
+    kernel = transposed(trace, matrix, [own.index(reads[0]), own.index(new[0])])
+    name = kernel.name if kernel.plain else trace.name(kernel)
+    now = "".join(letters[n] for n in order) + new[0]
+    sizes = dict(zip(result, shape, strict=True))
+    made = trace.emit("MatMul", [trace.name(turned), name], tuple(sizes[letter] for letter in now))
+    return transposed(trace, made, [now.index(letter) for letter in result])
 
 
 def convolve(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[Symbol]:

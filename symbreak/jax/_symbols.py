@@ -32,6 +32,9 @@ class Symbol:
         Operations and arrays that are still to be carried out on it, one after the other.
     parts
         Values that it is made of, end to end along `axis`.
+    inner, sizes
+        Where it repeats what it has of each group of units, as a group norm does: the value with the groups and what is
+        in them as axes of their own, and the lengths of these; joined they are `axis`.
     """
 
     shape: Shape
@@ -42,6 +45,8 @@ class Symbol:
     later: "tuple[tuple[str, Symbol], ...]" = ()
     parts: "tuple[Symbol, ...]" = ()
     axis: int = 0
+    inner: "Symbol | None" = None
+    sizes: Shape = ()
 
     @property
     def plain(self) -> bool:

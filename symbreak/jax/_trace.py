@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, final
 
 import jax
@@ -45,7 +46,7 @@ class Trace:
         self.stacked: dict[str, int] = {}
         self.noise = noise
         self.values: dict[Any, Symbol] = {}
-        self.scope: list[str] = []
+        self.origins: dict[str, str] = {}  # the array of the model that a value is, perhaps turned
         self._count = itertools.count()
         self._even = ""
 
@@ -56,9 +57,11 @@ class Trace:
     def emit(self, op: str, inputs: Sequence[str], shape: Shape, *, outputs: int = 1, **attributes: Any) -> Symbol:
         """Write a node; give its first output, of this shape."""
         names = [self.fresh() for _ in range(outputs)]
-        scope = ".".join(each for each in self.scope if each)
         node = {"op_type": op, "inputs": list(inputs), "outputs": names, "attributes": attributes}
-        self.nodes.append(node | ({"name": f"{scope}.{op}"} if scope else {}))
+        origin = next((self.origins[each] for each in inputs if each in self.origins), "")
+        self.nodes.append(node | ({"name": f"{origin}.{op}"} if origin else {}))
+        if origin and len(inputs) - (op == "Reshape") == 1:
+            self.origins[names[0]] = origin
         return Symbol(shape, names[0])
 
     def outputs(self) -> list[str]:
@@ -81,6 +84,11 @@ class Trace:
         if symbol.parts:
             names = [self.name(part) for part in symbol.parts]
             return self.emit("Concat", names, symbol.shape, axis=symbol.axis).name
+        if symbol.inner is not None:
+            at = symbol.axis
+            wide = (*symbol.shape[:at], *symbol.sizes, *symbol.shape[at + 1 :])
+            whole = self.emit("Reshape", [self.name(self.full(symbol.inner, wide)), self.list_of(symbol.shape)], ())
+            return self.name(replace(symbol, name=whole.name, inner=None))
         if symbol.even:
             self._even = self._even or self.emit("ConstantOfShape", [], ()).name
             return self._even
@@ -113,7 +121,12 @@ class Trace:
             return self.enter(array.shape, "places")
         name = f"constants/{len(self.constants)}"
         self.constants[name] = array
-        return Symbol(array.shape, name, tensor=True)
+        return self.array(name, array.shape)
+
+    def array(self, name: str, shape: Shape) -> Symbol:
+        """Take an array of the model."""
+        self.origins[name] = name
+        return Symbol(shape, name, tensor=True)
 
     def run(self, jaxpr: Any, consts: Sequence[Symbol], args: Sequence[Symbol]) -> list[Symbol]:
         """Follow a jaxpr; give what it gives out."""
@@ -162,7 +175,7 @@ def trace(
     for place, variable in enumerate(closed.jaxpr.invars):
         shape = tuple(variable.aval.shape)
         if place < len(names):
-            args.append(Symbol(shape, names[place], tensor=True))
+            args.append(found.array(names[place], shape))
         elif jnp.issubdtype(variable.aval.dtype, jax.dtypes.prng_key):
             args.append(number(None, len(shape)))
         else:

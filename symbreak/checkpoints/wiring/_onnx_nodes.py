@@ -50,7 +50,7 @@ class Node:
 
     def stem(self, tensor: str) -> str:
         """Give a name for the units that an array writes: that of its layer."""
-        for ending in (".weight", ".kernel", "/kernel", "/weight", "/embedding"):
+        for ending in (".weight", ".kernel", "/kernel", "/weight", "/embedding", "/embeddings", "/w"):
             if tensor.endswith(ending) and len(tensor) > len(ending):
                 return tensor.removesuffix(ending)
         return self.name.removesuffix(f".{self.op}") or tensor
