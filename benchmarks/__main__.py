@@ -42,6 +42,7 @@ FILES = (
     "memory",
     "init",
     "sizes",
+    "keras_models",
 )
 PEERS = ("numpy", "scipy", "torch", "jax", "keras", "pandas", "faiss-cpu")
 
