@@ -45,6 +45,7 @@ FILES = (
     "jax_models",
     "torch_models",
     "sizes",
+    "keras_models",
 )
 PEERS = ("numpy", "scipy", "torch", "jax", "keras", "pandas", "faiss-cpu")
 
