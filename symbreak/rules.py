@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-from ._table import folded, table
+from ._table import folded, html_table, table
 from ._turned import draw, find_turn
 from ._visible import quoted, visible
 from .axes import DEFAULTS, Axes, AxesLike, Fans, as_shape, fans
@@ -294,8 +294,24 @@ class Plan:
             lines += folded(f"hits nothing: {visible(pattern)}")
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        titles, rows = self._why() if any(row.rule.why for row in self.rows) else self._numbers()
+        count = sum(math.prod(row.shape) for row in self.rows)
+        kept = f", {len(self.kept)} kept as they are" if self.kept else ""
+        notes = [f"no rule hits: {visible(name)}" for name in self.untouched]
+        notes += [f"hits nothing: {visible(pattern)}" for pattern in self.unused]
+        return html_table(f"{len(self.rows)} parameters, {count:,} values{kept}", titles, rows, "; ".join(notes))
+
     def _counted(self) -> str:
-        rows = [
+        header, rows = self._numbers()
+        return table(header, rows, right=(4, 5, 6), fold=(0, 1, 2, 3))
+
+    def _explained(self) -> str:
+        header, rows = self._why()
+        return table(header, rows, right=(3,), fold=(0, 1, 2, 4))
+
+    def _numbers(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        rows: list[tuple[str, ...]] = [
             (
                 visible(row.name),
                 "x".join(map(str, row.shape)) or "scalar",
@@ -306,15 +322,14 @@ class Plan:
             )
             for row in self.rows
         ]
-        header = ("parameter", "shape", "rule", "initializer", "fan in", "fan out", "std")
-        return table(header, rows, right=(4, 5, 6), fold=(0, 1, 2, 3))
+        return ("parameter", "shape", "rule", "initializer", "fan in", "fan out", "std"), rows
 
-    def _explained(self) -> str:
-        rows = [
+    def _why(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        rows: list[tuple[str, ...]] = [
             (visible(row.name), visible(row.role or "-"), _describe(row.rule), _std(row), visible(row.rule.why or "-"))
             for row in self.rows
         ]
-        return table(("parameter", "role", "initializer", "std", "why"), rows, right=(3,), fold=(0, 1, 2, 4))
+        return ("parameter", "role", "initializer", "std", "why"), rows
 
 
 @final

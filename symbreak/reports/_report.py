@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
+from symbreak._table import html_table
+from symbreak._visible import visible
 from symbreak.findings import Finding, Level
 
 from ._html import to_html
 from ._picture import Picture
 from ._places import AXIS
-from ._text import to_text
+from ._text import fold_units, to_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,6 +64,11 @@ class TiedClass:
     kind: str
     places: tuple[tuple[int, ...], ...]
     parameters: int
+
+    def _repr_html_(self) -> str:
+        titles = ("space", "kind", "units", "parameters that repeat others")
+        row = (visible(self.space), self.kind, fold_units(self.units), f"{self.parameters:,}")
+        return html_table(f"{len(self.units)} tied units", titles, [row])
 
 
 @final
