@@ -77,7 +77,7 @@ def scaled():
 RESULTS = {
     "Report": (lambda: sb.diagnose({NAME: np.ones((3, 2))}), [SEEN, "SB101", "1 error; read 1 array"]),
     "TiedClass": (lambda: sb.diagnose(network()).classes[0], ["layers.0", "exchange", "0-3"]),
-    "Ties": (lambda: find_ties(np.eye(3)[[0, 0, 1]] - [[0], [0], [1]] * np.eye(3)[1]), ["class of 2", "0, 1", "all zero"]),
+    "Ties": (lambda: find_ties(np.diag([1.0, 0.0])[[0, 0, 1]]), ["class of 2", "0, 1", "all zero"]),
     "NearTies": (lambda: find_near_ties(np.array([[1, 2], [1, 2.001]]), 0.01), ["2 units in 1 class", "0, 1", "0.000"]),
     "LayerGraph": (network, ["layers.0", "2 weights"]),
     "Wired": (lambda: wire({NAME: np.ones((3, 2))}), ["not known", SEEN]),
