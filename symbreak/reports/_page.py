@@ -49,12 +49,12 @@ body{margin:0;background:var(--ground);color:var(--text);font:16px/1.5 system-ui
 header,main{max-width:72rem;margin:0 auto;padding:.5rem 1rem}
 h1{font-size:1.6rem;margin:.5rem 0}h2{font-size:1.3rem;margin:2rem 0 .5rem}h3{font-size:1.1rem;margin:0 0 .5rem}
 a{color:var(--link)}code,.where{font-family:ui-monospace,monospace;font-size:.92em;overflow-wrap:anywhere}
-.verdict{font-size:1.15rem;font-weight:600;overflow-wrap:anywhere}
+.verdict{font-size:1.15rem;font-weight:600;margin:.2rem 0;overflow-wrap:anywhere}
 .tiles{display:flex;flex-wrap:wrap;gap:.6rem;list-style:none;margin:1rem 0;padding:0}
 .tiles li{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:.4rem .9rem}
 .tiles b{display:block;font-size:1.4rem}
 section.code{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:1rem;margin:1rem 0}
-figure{margin:1rem 0;overflow-x:auto}figcaption{color:var(--faint);font-size:.9rem;overflow-wrap:anywhere}
+figure{margin:1rem 0}figure svg{max-width:100%;height:auto}figcaption{color:var(--faint);font-size:.9rem;overflow-wrap:anywhere}
 .error{color:var(--error)}.warning{color:var(--warning)}.note{color:var(--note)}.level{font-weight:600}
 .scroll{overflow-x:auto;border:1px solid var(--line);border-radius:.5rem}
 table{border-collapse:collapse;table-layout:fixed;width:100%;min-width:56rem;font-size:.9rem}caption{text-align:left;padding:.5rem;color:var(--faint)}
