@@ -112,6 +112,26 @@ def test_a_framework_whose_part_is_there_judges_its_own_models(monkeypatch):
         assert_no_ties(model)
 
 
+def test_what_a_model_is_called_with_goes_to_the_part_of_its_framework(monkeypatch):
+    told = []
+    part = types.ModuleType("symbreak.torch")
+    part.diagnose = lambda model, *example, **options: told.append((example, options)) or sb.diagnose(np.eye(3))
+    monkeypatch.setitem(sys.modules, "symbreak.torch", part)
+    base = type("Module", (), {"__module__": "torch.nn.modules.module"})
+    assert_no_ties(base(), 1, 2, noise=True)
+    assert told == [((1, 2), {"noise": True})]
+    with pytest.raises(TypeError, match="dict is not called, so there are no examples"):
+        assert_no_ties({"w": np.eye(3)}, np.ones(3))
+
+
+def test_without_a_part_for_its_framework_the_state_of_a_model_is_judged(monkeypatch):
+    monkeypatch.setitem(sys.modules, "symbreak.torch", None)  # importing it is an ImportError
+    base = type("Module", (), {"__module__": "torch.nn.modules.module"})
+    model = type("Mine", (base,), {"state_dict": lambda self: {"w": np.ones((3, 2))}})()
+    with pytest.raises(AssertionError, match="SB101 w"):
+        assert_no_ties(model)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_a_module_of_pytorch(dtype):
     torch = pytest.importorskip("torch")
