@@ -202,7 +202,8 @@ def _summary(report: "Report") -> str:
     names = f"<details><summary>The files</summary><ul>{some}{more}</ul></details>" if files else ""
     evidence = f"<p>Wired by: {_safe(report.evidence)}</p>" if report.evidence else ""
     return (
-        f"<header>\n<h1>What symbreak found</h1>\n<p class='verdict'>{_safe(report.verdict)}</p>{evidence}\n</header>\n<main>\n"
+        f"<header>\n<h1>What symbreak found</h1>\n<p class='verdict'>{_safe(report.verdict)}</p>{evidence}\n</header>\n"
+        "<main>\n"
         f"<ul class='tiles'>{listed}</ul>\n{names}"
     )
 
