@@ -15,6 +15,7 @@ IN_THE_SOURCES = {
     "LICENSE",
     "README.md",
     "SECURITY.md",
+    ".pre-commit-hooks.yaml",
     "docs/conf.py",
     "pyproject.toml",
     "tests/conftest.py",

@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from ._table import html_table, html_text
 from ._visible import visible
 from .axes import Axes, Fans, units_first
 from .diagnosis import find_ties
@@ -151,6 +152,16 @@ class Audit:
             for name, sentence in getattr(self, kind).items()
         ]
         return "\n".join([*lines, "as planned" if self.ok else f"{len(lines)} not as planned"])
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (kind.replace("_", " "), visible(name), sentence)
+            for kind in KINDS
+            for name, sentence in getattr(self, kind).items()
+        ]
+        if not rows:
+            return html_text("as planned")
+        return html_table(f"{len(rows)} not as planned", ("what", "parameter", "how"), rows)
 
 
 def audit(plan: Plan, params: Any) -> Audit:

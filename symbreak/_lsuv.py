@@ -11,7 +11,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from ._table import table
+from ._table import html_table, table
 from ._visible import visible
 from .dtypes import EXTENSION_FLOATS, as_float_dtype, as_numpy, compute_dtype
 from .initializers._validate import as_float, is_real
@@ -50,6 +50,9 @@ class LsuvLayer:
     problem: str | None
 
 
+TITLES = ("weight", "factor", "steps", "std before", "after")
+
+
 @final
 @dataclass(frozen=True)
 class LsuvResult:
@@ -75,13 +78,22 @@ class LsuvResult:
         return not any(layer.problem for layer in self.layers)
 
     def __str__(self) -> str:
-        rows = [
+        return "\n".join([table(TITLES, self._rows, right=(1, 2, 3, 4)), *self._problems])
+
+    def _repr_html_(self) -> str:
+        layers = f"{len(self.layers)} layer{'' if len(self.layers) == 1 else 's'}"
+        return html_table(f"{layers}, {self.calls} calls", TITLES, self._rows, "; ".join(self._problems))
+
+    @property
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
             (visible(each.name), f"{each.factor:.4g}", str(each.steps), f"{each.before:.4g}", f"{each.after:.4g}")
             for each in self.layers
         ]
-        lines = [table(("weight", "factor", "steps", "std before", "after"), rows, right=(1, 2, 3, 4))]
-        lines += [f"{visible(each.name)}: {each.problem}" for each in self.layers if each.problem]
-        return "\n".join(lines)
+
+    @property
+    def _problems(self) -> list[str]:
+        return [f"{visible(each.name)}: {each.problem}" for each in self.layers if each.problem]
 
 
 def lsuv(

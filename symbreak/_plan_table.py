@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING
 from typing import TYPE_CHECKING, Any
 
-from ._table import table
+from ._table import html_table, table
 from ._visible import visible
 from .axes import Axes
 from .initializers import AbstractInitializer
@@ -13,9 +13,28 @@ if TYPE_CHECKING:
     from .rules import Row, Rule
 
 
-def table_with_fans(rows: "Sequence[Row]") -> str:
+Lines = tuple[tuple[str, ...], list[tuple[str, ...]]]  # the titles, and the lines under them
+
+
+def plan_table(rows: "Sequence[Row]") -> str:
+    """Lay out the lines for a terminal."""
+    if _explained(rows):
+        return table(*_reasons(rows), right=(3,), fold=(0, 1, 2, 4))
+    return table(*_fans(rows), right=(4, 5, 6), fold=(0, 1, 2, 3))
+
+
+def plan_html(head: str, rows: "Sequence[Row]", tail: str) -> str:
+    """Write them as an HTML fragment, between a line before and perhaps one after."""
+    return html_table(head, *(_reasons(rows) if _explained(rows) else _fans(rows)), tail)
+
+
+def _explained(rows: "Sequence[Row]") -> bool:
+    return any(row.rule.why for row in rows)
+
+
+def _fans(rows: "Sequence[Row]") -> Lines:
     """Give shapes, rules and fans."""
-    lines = [
+    lines: list[tuple[str, ...]] = [
         (
             visible(row.name),
             "x".join(map(str, row.shape)) or "scalar",
@@ -26,17 +45,16 @@ def table_with_fans(rows: "Sequence[Row]") -> str:
         )
         for row in rows
     ]
-    header = ("parameter", "shape", "rule", "initializer", "fan in", "fan out", "std")
-    return table(header, lines, right=(4, 5, 6), fold=(0, 1, 2, 3))
+    return ("parameter", "shape", "rule", "initializer", "fan in", "fan out", "std"), lines
 
 
-def table_with_reasons(rows: "Sequence[Row]") -> str:
+def _reasons(rows: "Sequence[Row]") -> Lines:
     """Give roles, and why each parameter starts as it does."""
-    lines = [
+    lines: list[tuple[str, ...]] = [
         (visible(row.name), visible(row.role or "-"), _describe(row.rule), _std(row), visible(row.rule.why or "-"))
         for row in rows
     ]
-    return table(("parameter", "role", "initializer", "std", "why"), lines, right=(3,), fold=(0, 1, 2, 4))
+    return ("parameter", "role", "initializer", "std", "why"), lines
 
 
 def _describe(rule: "Rule") -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from symbreak._visible import visible
 
 LINE = 80  # characters that a terminal shows
+WIDEST = 2000  # characters of a line in a notebook
 LEAST = 10  # characters that a column is folded to
 LEAST_NAME = 16  # characters of a name that is cut
 PIECE = re.compile(r"(?:[^ ./,(_]|\.(?=\d))*(?:[ ./,(_]+|$)")  # lines are broken behind one; a number is not
@@ -109,6 +110,18 @@ def named_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Col
     used = [max(map(len, column)) for column in list(zip(header, *rows, strict=True))[1:]]
     room = max(LEAST_NAME, LINE - sum(used) - 2 * len(used))
     return table(header, [(visible(visible(row[0]), room), *row[1:]) for row in rows], right)
+
+
+def html_text(text: str) -> str:
+    """Write text whose columns stand under each other as an HTML fragment.
+
+    Examples
+    --------
+    >>> html_text("a < b")
+    '<pre>a &lt; b</pre>'
+    """
+    lines = [visible(line, WIDEST) for line in text.split("\n")]
+    return f"<pre>{html.escape(chr(10).join(lines))}</pre>"
 
 
 def html_table(head: str, titles: Sequence[str], rows: Sequence[Sequence[str]], tail: str = "") -> str:

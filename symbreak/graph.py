@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
+from symbreak._table import html_text
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 ROLES = {
@@ -391,6 +393,9 @@ class LayerGraph:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{space.name}: {space.units}" for space in self.spaces)
         return f"LayerGraph({sizes}; {_count(len(self.connections), 'weight')})"
+
+    def _repr_html_(self) -> str:
+        return html_text(str(self))
 
     def __str__(self) -> str:
         counts = [

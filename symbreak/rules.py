@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._patterns import ROLE, Patterns, read_roles
-from ._plan_table import table_with_fans, table_with_reasons
+from ._plan_table import plan_html, plan_table
 from ._same import find_same
 from ._table import folded
 from ._turned import draw, find_turn
@@ -290,8 +290,7 @@ class Plan:
         return audit(self, params)
 
     def __str__(self) -> str:
-        explained = any(row.rule.why for row in self.rows)
-        lines = [table_with_reasons(self.rows) if explained else table_with_fans(self.rows)]
+        lines = [plan_table(self.rows)]
         count = sum(math.prod(row.shape) for row in self.rows)
         lines.append(f"{len(self.rows)} parameters, {count:,} values")
         if self.kept:
@@ -301,6 +300,13 @@ class Plan:
         for pattern in self.unused:
             lines += folded(f"hits nothing: {visible(pattern)}")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        count = sum(math.prod(row.shape) for row in self.rows)
+        kept = f", {len(self.kept)} kept as they are" if self.kept else ""
+        notes = [f"no rule hits: {visible(name)}" for name in self.untouched]
+        notes += [f"hits nothing: {visible(pattern)}" for pattern in self.unused]
+        return plan_html(f"{len(self.rows)} parameters, {count:,} values{kept}", self.rows, "; ".join(notes))
 
 
 @final

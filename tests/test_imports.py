@@ -17,8 +17,8 @@ import symbreak
 
 PACKAGE = Path(symbreak.__file__).parent
 
-# What every part may import: exceptions, dtype names, names loaded late, text tables, threads, names made safe to show.
-GROUND = {"errors", "dtypes", "_lazy", "_table", "_threads", "_visible"}
+# What every part may import: exceptions, dtype names, figures, names loaded late, tables, threads, names made safe.
+GROUND = {"errors", "dtypes", "_figure", "_lazy", "_table", "_threads", "_visible"}
 
 # What the parts that import a framework may import beside it.
 FRAMEWORK_PARTS = {
@@ -30,6 +30,7 @@ FRAMEWORK_PARTS = {
 MAY_IMPORT = {
     "errors": set(),
     "dtypes": set(),
+    "_figure": set(),
     "_lazy": set(),
     "_table": set(),
     "_threads": set(),

@@ -30,6 +30,7 @@ REMEDIES: list[tuple[str, str, str]] = [
     (r"cli\.", r"cannot read", OTHER_PATH),
     (r"cli\.", r"cannot (?:use|write)", "Name a folder that exists and may be written to; the system's own words say what is wrong."),
     (r"cli\.", r"not all of it can be read", "Mend what the message lists (`symbreak check` says how), or take another file: weights are never written in part."),
+    (r"cli\._settings", r"tool\.symbreak|glob", "Write the key of [tool.symbreak] as the page on checks in CI shows."),
     (r"cli\.", r"should end in", "Name the output with one of the endings."),
     (r"cli\.repair", r"is for --merge", "Leave the option out, or ask for --merge."),
     (r"cli\.repair", r"whole model", "Give the whole model's file; a single weight is drawn again by `sb.reinit`."),

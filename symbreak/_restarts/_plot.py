@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symbreak.errors import MissingExtra
+from symbreak._figure import COLOURS, GREY, figure_axes, tidy
 
 from ._minima import Minima
 
@@ -13,16 +13,12 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# Okabe, Ito. "Color Universal Design", 2008: told apart whatever one's colour vision.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-GREY = "#8A8A8A"
 DECADES = 10.0  # how many times the lowest loss the highest is, for the axis to be logarithmic
 
 
 def plot_losses(losses: Array, loss: str, minima: Minima, threshold: float | None, axes: "Axes | None") -> "Axes":
     """Draw what `Restarts.plot` says."""
-    if axes is None:
-        axes = _new_axes()
+    axes = figure_axes(axes, "the plot of restarts")
     order = np.argsort(losses, kind="stable")
     ranks = np.empty(len(losses), np.int64)
     ranks[order] = np.arange(1, len(losses) + 1)
@@ -50,18 +46,7 @@ def plot_losses(losses: Array, loss: str, minima: Minima, threshold: float | Non
     axes.set_xlim(0.5, len(losses) + 0.5)
     axes.set_xlabel("starts, the best first" + (f" ({lost} without a finite loss)" if lost else ""))
     axes.set_ylabel(f"lowest loss ({loss})")
-    axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy(axes)
     if axes.get_legend_handles_labels()[0]:  # without a finite loss nothing is drawn
         axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # beside the points, which may be anywhere
     return axes
-
-
-def _new_axes() -> "Axes":
-    """Make axes in a figure that belongs to no window and no pyplot state."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra("matplotlib", "plot", "the plot of restarts") from error
-    return Figure(figsize=(9, 4.2), dpi=120, layout="constrained").add_subplot()

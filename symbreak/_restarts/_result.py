@@ -251,7 +251,7 @@ class Restarts:
         tolerance
             As for `minima`.
         axes
-            Where to draw; None makes a figure, ``axes.figure``, which belongs to no window.
+            Where to draw; None makes a new figure with `matplotlib.pyplot`, which a notebook shows.
 
         Returns
         -------

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from symbreak.diagnosis._pairs import Classes, Window
 from symbreak.diagnosis._rows import BLOCK, Array, Indices, Rows
-from symbreak.diagnosis._ties import find_ties
+from symbreak.diagnosis._ties import LISTED, find_ties, html_classes
 
 LARGEST = 0.5  # of a tolerance: beyond, "near" would mean nothing
 SPREAD = 2.0  # powers of two by which lengths in one window differ, besides what the tolerance allows
@@ -41,6 +41,13 @@ class NearTies:
         order = np.argsort(self.labels, kind="stable")
         parts = np.split(order, np.cumsum(np.bincount(self.labels))[:-1]) if len(order) else []
         return tuple(tuple(parts[label].tolist()) for label in sorted(self.diameters))
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (f"largest distance in the class of {group[0]}", f"{self.diameters[int(self.labels[group[0]])]:.3g}")
+            for group in self.groups[:LISTED]
+        ]
+        return html_classes(self.labels, self.groups, rows)
 
 
 def find_near_ties(

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, final
@@ -10,14 +10,19 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from symbreak._table import html_table
+from symbreak.reports import fold_units
+
 from ._bits import bits_of
 from ._search import Indices, Search, search_small
 from ._tiles import Tiles
 
 SMALL = 1 << 13  # values up to which a dictionary is faster
 PARALLEL = 1 << 24  # bytes: below this, starting threads costs more than it brings
+LISTED = 20  # classes in a notebook
 
-_FOUND: "ContextVar[dict[tuple[Any, ...], tuple[npt.NDArray[Any], Ties]] | None]" = ContextVar("_FOUND", default=None)  # by where arrays lie
+_Found = dict[tuple[Any, ...], tuple[npt.NDArray[Any], "Ties"]]  # by where arrays lie
+_FOUND: ContextVar[_Found | None] = ContextVar("_FOUND", default=None)
 
 
 @final
@@ -50,6 +55,20 @@ class Ties:
         several = np.flatnonzero(sizes > 1)
         pairs = zip(sizes[several].tolist(), ends[several].tolist(), strict=True)
         return tuple(tuple(order[end - size : end].tolist()) for size, end in pairs)
+
+    def _repr_html_(self) -> str:
+        others = (("all zero", self.zero), ("not finite", self.not_finite))
+        rows = [(name, fold_units(units.tolist())) for name, units in others if len(units)]
+        return html_classes(self.labels, self.groups, rows)
+
+
+def html_classes(labels: Indices, groups: Sequence[Sequence[int]], rows: Sequence[tuple[str, str]]) -> str:
+    """Write classes of units, and other facts of them, as an HTML fragment for notebooks."""
+    classes = len(np.unique(labels))
+    head = f"{len(labels)} units in {classes} {'class' if classes == 1 else 'classes'}"
+    listed = [(f"class of {len(group)}", fold_units(group)) for group in groups[:LISTED]]
+    more = f"and {len(groups) - LISTED} more classes" if len(groups) > LISTED else ""
+    return html_table(head, ("", "units"), [*listed, *rows], more)
 
 
 def find_ties(array: npt.ArrayLike, axis: int = 0, workers: int | None = None) -> Ties:

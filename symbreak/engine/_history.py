@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from symbreak.errors import MissingExtra, SymbreakError
+from symbreak._figure import figure_axes, tidy
+from symbreak.errors import SymbreakError
 
 from ._lbfgs import LBFGS
 from ._optimizers import AbstractOptimizer
@@ -101,20 +102,15 @@ class History:
         >>> axes.lines[0].get_label(), axes.get_yscale()
         ('mse, SGD(learning_rate=0.1)', 'log')
         """
-        if axes is None:
-            try:
-                from matplotlib import pyplot as plt
-            except ImportError as error:
-                raise MissingExtra("matplotlib", "plot", "the plot of a history") from error
-            axes = plt.subplots()[1]
+        axes = figure_axes(axes, "the plot of a history")
         marker = "." if len(self) == 1 else None  # a line of one point can't be seen
         axes.plot(np.arange(len(self)), self.losses, marker=marker, label=f"{self.loss}, {self.optimizer}")
         if (self.losses > 0).any():
             axes.set_yscale("log", nonpositive="mask")
         axes.set_xlabel("step")
         axes.set_ylabel("loss")
-        axes.legend()
-        return axes
+        axes.legend(frameon=False)
+        return tidy(axes)
 
 
 class BrokenOff(SymbreakError):  # noqa: N818 - says what happened

@@ -1,5 +1,6 @@
 """Whether tied units can separate, and how fast: the tied state as an equilibrium, stable or not."""
 
+import html
 import math
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -8,7 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
-from symbreak._table import table
+from symbreak._table import html_table, table
 
 from ._checks import as_positive, look_up
 from ._classes import TiedClass, find_classes, read_classes
@@ -119,6 +120,9 @@ class ClassStability:
     def __str__(self) -> str:
         return textwrap.fill(self.verdict, LINE)
 
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self.verdict)}</p>"
+
     def __repr__(self) -> str:
         return f"ClassStability({self._name}, {len(self.units)} units, growth={self.growth:.6g})"
 
@@ -126,6 +130,9 @@ class ClassStability:
     def _name(self) -> str:
         name = self.space if self.whole else f"{self.space} [{', '.join(map(str, self.units))}]"
         return name if len(name) <= WIDEST else f"{name[: WIDEST - 3]}..."
+
+
+TITLES = ("class", "units", "lowest", "largest", "growth a step", "separates")
 
 
 @final
@@ -165,8 +172,22 @@ class Stability:
     def __str__(self) -> str:
         if not self.classes:
             return "no tied class: no two units read, hold and write the same"
-        head = ("class", "units", "lowest", "largest", "growth a step", "separates")
-        rows = [
+        above = textwrap.fill(self._above, LINE)
+        notes = (textwrap.fill(note, LINE) for note in self._notes)
+        return "\n".join([above, table(TITLES, self._rows, right=(1, 2, 3, 4)), *notes])
+
+    def _repr_html_(self) -> str:
+        if not self.classes:
+            return f"<p>{html.escape(str(self))}</p>"
+        return html_table(self._above, TITLES, self._rows, "; ".join(self._notes))
+
+    @property
+    def _above(self) -> str:
+        return f"{self.optimizer}, {self.loss}, at step {self.step}"
+
+    @property
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
             (
                 each._name,
                 str(len(each.units)),
@@ -177,12 +198,13 @@ class Stability:
             )
             for each in self
         ]
+
+    @property
+    def _notes(self) -> list[str]:
         notes = ["lowest, largest: eigenvalues along differences; separates: from 1e-16 to 0.1"]
         if (moving := max(each.gradient for each in self)) > AT_REST:
             notes.append(f"not at rest: the gradient's norm is {moving:.2g}, and the growth will change")
-        notes += dict.fromkeys(each.reason for each in self if each.reason)
-        above = textwrap.fill(f"{self.optimizer}, {self.loss}, at step {self.step}", LINE)
-        return "\n".join([above, table(head, rows, right=(1, 2, 3, 4)), *(textwrap.fill(note, LINE) for note in notes)])
+        return [*notes, *dict.fromkeys(each.reason for each in self if each.reason)]
 
 
 def stability(

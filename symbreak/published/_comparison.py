@@ -7,7 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
-from symbreak._table import table
+from symbreak._table import html_text, table
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -74,6 +74,9 @@ class Comparison:
 
     def __repr__(self) -> str:
         return f"Comparison({self.title!r}, {len(self.rows)} rows)"
+
+    def _repr_html_(self) -> str:
+        return html_text(str(self))
 
     def __str__(self) -> str:
         """Lay it out in lines of at most 80 columns: title, source, the table, and how each row was made."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, cast, final
 
-from .._table import folded
+from .._table import folded, html_text
 from .._visible import visible
 from ..axes import Axes, AxesLike
 from ..errors import RuleError, UnknownName
@@ -55,16 +55,19 @@ class Prescription:
         return plan(self.shapes, self.rules, roles=roles)
 
     def __str__(self) -> str:
-        lines = [str(self.plan())]
-        for what, factor in self.multipliers.items():
-            lines += folded(f"multiply {visible(what)} by {factor:.6g}")
+        return "\n".join([str(self.plan()), *(line for number in self._numbers() for line in folded(number))])
+
+    def _repr_html_(self) -> str:
+        numbers = self._numbers()
+        return self.plan()._repr_html_() + (html_text("\n".join(numbers)) if numbers else "")
+
+    def _numbers(self) -> list[str]:
+        lines = [f"multiply {visible(what)} by {factor:.6g}" for what, factor in self.multipliers.items()]
         rated = {
             name: ", ".join(f"{optimizer} x {factor:.4g}" for optimizer, factor in each.items())
             for name, each in self.rates.items()
         }
-        for name, text in rated.items():
-            lines += folded(f"learning rate of {visible(name)}: {text}")
-        return "\n".join(lines)
+        return lines + [f"learning rate of {visible(name)}: {text}" for name, text in rated.items()]
 
 
 class AbstractRecipe(abc.ABC):

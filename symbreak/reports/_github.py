@@ -45,6 +45,7 @@ def to_github(report: "Report") -> str:
 def to_markdown(report: "Report") -> str:
     """Write a report as Markdown: the verdict, a table of where the findings are, and what each kind means."""
     lines = [f"### symbreak: {_escaped(report.verdict)}", ""]
+    lines += [f"Wired by: {_escaped(report.evidence)}", ""] if report.evidence else []
     rows = sorted(overview(report), key=lambda row: -row.level)
     if rows:
         lines += ["| level | file | tensor or space | units | distinct | findings |", "|---|---|---|--:|--:|---|"]

@@ -49,12 +49,13 @@ body{margin:0;background:var(--ground);color:var(--text);font:16px/1.5 system-ui
 header,main{max-width:72rem;margin:0 auto;padding:.5rem 1rem}
 h1{font-size:1.6rem;margin:.5rem 0}h2{font-size:1.3rem;margin:2rem 0 .5rem}h3{font-size:1.1rem;margin:0 0 .5rem}
 a{color:var(--link)}code,.where{font-family:ui-monospace,monospace;font-size:.92em;overflow-wrap:anywhere}
-.verdict{font-size:1.15rem;font-weight:600;overflow-wrap:anywhere}
+.verdict{font-size:1.15rem;font-weight:600;margin:.2rem 0;overflow-wrap:anywhere}
 .tiles{display:flex;flex-wrap:wrap;gap:.6rem;list-style:none;margin:1rem 0;padding:0}
 .tiles li{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:.4rem .9rem}
 .tiles b{display:block;font-size:1.4rem}
 section.code{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:1rem;margin:1rem 0}
-figure{margin:1rem 0;overflow-x:auto}figcaption{color:var(--faint);font-size:.9rem;overflow-wrap:anywhere}
+figure{margin:1rem 0}figure svg{max-width:100%;height:auto}
+figcaption{color:var(--faint);font-size:.9rem;overflow-wrap:anywhere}
 .error{color:var(--error)}.warning{color:var(--warning)}.note{color:var(--note)}.level{font-weight:600}
 .scroll{overflow-x:auto;border:1px solid var(--line);border-radius:.5rem}
 table{border-collapse:collapse;table-layout:fixed;width:100%;min-width:56rem;font-size:.9rem}caption{text-align:left;padding:.5rem;color:var(--faint)}
@@ -199,8 +200,10 @@ def _summary(report: "Report") -> str:
     some = "".join(f"<li class='where'>{file}</li>" for file in files[:SPACES])
     more = f"<li>and {len(files) - SPACES} more</li>" if len(files) > SPACES else ""
     names = f"<details><summary>The files</summary><ul>{some}{more}</ul></details>" if files else ""
+    evidence = f"<p>Wired by: {_safe(report.evidence)}</p>" if report.evidence else ""
     return (
-        f"<header>\n<h1>What symbreak found</h1>\n<p class='verdict'>{_safe(report.verdict)}</p>\n</header>\n<main>\n"
+        f"<header>\n<h1>What symbreak found</h1>\n<p class='verdict'>{_safe(report.verdict)}</p>{evidence}\n</header>\n"
+        "<main>\n"
         f"<ul class='tiles'>{listed}</ul>\n{names}"
     )
 

@@ -3,17 +3,22 @@
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
 
+from symbreak._table import html_table
+from symbreak._visible import visible
 from symbreak.findings import Finding, Level
 
 from ._html import to_html
 from ._picture import Picture
 from ._places import AXIS
-from ._text import to_text
+from ._text import fold_units, to_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SCHEMA_VERSION = 1
 
@@ -59,6 +64,11 @@ class TiedClass:
     kind: str
     places: tuple[tuple[int, ...], ...]
     parameters: int
+
+    def _repr_html_(self) -> str:
+        titles = ("space", "kind", "units", "parameters that repeat others")
+        row = (visible(self.space), self.kind, fold_units(self.units), f"{self.parameters:,}")
+        return html_table(f"{len(self.units)} tied units", titles, [row])
 
 
 @final
@@ -225,7 +235,8 @@ class Report:
         found, sound = list(self.spaces), self.sound
         for where, labels in self.partition.items():
             if where not in there:
-                distinct = sum(len(np.unique(row)) for row in labels.reshape(-1, labels.shape[-1]))
+                rows = labels.reshape(-1, labels.shape[-1])  # of copies apart; classes are numbered from 0
+                distinct = int((rows.max(axis=1, initial=-1) + 1).sum())
                 if distinct < labels.size or where in marked or AXIS.sub("", where) in named:
                     found.append(Space(where, labels.size, distinct))
                 else:
@@ -286,6 +297,39 @@ class Report:
             **({"evidence": self.evidence} if self.evidence else {}),
             "summary": self.summary,
         }
+
+    def plot(self, axes: "Axes | None" = None) -> "Axes":
+        """Draw how many units of each space are distinct.
+
+        Of a network its hidden spaces, in the order in which it computes them; of single weights those in which units
+        repeat. Of more than forty those in which units repeat come first, and the others are counted.
+
+        Parameters
+        ----------
+        axes
+            Where to draw; None makes a new figure with `matplotlib.pyplot`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            To be changed or saved: ``axes.figure.savefig("widths.png")``.
+
+        Raises
+        ------
+        MissingExtra
+            Matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import symbreak as sb
+        >>> axes = sb.diagnose(sb.chain([(np.ones((4, 2)), None), (np.ones((1, 4)), None)])).plot()
+        >>> [label.get_text() for label in axes.get_yticklabels()], axes.texts[0].get_text()
+        (['layers.0'], ' 1 of 4')
+        """
+        from ._plot import plot_widths
+
+        return plot_widths(self, axes)
 
     def to_json(self) -> str:
         """Give the report as JSON in ASCII, so that no name in it can act on a terminal."""

@@ -1,5 +1,6 @@
 """One line for a project's own tests: no units of this model are tied."""
 
+import contextlib
 import importlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,12 +16,17 @@ from symbreak.reports import Report, visible
 
 # The packages whose models symbreak judges by how they compute: (the class that its models have above them, its
 # package there, our part for it).
-FRAMEWORKS = (("Module", "torch", "symbreak.torch"), ("Model", "keras", "symbreak.keras"))
+FRAMEWORKS = (
+    ("Module", "torch", "symbreak.torch"),
+    ("Model", "keras", "symbreak.keras"),
+    ("Module", "flax", "symbreak.jax"),
+    ("Module", "equinox", "symbreak.jax"),
+)
 
 
 def assert_no_ties(
     model: object,
-    *,
+    *example: object,
     select: Iterable[str] | str = (),
     ignore: Iterable[str] | str = (),
     fail_on: str = "warning",
@@ -32,8 +38,10 @@ def assert_no_ties(
     ----------
     model
         What `symbreak.diagnose` takes: an array, named arrays, a `LayerGraph`, or the path of a file or folder; named
-        arrays may be nested, as in a tree of parameters. Or a model: a PyTorch module, a Keras model, an engine's
-        network, or anything whose ``state_dict()`` or ``graph`` gives one of these.
+        arrays may be nested, as in a tree of parameters. Or a model: a PyTorch module, a Keras model, a Flax or Equinox
+        module, an engine's network, or anything whose ``state_dict()`` or ``graph`` gives one of these.
+    example
+        What a framework's model is called with, where its own part wants to know: see ``diagnose`` there.
     select, ignore
         Codes, or their beginnings, as in ``select=["SB1", "SB201"]``; by default all codes count.
     fail_on
@@ -78,7 +86,7 @@ def assert_no_ties(
     if fail_on not in levels:
         raise ValueError(f"`fail_on` is one of {', '.join(levels)}; got {fail_on!r}")
     codes = set(_codes(select) or CODES) - set(_codes(ignore))
-    report = _diagnose(model, options).only(codes)
+    report = _diagnose(model, example, options).only(codes)
     wrong = report.at_least(levels[fail_on])
     if wrong or report.skipped:
         shown = replace(report, findings=wrong, unselected=report.unselected + len(report.findings) - len(wrong))
@@ -91,15 +99,19 @@ def _codes(prefixes: Iterable[str] | str) -> tuple[str, ...]:
     return tuple(code for prefix in every for code in select_codes(prefix))
 
 
-def _diagnose(model: object, options: dict[str, Any]) -> Report:
+def _diagnose(model: object, example: tuple[object, ...], options: dict[str, Any]) -> Report:
+    if (own := _framework(model)) is not None:
+        report = own(model, *example, **options)
+        assert isinstance(report, Report)  # noqa: S101 - the contract of our own parts
+        return report
+    if example:
+        raise TypeError(
+            f"{visible(type(model).__name__)} is not called, so there are no examples of what it is called with"
+        )
     if isinstance(model, str | os.PathLike | LayerGraph) or hasattr(model, "__array__"):
         return diagnose(model, **options)
     if isinstance(model, Mapping):
         return diagnose(dict(_flat(model)), **options)
-    if (own := _framework(model)) is not None:
-        report = own(model, **options)
-        assert isinstance(report, Report)  # noqa: S101 - the contract of our own parts
-        return report
     if isinstance(graph := getattr(model, "graph", None), LayerGraph):
         return diagnose(graph, **options)
     if callable(state := getattr(model, "state_dict", None)):
@@ -115,10 +127,8 @@ def _framework(model: object) -> Any:
     for cls in type(model).__mro__:
         for name, package, part in FRAMEWORKS:
             if cls.__name__ == name and cls.__module__.split(".")[0] == package:
-                try:
-                    return getattr(importlib.import_module(part), "diagnose", None)
-                except ImportError:
-                    return None
+                with contextlib.suppress(ImportError, AttributeError):
+                    return importlib.import_module(part).diagnose
     return None
 
 

@@ -10,7 +10,16 @@ from symbreak._restarts._plot import COLOURS, GREY
 from symbreak.errors import MissingExtra
 from tests.restarts.test_minima import random_parameters, result_of
 
-pytest.importorskip("matplotlib")
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("agg")  # no window
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    from matplotlib import pyplot as plt
+
+    plt.close("all")
 
 
 def result(losses, groups):
@@ -92,13 +101,13 @@ def test_axes_that_are_given_are_drawn_on():
     assert axes.get_ylabel() == "lowest loss (mse)"
 
 
-def test_a_figure_can_be_saved_and_belongs_to_no_window(tmp_path):
+def test_a_figure_can_be_saved_and_is_one_that_notebooks_show(tmp_path):
     from matplotlib import pyplot as plt
 
-    before = plt.get_fignums()
-    result(LOSSES, GROUPS).plot(0.2).figure.savefig(tmp_path / "starts.png")
+    figure = result(LOSSES, GROUPS).plot(0.2).figure
+    figure.savefig(tmp_path / "starts.png")
     assert (tmp_path / "starts.png").read_bytes().startswith(b"\x89PNG")
-    assert plt.get_fignums() == before
+    assert plt.gcf() is figure
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):

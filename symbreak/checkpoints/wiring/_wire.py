@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from symbreak._table import html_text
 from symbreak._visible import quoted
 from symbreak.checkpoints._reader import Checkpoint
 from symbreak.checkpoints.wiring._build import build
@@ -49,6 +50,9 @@ class Wired:
     unknown: Mapping[str, str]
     apart: Mapping[str, str]
     wiring: Wiring
+
+    def _repr_html_(self) -> str:
+        return html_text(str(self))
 
     def __str__(self) -> str:
         lines = [f"wired by: {self.rule or 'nothing, no rule knows these names'}"]
