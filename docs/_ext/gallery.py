@@ -94,7 +94,7 @@ def run(path: Path, image: Path) -> str:
 def page(example: Example, printed: str) -> str:
     shown = f"\n```text\n{printed}\n```\n" if printed else ""
     return (
-        f"# {example.title}\n\n{example.text}\n\n```{{image}} images/{example.name}.png\n:alt: {example.picture}\n```\n\n"
+        f"# {example.title}\n\n{example.text}\n\n```{{image}} images/{example.name}.png\n:alt: {example.picture}\n:class: picture\n```\n\n"
         f"```python\n{example.code}\n```\n{shown}"
     )
 

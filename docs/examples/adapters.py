@@ -5,7 +5,7 @@ nothing. The share of the weight's squared norm that the adapter holds tells the
 
 Part: Files and repairs
 
-Picture: Share of the weight's energy in the adapter against its rank: PiSSA highest, OLoRA far below, LoRA at zero.
+Picture: Share of the weight's energy in the adapter against its rank: PiSSA highest, OLoRA below, LoRA at zero.
 """
 
 import matplotlib.pyplot as plt

@@ -27,7 +27,7 @@ for number, init in enumerate((sb.Constant(0.5), sb.HeNormal())):
     right.bar(number, len(units), label=str(init))
     print(f"{init}: {len(units)} distinct hidden units, loss {history.losses[-1]:.2g}")
 
-left.set(xlabel="step", ylabel="loss", title="Exclusive or")
+left.set(xlabel="step", ylabel="loss", ylim=(0, 0.6), title="Exclusive or")
 left.legend()
 right.set(xticks=(0, 1), xticklabels=("constant", "random"), ylabel="distinct hidden units", title="After 1,000 steps")
 plt.show()

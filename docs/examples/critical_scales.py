@@ -5,7 +5,7 @@ between two inputs, and the gradient, keep their size from layer to layer. `sb.c
 
 Part: Depth
 
-Picture: Curves of critical weight scale against bias scale for tanh, erf and sigmoid-like activations, rising from 1.
+Picture: The critical weight scale rises with the bias scale for tanh and erf. Beside it, the correlation of two inputs over 40 layers: it goes to 1 below the critical scale, to 0 above, and stays near 0.9 at it.
 """
 
 import matplotlib.pyplot as plt
@@ -13,7 +13,7 @@ import numpy as np
 
 import symbreak as sb
 
-biases = np.linspace(0.02, 0.6, 12)
+biases = np.linspace(0.02, 0.6, 6)
 fig, (left, right) = plt.subplots(1, 2)
 for name in ("tanh", "erf"):
     left.plot(biases, [sb.critical(name, bias_std=bias).weight_std for bias in biases], "o-", label=name)

@@ -19,7 +19,6 @@ cases = [  # what it is, the shape, how it is rightly read, inputs that each uni
     ("Keras\nConv2D", (3, 3, 16, 32), "hwio", 9 * 16),
     ("Keras\nDense", (512, 10), "io", 512),
     ("PyTorch transposed\n(in, out, 4, 4)", (16, 128, 4, 4), "iohw", 16 * 16),
-    ("three fused\n(3 · 64, 64)", (192, 64), sb.Axes("oi", splits=3), 64),
     ("Keras depthwise\n(3, 3, 64, 1)", (3, 3, 64, 1), sb.Axes("hwio", groups=64, grouped="i"), 9),
 ]
 fig, ax = plt.subplots()
@@ -31,6 +30,6 @@ for number, (_, shape, axes, inputs) in enumerate(cases):
         ax.bar(number + side, std, 0.38, color={-0.2: "#0072B2", 0.2: "#D55E00"}[side], label=label)
 ax.axhline(1, color="#555555", linewidth=0.8)
 ax.set(xticks=range(len(cases)), xticklabels=[name for name, *_ in cases], ylabel="std over the right one", yscale="log")
-ax.set_title("He normal, in five layouts")
+ax.set_title("He normal, in four layouts")
 ax.legend()
 plt.show()

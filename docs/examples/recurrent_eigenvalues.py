@@ -5,7 +5,7 @@ circle; a linear recurrent unit starts in a ring just inside; a Glorot weight fi
 
 Part: Starts
 
-Picture: Four panels of eigenvalues in the complex plane: a filled disk, a circle, a circle of pairs, and a thin ring sector.
+Picture: Four panels of eigenvalues in the complex plane: a filled disk, a circle, a circle again, and half a ring just inside the circle.
 """
 
 import matplotlib.pyplot as plt

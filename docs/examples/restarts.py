@@ -5,7 +5,7 @@ starts are trained side by side; sorted by loss, they show how many get there an
 
 Part: Getting away
 
-Picture: Losses of 200 starts in order: more than half at zero, the others on a few steps above.
+Picture: Losses of 200 starts in order: nine of ten are at zero, the rest at a tenth.
 """
 
 import matplotlib.pyplot as plt
