@@ -102,8 +102,9 @@ def drawing(net: dict[str, list], init: str, caption: str) -> str:
     )
     circles = "".join(f'<circle cx="{x}" cy="{y}" r="13"/>' for x, y in [*INPUT, *UNIT, *OUTPUT])
     return (
-        f'<figure><svg class="drawing" viewBox="0 0 300 225" role="img" aria-label="A network of 2 inputs, {HIDDEN} hidden '
-        f'units and an output; {caption}">{lines}{circles}<text class="loss" x="260" y="215" text-anchor="middle">loss '
+        f'<figure><svg class="drawing" viewBox="0 0 300 225" role="img" aria-label="A network of 2 inputs, {HIDDEN} '
+        f'hidden units and an output; {caption}">{lines}{circles}'
+        f'<text class="loss" x="260" y="215" text-anchor="middle">loss '
         f"{net['losses'][-1]:.3f}</text></svg><figcaption><code>{init}</code>: {caption}</figcaption></figure>"
     )
 
@@ -112,7 +113,7 @@ def html(nets: list[dict[str, list]]) -> str:
     frames = json.dumps({"steps": FRAMES, "nets": nets}, separators=(",", ":"))
     drawn = "".join(drawing(net, *start) for net, start in zip(nets, STARTS, strict=True))
     return (
-        f"<div class=\"tied-network\" data-frames='{frames}'><div class=\"nets\">{drawn}</div>"
+        f'<div class="tied-network" data-frames=\'{frames}\'><div class="nets">{drawn}</div>'
         f'<div class="controls" hidden><button type="button">Play</button> <input type="range" min="0" '
         f'max="{len(FRAMES) - 1}" value="{len(FRAMES) - 1}" aria-label="step of the training"> '
         f"<output>step {STEPS}</output></div><script>{SCRIPT}</script></div>"

@@ -94,7 +94,8 @@ def run(path: Path, image: Path) -> str:
 def page(example: Example, printed: str) -> str:
     shown = f"\n```text\n{printed}\n```\n" if printed else ""
     return (
-        f"# {example.title}\n\n{example.text}\n\n```{{image}} images/{example.name}.png\n:alt: {example.picture}\n:class: picture\n```\n\n"
+        f"# {example.title}\n\n{example.text}\n\n"
+        f"```{{image}} images/{example.name}.png\n:alt: {example.picture}\n:class: picture\n```\n\n"
         f"```python\n{example.code}\n```\n{shown}"
     )
 
@@ -105,8 +106,8 @@ def index(examples: Iterable[Example]) -> str:
     lines = [
         "# Gallery",
         "",
-        f"{len(listed)} short programs with a picture each. All of them were run when these pages were built; copy one and "
-        "run it, with `pip install 'symbreak[plot]'`.",
+        f"{len(listed)} short programs with a picture each. All of them were run when these pages were built; copy one "
+        "and run it, with `pip install 'symbreak[plot]'`.",
         "",
     ]
     for part in PARTS:
@@ -124,4 +125,14 @@ def index(examples: Iterable[Example]) -> str:
                     "",
                 ]
         lines += ["::::", ""]
-    return "\n".join([*lines, "```{toctree}", ":hidden:", "", *(each.name for each in listed), "```", ""])
+    return "\n".join(
+        [
+            *lines,
+            "```{toctree}",
+            ":hidden:",
+            "",
+            *(each.name for part in PARTS for each in listed if each.part == part),
+            "```",
+            "",
+        ]
+    )

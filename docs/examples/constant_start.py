@@ -1,17 +1,17 @@
 """A constant start learns nothing that one unit couldn't.
 
-Eight hidden units learn exclusive or, from eight equal units and from eight different ones. Everything else is the same.
-Equal units get equal error signals, so after a thousand steps they are still eight copies of one unit, and one unit can't
-solve it.
+Eight hidden units learn exclusive or, from eight equal units and from eight different
+ones. Everything else is the same. Equal units get equal error signals, so after a
+thousand steps they are still eight copies of one unit, and one unit can't solve it.
 
 Part: Tied units
 
-Picture: The loss of the constant start stays near a quarter, that of the random start falls to zero; beside it, one distinct unit against eight.
+Picture: The loss of the constant start stays near a quarter, that of the random start
+falls to zero; beside it, one distinct unit against eight.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
-
 import symbreak as sb
 from symbreak import engine
 
@@ -29,5 +29,10 @@ for number, init in enumerate((sb.Constant(0.5), sb.HeNormal())):
 
 left.set(xlabel="step", ylabel="loss", ylim=(0, 0.6), title="Exclusive or")
 left.legend()
-right.set(xticks=(0, 1), xticklabels=("constant", "random"), ylabel="distinct hidden units", title="After 1,000 steps")
+right.set(
+    xticks=(0, 1),
+    xticklabels=("constant", "random"),
+    ylabel="distinct hidden units",
+    title="After 1,000 steps",
+)
 plt.show()

@@ -1,16 +1,17 @@
 """The right gain keeps a signal alive through fifty layers.
 
-Fifty layers of 256 ReLU units. He's scale keeps the second moment of the signal; LeCun's halves it in every layer, and
-with PyTorch's rule of thumb for SELU, 3/4, a network of SELU units loses it too, more slowly.
+Fifty layers of 256 ReLU units. He's scale keeps the second moment of the signal;
+LeCun's halves it in every layer, and with PyTorch's rule of thumb for SELU, 3/4, a
+network of SELU units loses it too, more slowly.
 
 Part: Depth
 
-Picture: Second moment against depth: level for He with ReLU and for LeCun with SELU; falling to a fiftieth with gain 3/4, and by 15 decades for LeCun with ReLU.
+Picture: Second moment against depth: level for He with ReLU and for LeCun with SELU;
+falling to a fiftieth with gain 3/4, and by 15 decades for LeCun with ReLU.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
-
 import symbreak as sb
 
 
@@ -38,6 +39,8 @@ for name, (activation, init) in cases.items():
         moments.append(np.square(z).mean())
         x = activation(z)
     ax.semilogy(moments, label=name)
-ax.set(xlabel="layer", ylabel="second moment of the signal", title="Depth forgives no gain")
+ax.set(
+    xlabel="layer", ylabel="second moment of the signal", title="Depth forgives no gain"
+)
 ax.legend()
 plt.show()
