@@ -13,8 +13,10 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 PARTS = ("Tied units", "Getting away", "Starts", "Depth", "Numbers", "Files and repairs")
 
@@ -31,12 +33,12 @@ class Example:
     code: str
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: "Sphinx") -> dict[str, bool]:
     app.connect("builder-inited", write_gallery)
     return {"parallel_read_safe": True}
 
 
-def write_gallery(app: Sphinx) -> None:
+def write_gallery(app: "Sphinx") -> None:
     source, folder = Path(app.srcdir) / "examples", Path(app.srcdir) / "gallery"
     examples = [read(path) for path in sorted(source.glob("*.py"))]
     (folder / "images").mkdir(parents=True, exist_ok=True)

@@ -33,6 +33,7 @@ REMEDIES: list[tuple[str, str, str]] = [
     (r"cli\.", r"should end in", "Name the output with one of the endings."),
     (r"cli\.repair", r"is for --merge", "Leave the option out, or ask for --merge."),
     (r"cli\.repair", r"whole model", "Give the whole model's file; a single weight is drawn again by `sb.reinit`."),
+    (r"cli\._settings", r"", "Correct the line of `[tool.symbreak]` that is named; the end of the message says what is wrong with it."),
     (r"cli\._rules_file", r"nested|twice", "Correct the rules' file at the place that is named."),
     (r"repair\._(merge|replace)", r"^CannotRepair", "Merge only the spaces that the message names, or `untie` or `reinit` instead."),
     (r"repair\._tensors", r"^CannotRepair", "Leave the space out (`spaces=`, `--space`), or `untie` or `reinit` instead: those keep the shapes."),
@@ -64,7 +65,7 @@ REMEDIES: list[tuple[str, str, str]] = [
     (r"rules", r"holds names itself", "Flatten nested dicts into names joined with dots."),
     (r"published", r"^AssertionError", "Take other seeds: this figure needs a minimum that none of them gave."),
     (r"diagnosis\._search", r"", "Report it, with the weights: this can't happen."),
-    (r"torch|jax|keras", r"^_?Cannot", "Give an example of the model's input (`example=`), or a wiring file; until then the names are gone by (SB302)."),
+    (r"torch|jax|keras", r"^_?(?:Cannot|Trace)", "Give an example of the model's input (`example=`), or a wiring file; until then the names are gone by (SB302)."),
     (r"torch|jax|keras", r"^(?:ValueError|TypeError|RuntimeError)", "Give what the message says is allowed; what came stands in it."),
     (r"testing", r"^AssertionError", "Correct the function that is tested: the message has what was found beside what was claimed."),
 ]

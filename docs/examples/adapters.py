@@ -21,7 +21,7 @@ weight = (
 ) @ right  # singular values that fall, as in trained weights
 
 ranks = (1, 2, 4, 8, 16, 32, 64)
-fig, ax = plt.subplots(figsize=(7, 3.4))
+fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 starts = {
     "PiSSA": lambda rank: sb.adapters.pissa(weight, rank),
     "OLoRA": lambda rank: sb.adapters.olora(weight, rank),

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import symbreak as sb
 
-fig, ax = plt.subplots(figsize=(7, 3.4))
+fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 inputs = (1, 2, 3, 4)
 dtypes = ("float8_e4m3fn", "bfloat16", "float16", "float32")
 for offset, dtype in zip((-0.3, -0.1, 0.1, 0.3), dtypes, strict=True):

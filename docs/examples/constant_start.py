@@ -18,7 +18,7 @@ from symbreak import engine
 x = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
 y = np.array([[0.0], [1.0], [1.0], [0.0]])
 
-fig, (left, right) = plt.subplots(1, 2, width_ratios=(3, 2))
+fig, (left, right) = plt.subplots(1, 2, width_ratios=(3, 2), layout="constrained")
 for number, init in enumerate((sb.Constant(0.5), sb.HeNormal())):
     net = engine.mlp([2, 8, 1], init=init, activation="tanh", rng=0)
     history = engine.train(net, x, y, optimizer=engine.SGD(0.1), steps=1000)

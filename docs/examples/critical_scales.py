@@ -16,7 +16,7 @@ import numpy as np
 import symbreak as sb
 
 biases = np.linspace(0.02, 0.6, 6)
-fig, (left, right) = plt.subplots(1, 2)
+fig, (left, right) = plt.subplots(1, 2, layout="constrained")
 for name in ("tanh", "erf"):
     left.plot(
         biases,

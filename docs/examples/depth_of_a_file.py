@@ -31,7 +31,7 @@ report = sb.diagnose("model.safetensors")
 for finding in report.findings:
     print(finding.code, finding.where)
 
-fig, ax = plt.subplots()
+fig, ax = plt.subplots(layout="constrained")
 shares = [
     len(np.unique(weights[f"h.{k}.mlp.c_fc.weight"], axis=0)) / 256 for k in range(12)
 ]

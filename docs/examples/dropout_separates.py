@@ -18,7 +18,7 @@ from symbreak import engine
 x = np.random.default_rng(0).normal(size=(128, 3))
 y = np.sin(2 * x[:, :1]) + x[:, 1:2] * x[:, 2:]
 
-fig, (left, right) = plt.subplots(1, 2)
+fig, (left, right) = plt.subplots(1, 2, layout="constrained")
 for rate in (0.0, 0.2):
     layers = {"hidden": engine.Dense(np.full((12, 3), 0.2), np.zeros(12), "tanh")}
     layers |= {"drop": engine.Dropout(rate)} if rate else {}

@@ -37,7 +37,7 @@ def look(step):
 
 history = engine.train(net, x, y, optimizer=optimizer, steps=4000, callback=look)
 
-fig, (left, right) = plt.subplots(1, 2, sharex=True)
+fig, (left, right) = plt.subplots(1, 2, sharex=True, layout="constrained")
 left.semilogy(spread, label="shown")
 steps = np.arange(0, 3000)
 line = spread[150] * found.growth ** (steps - 150.0)

@@ -27,7 +27,7 @@ cases = [  # what it is, the shape, how it is rightly read, inputs that each uni
         9,
     ),
 ]
-fig, ax = plt.subplots()
+fig, ax = plt.subplots(layout="constrained")
 for number, (_, shape, axes, inputs) in enumerate(cases):
     right = math.sqrt(2 / inputs)
     for side, layout in ((-0.2, axes), (0.2, None)):

@@ -31,7 +31,7 @@ cases = {
     "SELU, gain 3/4": (selu, torchs),
 }
 start = sb.Normal()((256, 256), rng=sb.Key(0)["inputs"])
-fig, ax = plt.subplots(figsize=(7, 3.4))
+fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 for name, (activation, init) in cases.items():
     x, moments = start, []
     for layer in range(50):

@@ -36,7 +36,7 @@ def look(step):
 y = np.sin(x.sum(axis=1, keepdims=True))
 engine.train(net, x, y, optimizer=engine.SGD(0.2), steps=300, callback=look)
 
-fig, (left, right) = plt.subplots(1, 2, width_ratios=(2, 3))
+fig, (left, right) = plt.subplots(1, 2, width_ratios=(2, 3), layout="constrained")
 left.imshow(middle, cmap="Blues", vmin=0, vmax=0.7)
 for (row, column), value in np.ndenumerate(middle):
     left.text(

@@ -22,7 +22,7 @@ middles = {
     "circulant": np.array([[1.0, 2, 3], [3, 1, 2], [2, 3, 1]]) / 6,
     "equal sums only": np.array([[0.0, 2, 4], [3, 2, 1], [3, 2, 1]]) / 6,
 }
-fig, ax = plt.subplots(figsize=(7, 3.4))
+fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 for name, middle in middles.items():
     layers = [
         (np.full((3, 2), 0.4), "tanh"),

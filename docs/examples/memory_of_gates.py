@@ -15,7 +15,7 @@ import numpy as np
 import symbreak as sb
 
 units = 256
-fig, ax = plt.subplots(figsize=(7, 3.4))
+fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 for init in (sb.Zeros(), sb.ForgetBias(1.0), sb.Chrono(longest=1000)):
     bias = init(4 * units, rng=sb.Key(0)["bias"])
     forget = np.split(bias, 4)[1]  # PyTorch's order of the gates: i, f, g, o

@@ -32,7 +32,7 @@ apart = np.linalg.norm(weight[:, None] - weight, axis=2) / np.maximum(
 tied = [unit for group in groups for unit in group]
 order = tied + [unit for unit in range(40) if unit not in tied]
 
-fig, axes = plt.subplots(1, 2)
+fig, axes = plt.subplots(1, 2, layout="constrained")
 for ax, units, title in (
     (axes[0], range(40), "As they lie in the weight"),
     (axes[1], order, "Ordered by class"),

@@ -25,7 +25,7 @@ def product(init, depth, size=100):
     return np.linalg.svd(found, compute_uv=False)
 
 
-fig, axes = plt.subplots(1, 2, sharey=True)
+fig, axes = plt.subplots(1, 2, sharey=True, layout="constrained")
 for ax, init in zip(axes, (sb.LecunNormal(), sb.Orthogonal()), strict=True):
     for depth in (1, 4, 16, 64):
         ax.semilogy(product(init, depth), label=f"{depth} layers")

@@ -23,7 +23,9 @@ found = {
 }
 found["LRU, ring 0.8 to 0.99"] = np.exp(-np.exp(nu) + 1j * np.exp(theta))
 
-fig, axes = plt.subplots(1, 4, sharex=True, sharey=True, figsize=(9, 2.7))
+fig, axes = plt.subplots(
+    1, 4, sharex=True, sharey=True, figsize=(9, 2.7), layout="constrained"
+)
 circle = np.exp(2j * np.pi * np.linspace(0, 1, 200))
 for ax, (name, values) in zip(axes, found.items(), strict=True):
     ax.plot(circle.real, circle.imag, color="#555555", linewidth=0.7)

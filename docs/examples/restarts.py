@@ -26,7 +26,7 @@ result = sb.restarts(
 )
 print(result)
 
-fig, ax = plt.subplots()
+fig, ax = plt.subplots(layout="constrained")
 result.plot(0.01, axes=ax)
 ax.set_title("Exclusive or from 200 starts")
 plt.show()

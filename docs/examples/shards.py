@@ -26,7 +26,7 @@ joined = np.block([[pieces[i, j] for j in range(3)] for i in range(3)])
 whole = init(shape, rng=key)
 print("equal, bit for bit:", bool((joined == whole).all()))
 
-fig, axes = plt.subplots(1, 2)
+fig, axes = plt.subplots(1, 2, layout="constrained")
 gap, limit = 4, float(np.abs(whole).max())
 for (i, j), piece in pieces.items():
     left, top = columns[j] + gap * j, rows[i] + gap * i

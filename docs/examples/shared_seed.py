@@ -20,7 +20,7 @@ by_name = {
     name: inits[name](shape, rng=sb.Key(7)[name]) for name, shape in shapes.items()
 }
 
-fig, axes = plt.subplots(1, 2, sharex=True, sharey=True)
+fig, axes = plt.subplots(1, 2, sharex=True, sharey=True, layout="constrained")
 for ax, weights, title in (
     (axes[0], one_seed, "rng=7 for both"),
     (axes[1], by_name, "sb.Key(7)[name]"),

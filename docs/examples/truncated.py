@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import symbreak as sb
 
-fig, ax = plt.subplots(figsize=(7, 3.4))
+fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 bins = np.linspace(-0.05, 0.05, 121)
 for init, name in (
     (sb.TruncatedNormal(0.02), "cut"),

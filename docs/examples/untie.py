@@ -38,7 +38,7 @@ print(
     f"{np.abs(network(free)(x) - network(graph)(x)).max():.1g}",
 )
 
-fig, (left, right) = plt.subplots(1, 2)
+fig, (left, right) = plt.subplots(1, 2, layout="constrained")
 for name, start in (("as it was", graph), ("untied", free)):
     net, spread = network(start), []
 

@@ -23,7 +23,7 @@ engine.train(net, x, y, optimizer=engine.SGD(0.3), steps=3000)
 lowest = -engine.stability(net, x, y, optimizer=engine.SGD(0.3))[0].eigenvalues[0]
 
 decays = np.linspace(0, 2 * lowest, 17)
-fig, ax = plt.subplots(figsize=(7, 3.4))
+fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 for optimizer, name in ((engine.SGD, "SGD"), (engine.Momentum, "momentum 0.9")):
     options = {} if optimizer is engine.SGD else {"momentum": 0.9}
     growth = [

@@ -19,7 +19,7 @@ rng = np.random.default_rng(0)
 x = rng.normal(size=(256, 12))
 y = np.stack([np.sin(2 * x[:, 0] * x[:, 1]), np.tanh(x[:, 2] - x[:, 3])], axis=1)
 
-fig, axes = plt.subplots(1, 2, sharey=True)
+fig, axes = plt.subplots(1, 2, sharey=True, layout="constrained")
 for ax, init in zip(axes, (sb.Constant(0.1), sb.GlorotUniform()), strict=True):
     net = engine.mlp([12, 16, 2], init=init, activation="tanh", rng=0)
     history = engine.train(net, x, y, optimizer=engine.Adam(0.01), steps=500)
