@@ -6,7 +6,9 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
-# Cells run `symbreak` and `python`: those of this environment, activated or not.
+# Pictures look alike. Cells run `symbreak` and `python`: those of this environment, activated or not.
+os.environ["SYMBREAK_DOCS"] = str(HERE)
+os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 import inventories  # noqa: E402 - found beside this file
@@ -28,10 +30,12 @@ extensions = [
     "myst_nb",
     "sphinx_copybutton",
     "sphinx_design",
+    "animation",
     "catalogue",
     "cli_reference",
     "code_pages",
     "error_list",
+    "gallery",
     "mathml",
     "signatures",
 ]

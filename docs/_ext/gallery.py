@@ -13,8 +13,10 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 PARTS = ("Tied units", "Getting away", "Starts", "Depth", "Numbers", "Files and repairs")
 
@@ -31,12 +33,12 @@ class Example:
     code: str
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: "Sphinx") -> dict[str, bool]:
     app.connect("builder-inited", write_gallery)
     return {"parallel_read_safe": True}
 
 
-def write_gallery(app: Sphinx) -> None:
+def write_gallery(app: "Sphinx") -> None:
     source, folder = Path(app.srcdir) / "examples", Path(app.srcdir) / "gallery"
     examples = [read(path) for path in sorted(source.glob("*.py"))]
     (folder / "images").mkdir(parents=True, exist_ok=True)
@@ -94,7 +96,8 @@ def run(path: Path, image: Path) -> str:
 def page(example: Example, printed: str) -> str:
     shown = f"\n```text\n{printed}\n```\n" if printed else ""
     return (
-        f"# {example.title}\n\n{example.text}\n\n```{{image}} images/{example.name}.png\n:alt: {example.picture}\n```\n\n"
+        f"# {example.title}\n\n{example.text}\n\n"
+        f"```{{image}} images/{example.name}.png\n:alt: {example.picture}\n:class: picture\n```\n\n"
         f"```python\n{example.code}\n```\n{shown}"
     )
 
@@ -105,8 +108,8 @@ def index(examples: Iterable[Example]) -> str:
     lines = [
         "# Gallery",
         "",
-        f"{len(listed)} short programs with a picture each. All of them were run when these pages were built; copy one and "
-        "run it, with `pip install 'symbreak[plot]'`.",
+        f"{len(listed)} short programs with a picture each. All of them were run when these pages were built; copy one "
+        "and run it, with `pip install 'symbreak[plot]'`.",
         "",
     ]
     for part in PARTS:
@@ -124,4 +127,14 @@ def index(examples: Iterable[Example]) -> str:
                     "",
                 ]
         lines += ["::::", ""]
-    return "\n".join([*lines, "```{toctree}", ":hidden:", "", *(each.name for each in listed), "```", ""])
+    return "\n".join(
+        [
+            *lines,
+            "```{toctree}",
+            ":hidden:",
+            "",
+            *(each.name for part in PARTS for each in listed if each.part == part),
+            "```",
+            "",
+        ]
+    )

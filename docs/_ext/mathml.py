@@ -18,5 +18,5 @@ def inline(translator: Any, node: nodes.math) -> None:
 
 
 def block(translator: Any, node: nodes.math_block) -> None:
-    translator.body.append(tex2mathml(node.astext(), as_block=True))
+    translator.body.append(f'<div class="math-block">{tex2mathml(node.astext(), as_block=True)}</div>')
     raise nodes.SkipNode

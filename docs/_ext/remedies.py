@@ -65,7 +65,7 @@ REMEDIES: list[tuple[str, str, str]] = [
     (r"rules", r"holds names itself", "Flatten nested dicts into names joined with dots."),
     (r"published", r"^AssertionError", "Take other seeds: this figure needs a minimum that none of them gave."),
     (r"diagnosis\._search", r"", "Report it, with the weights: this can't happen."),
-    (r"torch|jax|keras", r"^_?Cannot", "Give an example of the model's input (`example=`), or a wiring file; until then the names are gone by (SB302)."),
+    (r"torch|jax|keras", r"^_?(?:Cannot|Trace)", "Give an example of the model's input (`example=`), or a wiring file; until then the names are gone by (SB302)."),
     (r"torch|jax|keras", r"^(?:ValueError|TypeError|RuntimeError)", "Give what the message says is allowed; what came stands in it."),
     (r"testing", r"^AssertionError", "Correct the function that is tested: the message has what was found beside what was claimed."),
 ]

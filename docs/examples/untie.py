@@ -1,16 +1,17 @@
 """Untie a network without changing what it computes.
 
-Three of eight hidden units are copies. `sb.untie` shares out their outgoing weights unequally: the function stays the
-same to rounding, and the next step separates the units.
+Three of eight hidden units are copies. `sb.untie` shares out their outgoing weights
+unequally: the function stays the same to rounding, and the next step separates the
+units.
 
 Part: Files and repairs
 
-Picture: The spread of the copies stays at zero as they are, and grows from the first step after untie; the loss falls further.
+Picture: The spread of the copies stays at zero as they are, and grows from the first
+step after untie; the loss falls further.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
-
 import symbreak as sb
 from symbreak import engine
 
@@ -25,20 +26,29 @@ y = np.sin(2 * x.sum(axis=1, keepdims=True))
 
 def network(graph):
     arrays = graph.arrays
-    hidden = engine.Dense(arrays["layers.0.weight"], arrays["layers.0.bias"], activation="tanh")
+    hidden = engine.Dense(
+        arrays["layers.0.weight"], arrays["layers.0.bias"], activation="tanh"
+    )
     return engine.Network([hidden, engine.Dense(arrays["layers.1.weight"])])
 
 
 free = sb.untie(graph, rng=0)
-print("largest change of an output:", f"{np.abs(network(free)(x) - network(graph)(x)).max():.1g}")
+print(
+    "largest change of an output:",
+    f"{np.abs(network(free)(x) - network(graph)(x)).max():.1g}",
+)
 
-fig, (left, right) = plt.subplots(1, 2)
+fig, (left, right) = plt.subplots(1, 2, layout="constrained")
 for name, start in (("as it was", graph), ("untied", free)):
     net, spread = network(start), []
+
+    def look(step, spread=spread):
+        copies = step.network.parameters["layers.0.weight"][1:5]
+        spread.append(np.ptp(copies, axis=0).max())
+
     history = engine.train(
-        net, x, y, optimizer=engine.SGD(0.1), steps=1500,
-        callback=lambda step: spread.append(np.ptp(step.network.parameters["layers.0.weight"][1:5], axis=0).max()),
-    )  # fmt: skip
+        net, x, y, optimizer=engine.SGD(0.1), steps=1500, callback=look
+    )
     left.plot(spread, label=name)
     right.plot(history.losses, label=name)
 left.set(xlabel="step", ylabel="spread of the copies", title="The copies separate")

@@ -1,6 +1,6 @@
 """Where the initializers of other libraries go wrong, each as a measurement of theirs and of ours.
 
-Run as a program it measures with the libraries that are installed and prints the table of `docs/peers.md`:
+Run as a program it measures with the libraries that are installed and prints the table of `docs/explanation/peers.md`:
 ``python -m tests.initializers._peers``.
 """
 

@@ -8,7 +8,7 @@ import pytest
 
 from ._peers import CLAIMS, PEERS
 
-PAGE = Path(__file__).parents[2] / "docs" / "peers.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "peers.md"
 
 
 @pytest.fixture(autouse=True)
