@@ -130,7 +130,8 @@ def search(array: npt.ArrayLike, axis: int = 0, workers: int | None = None, *, f
         return _search(units_first, workers, finite=finite)
     place = (_address(units_first), units_first.shape, units_first.strides, units_first.dtype)
     if place not in found:
-        found[place] = units_first, _search(units_first, workers, finite=finite)  # held, so that its place stays its own
+        # The array is held, so that its place stays its own.
+        found[place] = units_first, _search(units_first, workers, finite=finite)
     return found[place][1]
 
 
