@@ -3,8 +3,8 @@
 Two arrays that share a stretch of one stream agree there, up to a factor and a constant, in whether each value is
 larger than the one before. Of one array the comparisons in a window of 65 values are looked up among those at every
 start of the other's beginning, so that a match is met whatever the distance. Windows stand every 64 values at first,
-then every 2,048: an array is read in one pass, and one value of thirty is looked at then. Of matrices the beginning is
-taken by columns as well. The correlation of what follows decides.
+then every 2,048, in types of one byte every 256: an array is read in one pass, and one value of thirty, or of four, is
+looked at then. Of matrices the beginning is taken by columns as well. The correlation of what follows decides.
 
 What is found for certain, of draws in float32 or float64: a weight of 128 values that begins among the first 65,536 of
 another one, one of 2,112 that begins among the first 1,048,576, and either where up to 400 values of its beginning were
@@ -13,8 +13,9 @@ holds 2,112. Of more than 1,024 weights fewer starts are looked up: 64 from 32,7
 columns.
 
 What can be missed: in bfloat16 one window of 65 values in forty changes, in 8-bit floats every second. Beyond 65,536
-values there is one window to match, before there are up to sixteen. Streams that are drawn in blocks, as those of
-torch's CPU generator in 16 values, match where the distance is a number of blocks.
+values there is one window to match, where the longer weight is of one byte there are eight, and before there are up to
+sixteen. Streams that are drawn in blocks, as those of torch's CPU generator in 16 values, match where the distance is a
+number of blocks.
 
 What can be found by mistake: two independent windows of 65 values rise and fall alike, or the one as the other falls,
 with a probability of 6e-17, and of those that do less than one in 1e20 correlates as asked for. Of 1,000 weights of a
@@ -36,6 +37,7 @@ Codes = npt.NDArray[np.uint64]
 
 BITS = 64  # comparisons of a window
 DENSE, EVERY = 1 << 16, 1 << 11  # values up to which windows stand every 64, and how far apart they are from there on
+EVERY_BYTE = 1 << 8  # how far apart they are where values are of one byte, and rounding changes many
 LIMIT = 1 << 20  # values of an array that are read
 # Places at which a window is looked up in the beginning of an array: where some are long, where none is, the fewest.
 STARTS, NEAR_STARTS, LEAST_STARTS = 1 << 11, 1 << 9, 1 << 6
@@ -76,6 +78,17 @@ class _Beginning(NamedTuple):
     values: Array
 
 
+class _Windows(NamedTuple):
+    number: int  # of the beginning of the same array
+    codes: Codes
+    dense: int  # windows that stand every 64 values
+    every: int  # how far apart the others are
+
+    def position(self, window: int) -> int:
+        """Give the value at which a window begins."""
+        return min(window, self.dense) * BITS + max(0, window - self.dense) * self.every
+
+
 def find_later(source: Source, sketches: Mapping[str, Sketch], together: Mapping[str, int]) -> list[Later]:
     """Find pairs of weights that share a stretch of one stream, one pair for each weight.
 
@@ -95,13 +108,14 @@ def find_later(source: Source, sketches: Mapping[str, Sketch], together: Mapping
     far = any(source.size(sketch.name) > DENSE for sketch in drawn)
     starts = min(STARTS if far else NEAR_STARTS, max(LEAST_STARTS, TABLE // max(1, len(drawn))))
     beginnings: list[_Beginning] = []
-    read: list[tuple[int, Codes]] = []
+    read: list[_Windows] = []
     for sketch in drawn:
         try:
             found, codes = _read(source, sketch.name, max(starts + BITS, COMPARED), turned=len(drawn) <= TURNED)
         except source.errors:
             continue
-        read += [(len(beginnings), codes)]
+        every = _every(source.arrays[sketch.name][1])
+        read.append(_Windows(len(beginnings), codes, DENSE // BITS, every))
         beginnings += found
     # Of weights that begin alike the longest stands for all.
     longest: dict[int, str] = {}
@@ -131,11 +145,9 @@ def find_later(source: Source, sketches: Mapping[str, Sketch], together: Mapping
 
 
 def _read(source: Source, name: str, count: int, *, turned: bool) -> tuple[list[_Beginning], Codes]:
-    """Give the beginning of an array, and of a matrix by columns too; and the codes of its windows, 0 for none.
-
-    The windows stand where `_position` says.
-    """
+    """Give the beginning of an array, and of a matrix by columns too; and the codes of its windows."""
     shape, dtype = source.arrays[name]
+    every = _every(dtype)
     columns = shape[1] if turned and len(shape) == 2 and min(shape) > 1 else 0
     wide = -(-count // shape[0]) if columns else 0
     begin: list[Array] = []
@@ -152,7 +164,7 @@ def _read(source: Source, name: str, count: int, *, turned: bool) -> tuple[list[
         while len(flat):
             # Only where two pieces meet are values copied.
             part = np.concatenate([carry, flat[: 2 * EVERY]]) if len(carry) else flat
-            done, found = _codes_from(part, seen)
+            done, found = _codes_from(part, seen, every)
             codes.append(found)
             seen += done
             if not len(carry) or len(flat) <= 2 * EVERY:
@@ -172,7 +184,11 @@ def _read(source: Source, name: str, count: int, *, turned: bool) -> tuple[list[
     return found_, np.concatenate(codes) if codes else np.empty(0, np.uint64)
 
 
-def _codes_from(values: Array, seen: int) -> tuple[int, Codes]:
+def _every(dtype: np.dtype[Any]) -> int:
+    return EVERY_BYTE if dtype.itemsize == 1 else EVERY
+
+
+def _codes_from(values: Array, seen: int, every: int) -> tuple[int, Codes]:
     """Give the codes of the windows in some values, of which `seen` go before, and how many values are done with."""
     found: list[Codes] = []
     done = 0
@@ -184,18 +200,12 @@ def _codes_from(values: Array, seen: int) -> tuple[int, Codes]:
         done = many * BITS
     if seen + done >= DENSE:
         rest = values[done:]
-        many = len(rest) // EVERY
+        many = len(rest) // every
         if many:
-            part = _numbers(rest[: many * EVERY].reshape(many, EVERY)[:, : BITS + 1])
+            part = _numbers(rest[: many * every].reshape(many, every)[:, : BITS + 1])
             found.append(_codes(part[:, 1:] > part[:, :-1]))
-        done += many * EVERY
+        done += many * every
     return done, np.concatenate(found) if found else np.empty(0, np.uint64)
-
-
-def _position(number: int) -> int:
-    """Give the value at which the window of some number begins."""
-    dense = DENSE // BITS
-    return number * BITS if number < dense else DENSE + (number - dense) * EVERY
 
 
 def _numbers(values: Array) -> Array:
@@ -241,7 +251,7 @@ def _hash(codes: Codes) -> Codes:
 
 
 def _matches(
-    beginnings: list[_Beginning], read: list[tuple[int, Codes]], starts: int, left_out: Set[str] = frozenset()
+    beginnings: list[_Beginning], read: list[_Windows], starts: int, left_out: Set[str] = frozenset()
 ) -> dict[tuple[int, int], list[tuple[int, int]]]:
     """Give, for pairs of arrays, the places of windows that agree: {(one, other): [(in one, in other), ...]}.
 
@@ -251,7 +261,8 @@ def _matches(
     for number, each in enumerate(beginnings):
         if each.turned:
             rises = each.values[1:] > each.values[:-1]
-            every.append((number, _codes(rises[: len(rises) // BITS * BITS].reshape(-1, BITS))))
+            codes = _codes(rises[: len(rises) // BITS * BITS].reshape(-1, BITS))
+            every.append(_Windows(number, codes, len(codes), BITS))
     met = np.zeros(1 << HASHED, np.bool_)
     for _, codes in _in_groups(every):
         met[_hash(codes)] = True
@@ -266,28 +277,28 @@ def _matches(
         near = np.flatnonzero(met[_hash(codes)])
         near = near[_tells(codes[near])]
         low, high = (np.searchsorted(table, codes[near], side) for side in ("left", "right"))
-        ends = np.cumsum([len(every[place][1]) for place in some])
+        ends = np.cumsum([len(every[place].codes) for place in some])
         which = np.searchsorted(ends, near, "right")
-        owns = np.array([every[each][0] for each in some], np.intp)[which]
+        owns = np.array([every[each].number for each in some], np.intp)[which]
         at = np.repeat(np.arange(len(near)), high - low)
         found = np.arange(len(at)) + np.repeat(high - np.cumsum(high - low), high - low)
         other = same[owner[found]] != same[owns[at]]
         for window, match in zip(at[other].tolist(), found[other].tolist(), strict=True):
             kept = pairs.setdefault((int(owns[window]), int(owner[match])), [])
             if len(kept) < TRIED:
-                place = some[which[window]]
-                inside = int(near[window] - ends[which[window]]) + len(every[place][1])
-                kept.append((_position(inside) if place < len(read) else inside * BITS, int(begin[match])))
+                windows = every[some[which[window]]]
+                inside = int(near[window] - ends[which[window]]) + len(windows.codes)
+                kept.append((windows.position(inside), int(begin[match])))
     return pairs
 
 
-def _in_groups(every: list[tuple[int, Codes]]) -> Iterator[tuple[range, Codes]]:
+def _in_groups(every: list[_Windows]) -> Iterator[tuple[range, Codes]]:
     """Give the windows of several arrays at a time: their places in the list, and their codes end to end."""
     begin = size = 0
-    for place, (_, codes) in enumerate(every):
-        size += len(codes)
+    for place, windows in enumerate(every):
+        size += len(windows.codes)
         if size >= TOGETHER or place + 1 == len(every):
-            yield range(begin, place + 1), np.concatenate([each for _, each in every[begin : place + 1]])
+            yield range(begin, place + 1), np.concatenate([each.codes for each in every[begin : place + 1]])
             begin, size = place + 1, 0
 
 

@@ -75,13 +75,14 @@ def test_the_windows_stand_where_they_are_said_to_whatever_the_pieces():
     for size in (280, 1000, 5000, 60_000, 300_000, 1 << 22):
         cut = Source(source.arrays, lambda name, _, size=size: source.pieces(name, size))
         _, codes = _later._read(cut, "w", 2112, turned=True)
+        windows = _later._Windows(0, codes, DENSE // 64, EVERY)
         for number in (0, 1, 1023, 1024, 1025, len(codes) - 1):
-            begin = _later._position(number)
+            begin = windows.position(number)
             rises = stream[begin + 1 : begin + 65] > stream[begin : begin + 64]
             if rises[0]:
                 rises = ~rises
             assert int(codes[number]) == sum(int(bit) << place for place, bit in enumerate(rises)), (size, number)
-        assert _later._position(len(codes)) + EVERY > 200_000
+        assert windows.position(len(codes)) + EVERY > 200_000
 
 
 @pytest.mark.parametrize("shape", [(200, 30), (30, 90), (128, 9), (700, 2)])
@@ -104,16 +105,19 @@ def test_a_beginning_that_was_overwritten_is_passed_by():
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn"])
 def test_coarse_types_are_found_among_the_first_values_and_mostly_beyond(dtype):
-    """One window of three is left in 8 bits: sixteen are looked at nearby, one far away."""
-    kind, near, far = np.dtype(getattr(ml_dtypes, dtype, dtype)), 0, 0
+    """Every second window changes in 8 bits: sixteen are looked at nearby, eight far away, one of coarse floats."""
+    kind, near, far, both = np.dtype(getattr(ml_dtypes, dtype, dtype)), 0, 0, 0
     for seed in range(20):
         stream = draw(150_000, seed=seed)
         for begin in (4321, 100_000):
             part = stream[begin : begin + 2500].reshape(50, 50).astype(kind)
             found = later({"long": stream.reshape(150, -1), "short": part})
             near, far = near + (begin == 4321) * len(found), far + (begin > 4321) * len(found)
+        long = stream.astype(kind).reshape(150, -1)
+        both += len(later({"long": long, "short": stream[100_000:102_500].reshape(50, 50)}))
     assert near >= (20 if dtype != "float8_e4m3fn" else 17)
     assert far >= {"float16": 18, "bfloat16": 17, "float8_e4m3fn": 2}[dtype]
+    assert both >= {"float16": 18, "bfloat16": 17, "float8_e4m3fn": 17}[dtype]
 
 
 # What is not found, and what is said.
@@ -159,7 +163,8 @@ def test_values_that_only_rise_alike_are_not_one_stream():
     source = in_memory(arrays)
     drawn = {name: replace(sketch, drawn=True) for name, sketch in sketches(source).items()}
     beginnings, read = zip(*(_later._read(source, name, 2112, turned=False) for name in arrays), strict=True)
-    assert _later._matches([each for (each,) in beginnings], list(enumerate(read)), 2048)
+    read = [_later._Windows(number, codes, DENSE // 64, EVERY) for number, codes in enumerate(read)]
+    assert _later._matches([each for (each,) in beginnings], read, 2048)
     assert find_later(source, drawn, {}) == []
 
 
