@@ -236,7 +236,7 @@ class Plan:
                 kind = made.initializer._as_dtype(self._dtype(made, dtype))
                 yield Pieces(name, row.shape, kind, _Drawn(made, row.transposed, key, kind, workers))
 
-    def _check(self, dtype: DTypeLike | None) -> None:
+    def _check(self, dtype: DTypeLike | None = None) -> None:
         if self.untouched:
             names = ", ".join(map(quoted, self.untouched[:5])) + (" ..." if len(self.untouched) > 5 else "")
             raise RuleError(
