@@ -83,10 +83,10 @@ def _widths(columns: Sequence[Sequence[str]], fold: Collection[int]) -> list[int
         for k in fold:
             if widths[k] > max(LEAST, len(columns[k][0])):
                 others = np.delete(lines, k, axis=0).max(axis=0, initial=1)
-                tried.append((int(np.maximum(others, narrower(k)).sum()), -int(widths[k]), k))
+                tried.append((int(np.maximum(others, narrower(k)).sum()), -k))
         if not tried:
             break
-        k = min(tried)[2]
+        k = -min(tried)[1]  # of several the last, as a name is better whole than a reason
         lines[k] = narrower(k)
         widths[k] -= 1
     found: list[int] = widths.tolist()

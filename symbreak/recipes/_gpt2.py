@@ -38,12 +38,14 @@ class GPT2(AbstractRecipe):
     ...     "h.0.mlp.c_fc.weight": (256, 64), "h.0.mlp.c_proj.weight": (64, 256),
     ... }
     >>> print(recipes.GPT2()(shapes))
-    parameter               role           initializer          std  why
-    wte.weight              embedding      Normal(0.02)        0.02  std
-    h.0.attn.c_attn.weight  qkv            Normal(0.02)        0.02  std
-    h.0.attn.c_proj.weight  attention_out  Normal(0.01414)  0.01414  std / sqrt(2 branches)
-    h.0.mlp.c_fc.weight     mlp_in         Normal(0.02)        0.02  std
-    h.0.mlp.c_proj.weight   mlp_out        Normal(0.01414)  0.01414  std / sqrt(2 branches)
+    parameter               role        initializer          std  why
+    wte.weight              embedding   Normal(0.02)        0.02  std
+    h.0.attn.c_attn.weight  qkv         Normal(0.02)        0.02  std
+    h.0.attn.c_proj.weight  attention_  Normal(0.01414)  0.01414  std / sqrt(2
+                              out                                   branches)
+    h.0.mlp.c_fc.weight     mlp_in      Normal(0.02)        0.02  std
+    h.0.mlp.c_proj.weight   mlp_out     Normal(0.01414)  0.01414  std / sqrt(2
+                                                                    branches)
     5 parameters, 113,152 values
     """
 
