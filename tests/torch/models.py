@@ -48,7 +48,9 @@ def example(name, model):
 
 def spread(spaces):
     """Give some of many, evenly spread."""
-    return [spaces[number] for number in np.unique(np.linspace(0, len(spaces) - 1, SPACES).astype(int))] if spaces else []
+    return (
+        [spaces[number] for number in np.unique(np.linspace(0, len(spaces) - 1, SPACES).astype(int))] if spaces else []
+    )
 
 
 def look(name, model):
