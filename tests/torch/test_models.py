@@ -1,5 +1,7 @@
 """Models that people use are understood by what they do; the program `models.py` has many more, and their numbers."""
 
+import warnings
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -14,7 +16,7 @@ from tests.torch._renumbered import Renumbered  # noqa: E402
 from tests.torch.models import EXAMPLES, IDS, spread  # noqa: E402
 from tests.torch.whole_models import TRANSFORMERS, build  # noqa: E402
 
-NAMES = ("bert", "gpt2", "llama", "mixtral", "t5", "vit")
+NAMES = ("gpt2", "mixtral", "t5", "vit")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,7 +46,9 @@ def test_without_an_example_a_model_of_transformers_is_run_on_its_dummy_inputs()
 def test_an_adapter_of_peft_is_named_while_both_of_its_factors_are_zero():
     peft = pytest.importorskip("peft")
     model = build(transformers, *TRANSFORMERS["gpt2"])
-    adapted = peft.get_peft_model(model, peft.LoraConfig(r=4, target_modules=["c_attn"], fan_in_fan_out=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft's, of names in transformers
+        adapted = peft.get_peft_model(model, peft.LoraConfig(r=4, target_modules=["c_attn"], fan_in_fan_out=True))
     healthy = sbt.diagnose(adapted, kwargs={"input_ids": IDS, "use_cache": False})
     assert "SB203" not in [each.code for each in healthy.findings]
     with torch.no_grad():
