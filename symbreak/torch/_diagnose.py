@@ -6,10 +6,11 @@ from typing import Any
 import torch
 
 from symbreak._api import diagnose_wired
+from symbreak.diagnosis import check_tolerance
 from symbreak.findings import Finding
 from symbreak.reports import Report
 
-from ._wire import Found, wired_with
+from ._wire import Found, by_names, wired_with
 
 
 def diagnose(
@@ -74,6 +75,17 @@ def judge(
     model: torch.nn.Module, found: Found, *, tolerance: float | None = None, workers: int | None = None
 ) -> Report:
     """Judge a model whose wiring is found."""
+    check_tolerance(tolerance)
+    try:
+        return _judge(model, found, tolerance, workers)
+    except ValueError as fault:  # the certificate can't hold the graph
+        if found.by_names:
+            raise
+        named = Found(by_names(model, found.arrays), found.arrays, f"what it does makes no graph: {fault}")
+        return _judge(model, named, tolerance, workers)
+
+
+def _judge(model: torch.nn.Module, found: Found, tolerance: float | None, workers: int | None) -> Report:
     notes = []
     if found.by_names:
         where = type(model).__name__

@@ -6,10 +6,11 @@ of positions, masks and what is drawn at random are not followed: no unit has a 
 
 import contextlib
 import inspect
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from ._arrays import as_array
 from ._aten import EVEN, FILLED, OPERATORS, RANDOM, STRUCTURE, ZEROS
 
 Array = np.ndarray[Any, np.dtype[Any]]
+CUTS = ("select", "unbind", "slice", "narrow", "split", "split_with_sizes", "unsafe_split",
+        "unsafe_split_with_sizes", "chunk", "unsafe_chunk")  # fmt: skip
 LISTED = 64  # inputs among which names are compared
 LARGEST_CONSTANT = 1 << 28  # bytes of a tensor that is no parameter and no buffer, and is kept for the network
 
@@ -62,6 +65,35 @@ class CannotTrace(Exception):  # noqa: N818 - says what the matter is
     """A model that could not be run with these inputs, with the reason."""
 
 
+class Part(NamedTuple):
+    """A part of a tensor that a model reads on its own: its name, and the places along one of its axes."""
+
+    tensor: str
+    axis: int
+    begin: int
+    end: int
+    whole: bool = True  # whether the axis stays; else one place of it is taken
+
+    def __str__(self) -> str:
+        return f"{self.tensor}[{', '.join([':'] * self.axis + [self.places])}]"
+
+    @property
+    def places(self) -> str:
+        """The places in Python's words."""
+        return f"{self.begin}:{self.end}" if self.whole else str(self.begin)
+
+    def of(self, array: Array) -> Array:
+        """Give the part, a view."""
+        at: tuple[slice | int, ...] = (slice(None),) * self.axis
+        return array[(*at, slice(self.begin, self.end) if self.whole else self.begin)]
+
+    def meets(self, other: "Part") -> bool:
+        """Whether two parts are neither the same nor apart."""
+        if self.axis != other.axis:
+            return True
+        return self != other and self.begin < other.end and other.begin < self.end
+
+
 @final
 @dataclass
 class Trace:
@@ -73,12 +105,15 @@ class Trace:
         As `graph_wiring` takes it.
     constants
         Tensors that are neither parameters nor buffers, by the names that the graph gives them.
+    parts
+        Parts of parameters and buffers that are read on their own, by the names that the graph gives them.
     how
         In a few words, for reports.
     """
 
     graph: dict[str, Any]
     constants: dict[str, Array] = field(default_factory=dict)
+    parts: dict[str, Part] = field(default_factory=dict)
     how: str = ""
 
 
@@ -158,6 +193,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore
         self.roots = {name: name for name in names.values()}  # the array that a value is, perhaps turned
         self.makers: dict[str, dict[str, Any]] = {}
         self.constants: dict[str, Array] = {}
+        self.held = frozenset(names.values())
+        self.parts: dict[str, Part] = {}
         self.plain: set[str] = {EVEN, ZEROS}  # values that no unit has a part of
         self.followed: set[str] = set(names.values())
         self.drawn: set[str] = set()  # values that were drawn at random, for dropout
@@ -251,6 +288,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore
 
     def _follow(self, op: str, call: Call, outs: list[torch.Tensor], followed: list[str]) -> list[str]:
         """Write down an operator that reads units."""
+        made = self._parts(op, call)
+        if made is not None:
+            self.followed |= set(made)
+            return made
         function = OPERATORS.get(op)
         made = function(call) if function is not None else None
         if made is None:
@@ -262,6 +303,29 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore
             self.say(name, each.shape)
         self.followed |= {name for name in names if name not in self.plain}
         return names
+
+    def _parts(self, op: str, call: Call) -> list[str] | None:
+        """Take parts of a tensor that the model holds for tensors of their own; None where it isn't that."""
+        name = self.known.get(id(call["self"])) if op in CUTS else None
+        if name is None or name not in self.held or call["self"].ndim < 1 or int(call["step"] or 1) != 1:
+            return None
+        axis, size = call.axis(), call.shape("self")[call.axis()]
+        if op == "select":
+            found = [Part(name, axis, int(call["index"]) % size, int(call["index"]) % size + 1, whole=False)]
+        elif op == "unbind":
+            found = [Part(name, axis, number, number + 1, whole=False) for number in range(size)]
+        elif op in ("slice", "narrow"):
+            begin = int(call["start"] or 0)
+            begin, end, _ = slice(begin, begin + int(call["length"]) if op == "narrow" else call["end"]).indices(size)
+            found = [Part(name, axis, begin, end)]
+        else:
+            ends = list(itertools.accumulate(int(each.shape[axis]) for each in call.outs))
+            found = [Part(name, axis, begin, end) for begin, end in itertools.pairwise([0, *ends])]
+        if any(part.whole and part.end - part.begin == size for part in found):
+            return None
+        self.parts |= {str(part): part for part in found}
+        self.roots |= {str(part): str(part) for part in found}
+        return [str(part) for part in found]
 
     def name(self, given: Any) -> str:
         """Give the name of a value."""
@@ -411,7 +475,15 @@ def _run(
     read = {name for node in nodes for name in node["inputs"]}
     inputs = [each for each in recorder.inputs if each["name"] in read or each["name"] in outputs]
     graph = {"inputs": inputs, "nodes": nodes, "outputs": [{"name": name} for name in outputs]}
-    return Trace(graph, {name: array for name, array in recorder.constants.items() if name in read})
+    parts = {name: part for name, part in recorder.parts.items() if name in read}
+    for name, part in list(parts.items()):
+        if part.tensor in read or any(part.tensor == each.tensor and part.meets(each) for each in parts.values()):
+            shape = [int(each) for each in part.of(np.empty(tuple(held[part.tensor].shape), np.bool_)).shape]
+            cut = {"op_type": "cut beside others", "name": name, "inputs": [part.tensor], "outputs": [name]}
+            nodes.insert(0, cut | {"attributes": {}, "shapes": {name: shape}})
+            del parts[name]
+    constants = {name: array for name, array in recorder.constants.items() if name in read}
+    return Trace(graph, constants, parts)
 
 
 def _titled(model: torch.nn.Module, args: Any, kwargs: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:

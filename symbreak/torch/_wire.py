@@ -15,7 +15,7 @@ from symbreak.checkpoints.wiring import graph_wiring
 
 from ._arrays import as_arrays
 from ._examples import examples_of
-from ._trace import CannotTrace, Trace, tensors_of, trace
+from ._trace import CannotTrace, Part, Trace, tensors_of, trace
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TRACED = "the model as it runs"
@@ -71,11 +71,12 @@ def wire(
 
 
 class Found(NamedTuple):
-    """How a model is wired, its arrays, and why that is from names where it is."""
+    """How a model is wired, its arrays, why that is from names where it is, and the parts that are read alone."""
 
     wired: Wired
     arrays: dict[str, Array]
     by_names: str = ""
+    parts: Mapping[str, Part] = {}
 
 
 def wired_with(
@@ -112,10 +113,15 @@ def _wired(
     except CannotTrace as fault:
         return Found(by_names(model, arrays), arrays, f"the model could not be run: {fault}")
     every = {**arrays, **found.constants}
+    for name, part in found.parts.items():
+        every[name] = part.of(arrays[part.tensor])
+    for part in found.parts.values():
+        every.pop(part.tensor, None)  # it is read in parts alone
     shapes = {name: array.shape for name, array in every.items() if 0 not in array.shape}
     wiring = graph_wiring(found.graph, shapes, every.__getitem__, rule=f"{TRACED}, {found.how}")
     parameters = {name for name, _ in model.named_parameters()}
     read = {name for node in found.graph["nodes"] for name in node["inputs"]}
+    read |= {part.tensor for part in found.parts.values()}
     for name, array in arrays.items():
         if re.search(r"[{}*]", name):
             continue
@@ -132,7 +138,7 @@ def _wired(
         if known:
             left = ", ".join(f"{name} ({reason})" for name, reason in list(wired.unknown.items())[:1])
             return Found(named, arrays, f"{TRACED} doesn't show all that names do: {left}")
-    return Found(wired, arrays)
+    return Found(wired, arrays, parts=found.parts)
 
 
 def checked(model: object) -> dict[str, torch.Tensor]:
@@ -176,7 +182,8 @@ def understood(wired: Wired, arrays: Mapping[str, Array]) -> float:
     """Give the share of values, of 0 to 1, in arrays that are in the graph and of which nothing is left open."""
     if wired.graph is None:
         return 0.0
-    known = sum(array.size for name, array in arrays.items() if name not in wired.unknown)
+    unknown = {name.partition("[")[0] if name not in arrays else name for name in wired.unknown}
+    known = sum(array.size for name, array in arrays.items() if name not in unknown)
     return known / max(sum(array.size for array in arrays.values()), 1)
 
 

@@ -24,6 +24,11 @@ class Renumbered:
         shapes = {name: array.shape for name, array in every.items() if 0 not in array.shape}
         self.shapes = {name: arrays[name].shape for name in arrays}
         self.places, self.total = places(shapes)
+        for name, part in found.parts.items():
+            self.places[name] = part.of(self.places[part.tensor])
+        for part in found.parts.values():
+            shapes.pop(part.tensor, None)
+        shapes |= {name: self.places[name].shape for name in found.parts}
         self.graph = build(self.wired.wiring, Names.plain(shapes), self.places.__getitem__, {}).graph
         rng = np.random.default_rng(seed)
         self.values = np.zeros(self.total)

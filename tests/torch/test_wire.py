@@ -33,6 +33,14 @@ class Call(nn.Module):
         return self.function(self, *args)
 
 
+class Stack(nn.Module):
+    """A weight of three axes."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(shape))
+
+
 def recurrent(kind, **options):
     last = 12 if options.get("bidirectional") else options.get("proj_size", 6)
     return Call(lambda m, x: m.head(m.layer(m.table(x))[0].mean(0)), table=nn.Embedding(11, 8),
@@ -53,6 +61,14 @@ def _grouped(m, x):
     k, v = (layer(x).unflatten(-1, (2, 4)).transpose(1, 2) for layer in (m.k, m.v))
     out = nn.functional.scaled_dot_product_attention(q, k, v, enable_gqa=True)
     return m.o(out.transpose(1, 2).flatten(2))
+
+
+def _experts(m, x):
+    """Mix experts whose weights are stacked in two arrays."""
+    shares = m.router(x).softmax(-1)
+    return sum(
+        shares[..., n : n + 1] * ((x @ m.up.weight[n]).relu() @ m.down.weight[n].transpose(0, 1)) for n in range(3)
+    )
 
 
 def _bent(m, x):
@@ -90,13 +106,15 @@ MODELS = {  # name: (model, example, spaces that nothing outside sees)
                 (2, 5, 16), 8),
     "encoder and decoder": (
         lambda: Call(lambda m, x: m.net(x, x[:, :3]), net=nn.Transformer(16, 2, 1, 1, 32, batch_first=True)),
-        (2, 5, 16), 8),
+        (2, 5, 16), 11),
     "einsum": (lambda: Call(_attend, **{key: nn.Linear(16, 16) for key in "qkvo"}), (2, 5, 16), 3),
     "grouped queries": (
         lambda: Call(_grouped, q=nn.Linear(8, 16), k=nn.Linear(8, 8), v=nn.Linear(8, 8), o=nn.Linear(16, 3)), (2, 5, 8),
         4),
     "bent": (lambda: Call(_bent, a=nn.Linear(4, 12), b=nn.Linear(12, 6), c=nn.Linear(12, 6), d=nn.Linear(6, 2)), (3, 4),
              2),
+    "stacked experts": (
+        lambda: Call(_experts, router=nn.Linear(4, 3), up=Stack(3, 4, 6), down=Stack(3, 2, 6)), (5, 4), 3),
     "lstm": (lambda: recurrent(nn.LSTM, num_layers=2, bidirectional=True), "words", 5),
     "projected lstm": (lambda: recurrent(nn.LSTM, proj_size=3), "words", 3),
     "gru": (lambda: recurrent(nn.GRU), "words", 2),
@@ -136,7 +154,10 @@ def test_renumbering_on_all_axes_but_one_changes_the_outputs(name):
             assert np.abs(after - before).max() > 1e-9 * np.abs(before).max(), (space, array, number)
 
 
-@pytest.mark.parametrize("name", ["dense", "convolutions", "encoder", "lstm", "gru", "bent", "tied table"])
+@pytest.mark.parametrize(
+    "name",
+    ["dense", "convolutions", "encoder", "lstm", "gru", "bent", "tied table", "stacked experts", "encoder and decoder"],
+)
 def test_a_tie_in_any_space_is_found_and_none_where_there_is_none(name):
     model, example, _ = made(name)
     run = Renumbered(model, example)
@@ -311,3 +332,14 @@ def test_a_model_on_a_cuda_device_is_judged_as_on_the_cpu():
     here = sbt.diagnose(model, *example)
     there = sbt.diagnose(model.cuda(), example[0].cuda())
     assert there.findings == here.findings
+
+
+def test_parts_of_an_array_that_is_read_whole_too_are_told_apart():
+    model = Call(
+        lambda m, x: m.b((x @ m.a.weight.T).relu()) + x @ m.a.weight[:2].T, a=nn.Linear(3, 8), b=nn.Linear(8, 2)
+    )
+    with torch.no_grad():
+        model.a.weight[5], model.b.weight[:, 5] = model.a.weight[4], model.b.weight[:, 4]
+    found = sbt.wire(model, torch.randn(4, 3))
+    assert "a.weight" in found.unknown
+    assert "SB201" not in [each.code for each in sbt.diagnose(model, torch.randn(4, 3)).findings]

@@ -263,9 +263,6 @@ class Flow:
                     for number, end in enumerate([*inner, begin + size]):
                         some.append(self._like(whole, end - at, f"{whole.name}.{number}"))
                         at = end
-                    for top, row in rows(whole):  # pieces of a head's units are that head's
-                        for each in some:
-                            self._nest((*row[: row.index(whole)], *each), top.name)
                     whole.pieces = tuple(some)
                 pieces += whole.pieces
             else:

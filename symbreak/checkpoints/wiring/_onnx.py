@@ -88,6 +88,7 @@ class _Run:
         self.flow = Flow(rule)
         self.lists = Lists(shapes, get)
         self.known: dict[str, Known] = {}
+        self.unclear: dict[str, str] = {}  # arrays that something reads which isn't understood
 
     def wiring(self) -> Wiring:
         inside = set(self.graph.get("initializers", ()))
@@ -103,6 +104,8 @@ class _Run:
         for tensor in self.flow.shared():
             if not self.lists.is_constant(tensor):
                 self.flow.part(tensor, "they share an array with units of another space")
+        for tensor, reason in self.unclear.items():
+            self.flow.part(tensor, reason)
         for name in self.lists.used & set(self.shapes):
             self.flow.ignore(name, "lengths or places")
         return self.flow.wiring()
@@ -165,6 +168,7 @@ class _Run:
         for each in (*inputs, *inside):
             if isinstance(each, Const) and not each.single:
                 self.flow.doubt(each.tensor, reason)
+                self.unclear[each.tensor] = reason
         self.known |= dict.fromkeys(node.outputs)
         for name, shape in node.shapes.items():  # it goes on from there as from an input
             self.known[name] = self.entry({"name": node.name, "shape": shape})
