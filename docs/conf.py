@@ -69,8 +69,8 @@ extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 intersphinx_mapping = inventories.mapping()
 
 # The parts for frameworks are read without them.
-autodoc_mock_imports = ["torch", "transformers"]
-nitpick_ignore_regex = [("py:.*", r"(?:~?torch|nn|Tensor|Generator)\b.*")]
+autodoc_mock_imports = ["torch", "transformers", "jax", "flax"]
+nitpick_ignore_regex = [("py:.*", r"(?:~?torch|~?jax|nn|Tensor|Generator)\b.*")]
 
 nitpick_ignore = [
     ("py:class", "symbreak.checkpoints._source.Source"),  # made by `open_checkpoint` alone

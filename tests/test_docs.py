@@ -125,6 +125,8 @@ def test_every_public_name_is_in_the_reference():
                "symbreak.testing"]  # fmt: skip
     if have("torch"):
         modules += ["symbreak.torch", "symbreak.torch.init"]
+    if have("jax"):
+        modules += ["symbreak.jax"]
     shown = [resolve(name) for name in documented()]
     assert [name for module in modules for name in public(module) if resolve(name) not in shown] == []
 
