@@ -16,7 +16,8 @@ from ._repeats import Indices, subpixel_group
 # The last module of a name, or the array itself.
 ZERO = frozenset(
     {"head", "heads", "lm_head", "classifier", "final_layer"}  # output layers: ViT, Mixer, DiT, muP
-    | {"lora_b", "lora_up", "lora_embedding_b", "hada_w2_a", "lokr_w1"}  # one factor of a product
+    | {"lora_b", "lora_up", "lora_embedding_b", "lora_kernel_b", "lora_embeddings_b"}  # of a product the one factor
+    | {"hada_w2_a", "lokr_w1"}
     | {"sampling_offsets", "attention_weights"}  # deformable attention, which starts from its bias
     | {"relative_position_bias_table", "rel_pos", "rel_pos_h", "rel_pos_w", "relative_attention_bias"}
     | {"pos_embed", "pos_embedding", "position_embedding", "position_embeddings", "positional_embedding", "pos_emb"}
@@ -26,11 +27,12 @@ ZERO = frozenset(
 )
 ZERO_WORDS = frozenset({"controlnet", "zero"})
 
-# Tables whose rows are equal, or begin with a zero, as their method has it: the decay rates of state spaces.
+# Tables whose rows are equal, or begin with a zero, as their method has it: decay rates of state spaces, slopes.
 TABLES = frozenset(
     {"a_log", "attn_mask", "attention_mask", "causal_mask", "relative_coords_table", "inv_freq", "freqs_cis"}
 )
 TABLES |= {"position_ids", "anchors", "rope", "cos_cached", "sin_cached"}
+TABLES |= {"alpha"}  # the slopes of a PReLU, of which Keras has one a position
 
 
 def starts_at_zero(name: str) -> bool:

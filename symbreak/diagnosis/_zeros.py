@@ -15,11 +15,12 @@ from ._sketch import Sketch, Source, first_values
 
 PIECE = 1 << 22
 
-# One factor and the other: PEFT, kohya, diffusers, and what Flax modules are called.
+# One factor and the other: PEFT, kohya, diffusers, Keras, and what Flax modules are called.
 FACTORS = (
     (re.compile(r"lora_A(?=[./_]|\Z)"), "lora_B"),
     (re.compile(r"lora_a(?=[./_]|\Z)"), "lora_b"),
     (re.compile(r"lora_embedding_A(?=[./_]|\Z)"), "lora_embedding_B"),
+    (re.compile(r"lora_(kernel|embeddings)_a(?=[./_]|\Z)"), r"lora_\1_b"),
     (re.compile(r"lora_down(?=[./_]|\Z)"), "lora_up"),
     (re.compile(r"lora([./])down(?=[./_]|\Z)"), r"lora\1up"),
 )

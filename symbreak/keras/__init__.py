@@ -13,7 +13,11 @@ if int(_keras.__version__.partition(".")[0]) < 3:
     )
 
 from . import initializers as initializers
-from ._initializer import Initializer as Initializer
+from ._diagnose import diagnose as diagnose
 from ._initialize import initialize as initialize
 from ._initialize import plan as plan
+from ._initializer import Initializer as Initializer
+from ._monitor import Monitor as Monitor
+from ._probe import probe as probe
 from ._variables import arrays as arrays
+from ._wire import wire as wire

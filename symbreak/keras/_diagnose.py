@@ -2,17 +2,13 @@
 
 from typing import Any
 
-import numpy as np
-
 from .._api import diagnose as judge
 from ..findings import Finding
 from ..reports import Report
 from ._wire import wired_with
 
 
-def diagnose(
-    model: Any, example: Any = None, *, tolerance: float | None = None, workers: int | None = None
-) -> Report:
+def diagnose(model: Any, example: Any = None, *, tolerance: float | None = None, workers: int | None = None) -> Report:
     """Say which units of a model are tied, and whether training can ever separate them.
 
     Parameters

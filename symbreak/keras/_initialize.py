@@ -93,7 +93,9 @@ def _plan(found: list[Found], model: Any, rules: Any, recipe: Any, roles: Any, n
     made._check()
     if not kept:
         return made
-    return replace(made, kept={each.name: numpy_of(each.variable) for each in kept}, names=tuple(each.name for each in found))
+    return replace(
+        made, kept={each.name: numpy_of(each.variable) for each in kept}, names=tuple(each.name for each in found)
+    )
 
 
 def initialize(

@@ -42,7 +42,9 @@ def split(found: Iterable[Found]) -> tuple[list[Parameter], list[Found]]:
         said = _said(each)
         axes = None if said.role in NO_LAYOUT else axes_of(each.layer, each.leaf, each.shape)
         parameters.append(
-            Parameter(each.name, each.shape, axes, said.role, each.dtype, each.same_as, False, said.initializer, said.why)
+            Parameter(
+                each.name, each.shape, axes, said.role, each.dtype, each.same_as, False, said.initializer, said.why
+            )
         )
     return parameters, kept
 
@@ -68,7 +70,11 @@ def _said(each: Found) -> Said:
         return Said(_einsum_role(each.layers, each.shape))
     if _is(layer, ("Dense",)) and leaf == "kernel":
         return Said("linear")
-    if leaf.endswith("kernel") and len(each.shape) > 2 and _is(layer, ("BaseConv", "BaseDepthwiseConv", "BaseSeparableConv")):
+    if (
+        leaf.endswith("kernel")
+        and len(each.shape) > 2
+        and _is(layer, ("BaseConv", "BaseDepthwiseConv", "BaseSeparableConv"))
+    ):
         return Said("conv")
     if leaf.endswith("kernel") and _is(layer, ("BaseConvTranspose",)):
         return Said("conv")

@@ -99,7 +99,8 @@ def check_model(model: Any) -> None:
     if waiting:
         names = ", ".join(quoted(each.name) for each in waiting[:LISTED]) + (" ..." if len(waiting) > LISTED else "")
         raise ValueError(
-            f"{quoted(model.name)} has no weights yet in {names}: call it on a batch, or `build` it with the shape of one"
+            f"{quoted(model.name)} has no weights yet in {names}: call it on a batch, or `build` it with the shape of "
+            f"one"
         )
 
 

@@ -21,10 +21,10 @@ from ._variables import arrays, check_model, inner_layers
 
 Array = npt.NDArray[Any]
 Config = Mapping[str, Any]
-TOKEN = "symbreak-layer-{}-"  # stands for a layer's path while the model is traced
+STAND_IN = "symbreak-layer-{}-"  # stands for a layer's path while the model is traced
 
 
-class _CannotTrace(Exception):
+class _TraceError(Exception):
     """Why a model could not be called on symbolic inputs."""
 
 
@@ -42,8 +42,8 @@ def wire(model: Any, example: Any = None) -> Wired:
     Returns
     -------
     Wired
-        Printable: the graph, the evidence, and what is not known. ``rule`` says ``Keras configuration``, or ``the model's
-        own call``; else the rules that know the names of its weights, and why.
+        Printable: the graph, the evidence, and what is not known. ``rule`` says ``Keras configuration``, or ``the
+        model's own call``; else the rules that know the names of its weights, and why.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def wired_with(model: Any, example: Any = None) -> tuple[Wired, dict[str, Array]
     if said is None:
         try:
             said, how = _traced(model, example), "the model's own call"
-        except _CannotTrace as error:
+        except _TraceError as error:
             fault = str(error)
     if said is not None:
         wiring = keras_wiring(said, shapes)
@@ -104,7 +104,7 @@ def _traced(model: Any, example: Any) -> Config:
 
     Raises
     ------
-    _CannotTrace
+    _TraceError
         It can't be called so, or what is made of it can't be described.
     """
     fault: Exception | None = None
@@ -122,15 +122,17 @@ def _traced(model: Any, example: Any) -> Config:
         said: Config = json.loads(text)
         return said
     if fault is None:
-        raise _CannotTrace("no example of its input was given, and it doesn't say what it was built with")
+        raise _TraceError("no example of its input was given, and it doesn't say what it was built with")
     reason = str(fault).partition("\n")[0]
-    raise _CannotTrace(f"its `call` could not be followed: {type(fault).__name__}: {reason}") from fault
+    raise _TraceError(f"its `call` could not be followed: {type(fault).__name__}: {reason}") from fault
 
 
 def _inputs(model: Any, example: Any) -> Iterator[Any]:
     """Give symbolic inputs of the shape of an example, or of the shapes that a model was built with."""
     if example is not None:
-        yield keras.tree.map_structure(lambda each: _symbol(each.shape, keras.backend.standardize_dtype(each.dtype)), example)
+        yield keras.tree.map_structure(
+            lambda each: _symbol(each.shape, keras.backend.standardize_dtype(each.dtype)), example
+        )
         return
     said = model.get_build_config() or {}
     shape = said.get("input_shape") or next(iter((said.get("shapes_dict") or {}).values()), None)
@@ -156,30 +158,31 @@ def _looked_into(model: Any, paths: dict[str, str]) -> Iterator[None]:
             if _is_composite(each):
                 opened.add(type(each))
                 name(each, where)
-            token = TOKEN.format(len(paths))
+            token = STAND_IN.format(len(paths))
             paths[token] = "/".join(where)
             each.name = token
 
-    plain = {kind: vars(kind).get("__call__") for kind in ()}
+    plain: dict[type, Any] = {}
     try:
         name(model, ())
         for kind in opened:
             plain[kind] = vars(kind).get("__call__")
-            kind.__call__ = _straight  # type: ignore[operator]
+            type.__setattr__(kind, "__call__", _straight)
         yield
     finally:
         for kind, before in plain.items():
             if before is None:
-                del kind.__call__
+                type.__delattr__(kind, "__call__")
             else:
-                kind.__call__ = before
+                type.__setattr__(kind, "__call__", before)
         for layer, before in reversed(renamed):
             layer.name = before
 
 
 def _is_composite(layer: Any) -> bool:
     """Whether a layer is somebody's own and holds others."""
-    return not type(layer).__module__.startswith("keras.") and bool(inner_layers(layer)) and type(layer).__name__ not in MODELS
+    kind = type(layer)
+    return not kind.__module__.startswith("keras.") and kind.__name__ not in MODELS and bool(inner_layers(layer))
 
 
 def _straight(layer: Any, *args: Any, **kwargs: Any) -> Any:

@@ -326,6 +326,7 @@ def test_a_low_rank_pair_of_zeros_is_blocked_and_one_with_a_drawn_factor_is_not(
     [
         ("q.lora_A.weight", "q.lora_B.weight"),
         ("q/lora_a", "q/lora_b"),
+        ("dense/lora_kernel_a", "dense/lora_kernel_b"),
         ("emb.lora_embedding_A", "emb.lora_embedding_B"),
         ("unet_q.lora_down.weight", "unet_q.lora_up.weight"),
         ("to_q.lora.down.weight", "to_q.lora.up.weight"),

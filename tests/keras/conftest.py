@@ -1,10 +1,10 @@
-"""Keras runs on the first backend that is installed, unless `KERAS_BACKEND` says which."""
+"""Keras runs on the first backend that is installed, PyTorch as it compiles nothing, unless `KERAS_BACKEND` says which."""
 
 import importlib.util
 import os
 
 if importlib.util.find_spec("keras") is not None:
-    found = next((each for each in ("jax", "torch", "tensorflow") if importlib.util.find_spec(each)), "numpy")
+    found = next((each for each in ("torch", "jax", "tensorflow") if importlib.util.find_spec(each)), "numpy")
     os.environ.setdefault("KERAS_BACKEND", found)
 
 
