@@ -1,4 +1,4 @@
-"""Keras runs on the first backend that is installed, PyTorch as it compiles nothing, unless `KERAS_BACKEND` says which."""
+"""Keras runs on the first backend that is installed, unless `KERAS_BACKEND` says which: PyTorch compiles nothing."""
 
 import importlib.util
 import os
