@@ -43,6 +43,7 @@ FILES = (
     "init",
     "torch_models",
     "sizes",
+    "keras_models",
 )
 PEERS = ("numpy", "scipy", "torch", "jax", "keras", "pandas", "faiss-cpu")
 

@@ -102,7 +102,6 @@ def test_activations_gradients_and_loss_are_those_of_a_model_by_hand():
 
 def test_dead_units_are_seen_through_the_function_after_their_layer():
     model = small(activation=None)
-    given = keras.Input((5,))
     model = keras.Sequential(
         [keras.Input((5,)), L.Dense(8, name="hidden"), L.ReLU(name="relu"), L.Dense(2, name="last")]
     )
