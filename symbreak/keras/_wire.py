@@ -24,7 +24,7 @@ Config = Mapping[str, Any]
 STAND_IN = "symbreak-layer-{}-"  # stands for a layer's path while the model is traced
 
 
-class _TraceError(Exception):
+class _CannotTrace(Exception):  # noqa: N818 - says what is the matter
     """Why a model could not be called on symbolic inputs."""
 
 
@@ -64,7 +64,7 @@ def wired_with(model: Any, example: Any = None) -> tuple[Wired, dict[str, Array]
     if said is None:
         try:
             said, how = _traced(model, example), "the model's own call"
-        except _TraceError as error:
+        except _CannotTrace as error:
             fault = str(error)
     if said is not None:
         wiring = keras_wiring(said, shapes)
@@ -104,7 +104,7 @@ def _traced(model: Any, example: Any) -> Config:
 
     Raises
     ------
-    _TraceError
+    _CannotTrace
         It can't be called so, or what is made of it can't be described.
     """
     fault: Exception | None = None
@@ -122,9 +122,9 @@ def _traced(model: Any, example: Any) -> Config:
         said: Config = json.loads(text)
         return said
     if fault is None:
-        raise _TraceError("no example of its input was given, and it doesn't say what it was built with")
+        raise _CannotTrace("no example of its input was given, and it doesn't say what it was built with")
     reason = str(fault).partition("\n")[0]
-    raise _TraceError(f"its `call` could not be followed: {type(fault).__name__}: {reason}") from fault
+    raise _CannotTrace(f"its `call` could not be followed: {type(fault).__name__}: {reason}") from fault
 
 
 def _inputs(model: Any, example: Any) -> Iterator[Any]:
