@@ -64,6 +64,9 @@ extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 # Links to Python and NumPy go by lists kept here, so that nothing is fetched.
 intersphinx_mapping = inventories.mapping()
 
+# The parts for frameworks are read without them.
+autodoc_mock_imports = ["keras"]
+
 nitpick_ignore = [
     ("py:class", "symbreak.checkpoints._source.Source"),  # made by `open_checkpoint` alone
     ("py:class", "symbreak.checkpoints.wiring._spec.Statement"),  # a wiring is read and written as a whole
