@@ -69,10 +69,14 @@ extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 intersphinx_mapping = inventories.mapping()
 
 # The parts for frameworks are read without them.
-autodoc_mock_imports = ["torch", "transformers", "jax", "flax"]
+autodoc_mock_imports = ["torch", "transformers", "jax", "flax", "keras"]
 nitpick_ignore_regex = [("py:.*", r"(?:~?torch|~?jax|nn|Tensor|Generator)\b.*")]
 
 nitpick_ignore = [
+    ("py:class", "symbreak._monitor.MonitorRow"),  # a monitor's record; one class for all frameworks
+    ("py:class", "symbreak._probe.Probe"),  # likewise what a probe gives
+    ("py:class", "RuleLike"),  # within `RulesLike`, which the parts for frameworks take from another module
+    ("py:class", "AbstractRecipe"),
     ("py:class", "symbreak.checkpoints._source.Source"),  # made by `open_checkpoint` alone
     ("py:class", "symbreak.checkpoints.wiring._spec.Statement"),  # a wiring is read and written as a whole
     ("py:class", "symbreak.checkpoints.wiring._spec.SpaceSpec"),

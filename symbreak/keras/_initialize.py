@@ -2,27 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy.typing as npt
 
 from .._model import NamesLike, RulesLike, plan_model
 from .._visible import quoted
+from ..recipes import AbstractRecipe
 from ..rules import Plan
 from ..streams import RngLike, as_key
 from ._parameters import split
 from ._variables import Found, find_variables, numpy_of
-
-if TYPE_CHECKING:
-    from ..recipes import AbstractRecipe
 
 
 def plan(
     model: Any,
     rules: RulesLike = None,
     *,
-    recipe: "AbstractRecipe | str | None" = None,
+    recipe: AbstractRecipe | str | None = None,
     roles: Mapping[str, str] | None = None,
     names: NamesLike | None = None,
 ) -> Plan:
@@ -103,7 +101,7 @@ def initialize(
     rules: RulesLike = None,
     rng: RngLike = 0,
     *,
-    recipe: "AbstractRecipe | str | None" = None,
+    recipe: AbstractRecipe | str | None = None,
     roles: Mapping[str, str] | None = None,
     names: NamesLike | None = None,
     workers: int | None = None,
