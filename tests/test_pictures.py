@@ -70,6 +70,7 @@ def test_values_that_are_not_finite_are_grey_and_have_no_distance():
     weight[7, 0] = np.inf
     report = sb.diagnose({"w": weight})
     assert "#8a8a8a" in by_kind(report)["SB108", WEIGHTS].svg()
+    assert by_kind(report)["SB108", WEIGHTS].caption.endswith("Grey: not finite.")
     assert all("nan" not in picture.svg() for picture in report.pictures)
 
 

@@ -105,6 +105,12 @@ def run(arguments: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
             return 2
+    if arguments.output and arguments.write_baseline and _is_one(arguments.output, arguments.write_baseline):
+        print(
+            f"symbreak: --output and --write-baseline both name {visible(arguments.output)}; name two files",
+            file=sys.stderr,
+        )
+        return 2
     try:
         if arguments.show_wiring:
             return _show_wiring(arguments)
@@ -225,6 +231,11 @@ def _replaced(target: str | None, paths: list[str]) -> str | None:
                 if any(is_same(file, target) for file, *_ in ckpt.state):
                     return entry.path
     return None
+
+
+def _is_one(path: str, other: str) -> bool:
+    """Whether two paths are of one file, which need not be there yet."""
+    return Path(path).resolve() == Path(other).resolve()
 
 
 def _workers(text: str) -> int:

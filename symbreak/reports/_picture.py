@@ -68,7 +68,9 @@ class Picture:
             return f"Distances between {some}, class by class. Orange: equal; the darker, the farther."
         columns = self.values.shape[1]
         weights = f"the first {columns} of {self.width} weights" if columns < self.width else f"all {columns} weights"
-        return f"{some[0].upper()}{some[1:]}, one a line, {weights} of each. Lines that stand together are one class."
+        grey = "" if np.isfinite(self.values).all() else " Grey: not finite."
+        told = f"{some[0].upper()}{some[1:]}, one a line, {weights} of each. Lines that stand together are one class."
+        return told + grey
 
     def svg(self) -> str:
         """Draw it."""

@@ -282,6 +282,13 @@ def test_baselines_that_cannot_be_read_or_written_are_exit_code_2(here, capsys):
     assert Path("m.npz").read_bytes() == before
 
 
+def test_a_report_and_a_baseline_are_two_files(here, capsys):
+    code, found, err = check(capsys, "--output", "./a.json", "--write-baseline", "a.json")
+    assert (code, found) == (2, [])
+    assert err == "symbreak: --output and --write-baseline both name ./a.json; name two files\n"
+    assert not Path("a.json").exists()
+
+
 # Formats and colour
 
 
