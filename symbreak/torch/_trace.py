@@ -288,10 +288,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore
 
     def _follow(self, op: str, call: Call, outs: list[torch.Tensor], followed: list[str]) -> list[str]:
         """Write down an operator that reads units."""
-        made = self._parts(op, call)
-        if made is not None:
-            self.followed |= set(made)
-            return made
+        parts = self._parts(op, call)
+        if parts is not None:
+            self.followed |= set(parts)
+            return parts
         function = OPERATORS.get(op)
         made = function(call) if function is not None else None
         if made is None:
