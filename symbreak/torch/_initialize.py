@@ -123,7 +123,7 @@ def initialize(
     rng
         What initializers take, or a torch.Generator.
     recipe
-        One of :mod:`symbreak.recipes`, or its name.
+        One of ``symbreak.recipes``, or its name.
     roles
         Globs to roles, before those that the modules tell.
     names
