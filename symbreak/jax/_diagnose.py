@@ -38,8 +38,8 @@ def wire(
         A module of Flax nnx or of Equinox, and then `example` is what it is called with; or a module of Flax linen, or
         a function ``apply(params, *inputs)`` such as Haiku's, and then `example` begins with the variables.
     example
-        Arrays or ``jax.ShapeDtypeStruct``s: only their shapes count. A module of Equinox takes one sample, the others a
-        batch. Without an input the names of the arrays must say how they are connected.
+        Arrays, or of each a ``jax.ShapeDtypeStruct``: only their shapes count. A module of Equinox takes one sample,
+        the others a batch. Without an input the names of the arrays must say how they are connected.
     config
         For names: what they don't say, such as the number of heads, with the keys of a ``config.json``.
     noise

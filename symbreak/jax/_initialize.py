@@ -38,9 +38,9 @@ def plan(
     Parameters
     ----------
     tree
-        A pytree of arrays or ``jax.ShapeDtypeStruct``s: the variables of Flax linen, parameters of Haiku, a module of
-        Equinox; or a module of Flax nnx. Arrays of floats are parameters, running statistics too; what else there is
-        stays as it is.
+        A pytree of arrays, or of each a ``jax.ShapeDtypeStruct``: variables of Flax linen, parameters of Haiku, a
+        module of Equinox; or a module of Flax nnx. Arrays of floats are parameters, running statistics too; what else
+        there is stays as it is.
     rules
         Globs over names such as ``"params/*/kernel"``, or ``@`` and a role, to what :func:`symbreak.get` takes or a
         :class:`symbreak.Rule`; the first that matches wins. Parameters that none matches get what `recipe` says, or
@@ -48,7 +48,7 @@ def plan(
         Glorot's and orthogonal kernels in recurrent cells, whose forget gates start open, ``Normal(0.02)`` for
         embeddings, ones for the scales of norms, zeros for biases.
     recipe
-        A recipe of :mod:`symbreak.recipes` or its name.
+        A recipe of ``symbreak.recipes`` or its name.
     roles
         Globs to roles, before those that names and modules tell.
     names
@@ -164,7 +164,7 @@ def _kind(found: Plan, row: Row, dtype: DTypeLike | None) -> np.dtype[Any]:
     return np.dtype(jax.dtypes.canonicalize_dtype(wanted))
 
 
-def _make(row: Row, key: Key, dtype: np.dtype[Any], sharding: Sharding | None, workers: int | None) -> Any:
+def _make(row: Row, key: Key, dtype: np.dtype[Any], sharding: "Sharding | None", workers: int | None) -> Any:
     init, axes = row.initializer, row.axes
     named = key[row.name if row.key is None else row.key]
     if sharding is None:

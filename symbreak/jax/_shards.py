@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 Index = tuple[slice, ...] | None  # None for a number, without axes
 
 
-def as_sharding(given: Any) -> Sharding | None:
+def as_sharding(given: Any) -> "Sharding | None":
     """Read a sharding, or the axes of the mesh that is set.
 
     Raises

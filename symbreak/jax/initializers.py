@@ -39,7 +39,7 @@ def zeros(key: _Any, shape: _Any, dtype: _Any = None, out_sharding: _Any = None)
     key
         Not looked at.
     shape, dtype, out_sharding
-        As for an :class:`Initializer`.
+        As for an :class:`symbreak.jax.Initializer`.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def ones(key: _Any, shape: _Any, dtype: _Any = None, out_sharding: _Any = None) 
     key
         Not looked at.
     shape, dtype, out_sharding
-        As for an :class:`Initializer`.
+        As for an :class:`symbreak.jax.Initializer`.
 
     Returns
     -------
@@ -384,7 +384,7 @@ def _shelved(name: str) -> _Callable[..., Initializer]:
         return Initializer(cls(*args, **parameters), in_axis, out_axis, batch_axis, dtype, axes=axes)
 
     make.__name__ = make.__qualname__ = name
-    make.__doc__ = f"Give ``symbreak.{name}(...)`` as an :class:`Initializer` of JAX's form."
+    make.__doc__ = f"Give ``symbreak.{name}(...)`` as a :class:`symbreak.jax.Initializer` of JAX's form."
     return make
 
 

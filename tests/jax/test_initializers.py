@@ -435,3 +435,22 @@ def test_a_shape_without_a_key_is_refused_outside_haiku(monkeypatch):
     monkeypatch.delitem(__import__("sys").modules, "haiku", raising=False)
     with pytest.raises(TypeError, match=r"takes a key of JAX's before the shape; got \(2, 3\)"):
         initializers.he_normal()((2, 3), jnp.float32)
+
+
+def _made_by(library, init):
+    """Make a layer with an initializer."""
+    if library == "linen":
+        return pytest.importorskip("flax.linen").Dense(4, kernel_init=init).init(KEY, jnp.ones((2, 3)))
+    if library == "nnx":
+        nnx = pytest.importorskip("flax.nnx")
+        return nnx.Linear(3, 4, kernel_init=init, rngs=nnx.Rngs(0))
+    haiku = pytest.importorskip("haiku")
+    return haiku.transform(lambda x: haiku.Linear(4, w_init=init)(x)).init(KEY, jnp.ones((2, 3)))  # noqa: PLW0108
+
+
+@pytest.mark.parametrize("library", ["linen", "nnx", "haiku"])
+def test_a_plain_initializer_that_is_handed_to_a_library_says_what_to_pass(library):
+    """Its units lie along the first axis, so that it would be scaled by the wrong fan."""
+    with pytest.raises(TypeError, match=r"pass `symbreak\.jax\.Initializer\(HeNormal\(\)\)`"):
+        _made_by(library, sb.HeNormal())
+    _made_by(library, Initializer(sb.HeNormal()))
