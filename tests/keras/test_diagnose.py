@@ -230,3 +230,40 @@ def test_an_application_of_keras_is_wired_initialized_and_clean():
     report = sb.keras.diagnose(model)
     assert "SB201" in codes(report)  # the planted tie is found
     assert any("Conv1" in finding.where for finding in report.findings)
+
+
+class Operations(keras.Model):
+    """Functions of Keras' where layers could be."""
+
+    def __init__(self, scale=None):
+        super().__init__()
+        self.first, self.last = L.Dense(8, name="first"), L.Dense(2, name="last")
+        self.scale = scale
+
+    def call(self, x):
+        x = keras.ops.relu(self.first(x))
+        x = x * 0.5 if self.scale is None else keras.ops.multiply(x, self.scale)
+        return self.last(keras.ops.mean(x, axis=1))
+
+
+def test_operations_are_followed():
+    model = Operations()
+    model(np.zeros((2, 5, 4), "float32"))
+    example = np.zeros((2, 5, 4), "float32")
+    assert shares(model, example) == 1
+    assert sb.keras.wire(model, example).graph.space("first").activation == "relu"
+    tie(model.first)
+    tie(model.last, axis=0)
+    assert "SB201" in codes(sb.keras.diagnose(model, example))
+
+
+def test_a_constant_that_meets_the_units_may_break_a_tie():
+    """Units that the constant scales apart are not tied, though all their weights are equal."""
+    model = Operations(np.arange(8, dtype="float32"))
+    example = np.zeros((2, 5, 4), "float32")
+    model(example)
+    tie(model.first)
+    tie(model.last, axis=0)
+    report = sb.keras.diagnose(model, example)
+    assert "SB201" not in codes(report)
+    assert any(finding.code == "SB302" for finding in report.findings)
