@@ -267,3 +267,24 @@ def test_a_constant_that_meets_the_units_may_break_a_tie():
     report = sb.keras.diagnose(model, example)
     assert "SB201" not in codes(report)
     assert any(finding.code == "SB302" for finding in report.findings)
+
+
+def test_the_scale_of_a_residual_branch_is_one_number_a_unit():
+    from keras.src.applications.convnext import LayerScale
+
+    given = keras.Input((6,))
+    x = L.Dense(8, name="stem")(given)
+    branch = LayerScale(1e-6, 8)(L.Dense(8, name="out")(L.Dense(16, activation="gelu", name="up")(x)))
+    model = keras.Model(given, L.Dense(2, name="head")(L.Add()([x, branch])))
+    plan = sb.keras.initialize(model)
+    assert [row.initializer for row in plan.rows if row.role == "residual_gain"] == [sb.Constant(1e-6)]
+    assert shares(model) == 1
+    assert not codes(sb.keras.diagnose(model))
+    for name in ("stem", "out"):
+        tie(model.get_layer(name))
+    for name in ("up", "head"):
+        tie(model.get_layer(name), axis=0)
+    assert "SB201" in codes(sb.keras.diagnose(model))
+    scale = next(each for each in model.weights if "kernel" not in each.path and "bias" not in each.path)
+    scale.assign(np.linspace(1, 2, 8))  # which tells the two apart
+    assert "SB201" not in codes(sb.keras.diagnose(model))

@@ -391,6 +391,16 @@ def alike(flow: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Value]:
     return [inputs[0]]
 
 
+def layer_scale(flow: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Value]:
+    """Follow ConvNeXt's scale of a residual branch: one number a unit, whatever it is called."""
+    (value,) = inputs
+    if len(layer.tensors) != 1:
+        raise NotUnderstood("it has not one scale")
+    made = flow.units_of(value.axes[-1])
+    layer.say(flow, next(iter(layer.tensors)), [out(made)], "scale")
+    return [Value((*value.axes[:-1], made), value.passed)]
+
+
 def reduce(_: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Value]:
     """Follow a mean or a sum over positions."""
     (value,) = inputs
@@ -425,6 +435,7 @@ LAYERS: Mapping[str, Follow] = {
     **dict.fromkeys(TOGETHER, together),
     **dict.fromkeys(("Activation", "Softmax", *FUNCTIONS), activate),
     **dict.fromkeys(("Mean", "Sum"), reduce),
+    "LayerScale": layer_scale,
     **dict.fromkeys(("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout",
                      "GaussianDropout", "GaussianNoise", "ActivityRegularization", "Identity", "Rescaling", "Masking",
                      "RandomFlip", "RandomRotation", "RandomZoom"), alike),
