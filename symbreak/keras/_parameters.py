@@ -62,6 +62,8 @@ def _said(each: Found) -> Said:
         return Said(roles.get(leaf, "forget_bias" if _is(layer, ("LSTMCell", "ConvLSTMCell")) else "bias"))
     if leaf == "bias":
         return Said("bias")
+    if len(each.shape) == 1 and any(kind.__name__ == "LayerScale" for kind in type(layer).__mro__):
+        return Said("residual_gain")  # of ConvNeXt and others: every library has its own class of this name
     if _is(layer, ("Embedding",)):
         return Said("embedding")
     if _is(layer, ("PReLU",)):

@@ -70,11 +70,7 @@ def wired_with(model: Any, example: Any = None) -> tuple[Wired, dict[str, Array]
         wiring = keras_wiring(said, shapes)
         if wiring is not None:
             wired = wire_arrays(held, wiring=wiring)
-            found = replace(wired, rule=how if wired.graph is not None else "")
-            if understood(found, held) == 1 or how == "Keras configuration":
-                return found, held
-            named = wire_arrays(held)
-            return (found if understood(found, held) >= understood(named, held) else named), held
+            return replace(wired, rule=how if wired.graph is not None else ""), held  # names may say more, not better
         fault = fault or "it has no layers"
     named = wire_arrays(held)
     return replace(named, rule=f"{named.rule or 'nothing'}, as {fault}"), held

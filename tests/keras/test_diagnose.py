@@ -230,3 +230,61 @@ def test_an_application_of_keras_is_wired_initialized_and_clean():
     report = sb.keras.diagnose(model)
     assert "SB201" in codes(report)  # the planted tie is found
     assert any("Conv1" in finding.where for finding in report.findings)
+
+
+class Operations(keras.Model):
+    """Functions of Keras' where layers could be."""
+
+    def __init__(self, scale=None):
+        super().__init__()
+        self.first, self.last = L.Dense(8, name="first"), L.Dense(2, name="last")
+        self.scale = scale
+
+    def call(self, x):
+        x = keras.ops.relu(self.first(x))
+        x = x * 0.5 if self.scale is None else keras.ops.multiply(x, self.scale)
+        return self.last(keras.ops.mean(x, axis=1))
+
+
+def test_operations_are_followed():
+    model = Operations()
+    model(np.zeros((2, 5, 4), "float32"))
+    example = np.zeros((2, 5, 4), "float32")
+    assert shares(model, example) == 1
+    assert sb.keras.wire(model, example).graph.space("first").activation == "relu"
+    tie(model.first)
+    tie(model.last, axis=0)
+    assert "SB201" in codes(sb.keras.diagnose(model, example))
+
+
+def test_a_constant_that_meets_the_units_may_break_a_tie():
+    """Units that the constant scales apart are not tied, though all their weights are equal."""
+    model = Operations(np.arange(8, dtype="float32"))
+    example = np.zeros((2, 5, 4), "float32")
+    model(example)
+    tie(model.first)
+    tie(model.last, axis=0)
+    report = sb.keras.diagnose(model, example)
+    assert "SB201" not in codes(report)
+    assert any(finding.code == "SB302" for finding in report.findings)
+
+
+def test_the_scale_of_a_residual_branch_is_one_number_a_unit():
+    from keras.src.applications.convnext import LayerScale
+
+    given = keras.Input((6,))
+    x = L.Dense(8, name="stem")(given)
+    branch = LayerScale(1e-6, 8)(L.Dense(8, name="out")(L.Dense(16, activation="gelu", name="up")(x)))
+    model = keras.Model(given, L.Dense(2, name="head")(L.Add()([x, branch])))
+    plan = sb.keras.initialize(model)
+    assert [row.initializer for row in plan.rows if row.role == "residual_gain"] == [sb.Constant(1e-6)]
+    assert shares(model) == 1
+    assert not codes(sb.keras.diagnose(model))
+    for name in ("stem", "out"):
+        tie(model.get_layer(name))
+    for name in ("up", "head"):
+        tie(model.get_layer(name), axis=0)
+    assert "SB201" in codes(sb.keras.diagnose(model))
+    scale = next(each for each in model.weights if "kernel" not in each.path and "bias" not in each.path)
+    scale.assign(np.linspace(1, 2, 8))  # which tells the two apart
+    assert "SB201" not in codes(sb.keras.diagnose(model))

@@ -21,6 +21,7 @@ from symbreak.checkpoints.wiring._spec import Wiring
 RULE = "Keras configuration"
 MODELS = ("Sequential", "Functional", "Model")
 POINTWISE = ("Dense", "Activation", "Dropout")  # layers that do the same at each position anyway
+OPERATIONS = "keras.src.ops"  # where functions are that a model calls on what its layers give
 DEEPEST = 20  # models in models
 Config = Mapping[str, Any]
 Origin = tuple[str, int, int]  # a layer, which of its calls, which of its outputs
@@ -139,6 +140,8 @@ class _Run:
                 return self.step(inner, values, own)
             if kind not in LAYERS:
                 raise NotUnderstood("no rule knows it")
+            if str(said.get("module")).startswith(OPERATIONS) and not _is_of_units(said.get("inbound_nodes")):
+                raise NotUnderstood("a constant meets the units, and its values are not looked at")
             return list(LAYERS[kind](self.flow, layer, values))
         except NotUnderstood as fault:
             reason = str(fault)
@@ -201,6 +204,14 @@ def _keywords(keywords: object) -> Iterator[Origin]:
     for value in keywords.values() if isinstance(keywords, Mapping) else ():
         if isinstance(value, list) and len(value) >= 3 and isinstance(value[0], str):
             yield from _ends(value[:3])
+
+
+def _is_of_units(value: object) -> bool:
+    """Whether an operation is given nothing but what layers give, and single numbers: they meet all units alike."""
+    if isinstance(value, Mapping):
+        own = value.get("class_name")
+        return own == "__keras_tensor__" or (own is None and all(map(_is_of_units, value.values())))
+    return all(map(_is_of_units, value)) if isinstance(value, list) else True
 
 
 def _tensors(value: object) -> Iterator[Origin]:

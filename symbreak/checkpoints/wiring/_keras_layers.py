@@ -31,6 +31,11 @@ GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}  # slices of a unit
 NORMS = {"BatchNormalization": "batch", "LayerNormalization": "layer", "RMSNormalization": "rms",
          "GroupNormalization": "group"}  # fmt: skip
 HEADED = ("query", "key", "value")
+# Functions of one number, as layers and as operations that a model calls.
+FUNCTIONS = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu", "PReLU": "prelu", "Relu": "relu", "Elu": "elu",
+             "LeakyRelu": "leaky_relu", "Gelu": "gelu", "Silu": "silu", "Sigmoid": "sigmoid", "Tanh": "tanh",
+             "Relu6": "unknown", "Selu": "unknown", "Softplus": "unknown", "Square": "unknown", "Absolute": "unknown",
+             "Exp": "unknown", "Cast": "unknown"}  # fmt: skip
 
 
 def along_either(follow: Follow) -> Follow:
@@ -375,7 +380,7 @@ def activate(flow: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Valu
         ]
         layer.say(flow, "alpha", parts, "slope")
         value = Value(tuple(axes), value.passed)
-    name = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu", "PReLU": "prelu"}.get(layer.kind, "unknown")
+    name = FUNCTIONS.get(layer.kind, "unknown")
     return [Value(value.axes, (*value.passed, name))]
 
 
@@ -384,6 +389,29 @@ def alike(flow: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Value]:
     for name in layer.tensors.values():
         flow.ignore(name, "the state of random numbers")
     return [inputs[0]]
+
+
+def layer_scale(flow: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Value]:
+    """Follow ConvNeXt's scale of a residual branch: one number a unit, whatever it is called."""
+    (value,) = inputs
+    if len(layer.tensors) != 1:
+        raise NotUnderstood("it has not one scale")
+    made = flow.units_of(value.axes[-1])
+    layer.say(flow, next(iter(layer.tensors)), [out(made)], "scale")
+    return [Value((*value.axes[:-1], made), value.passed)]
+
+
+def reduce(_: Flow, layer: Layer, inputs: Sequence[Value]) -> Sequence[Value]:
+    """Follow a mean or a sum over positions."""
+    (value,) = inputs
+    said = layer.config.get("axis")
+    if said is None:
+        raise NotUnderstood("it takes everything together")
+    over = [place(axis, len(value.axes)) for axis in (said if isinstance(said, list) else [said])]
+    without_units(value, over)
+    kept = [() if number in over else axis for number, axis in enumerate(value.axes)]
+    keep = bool(layer.config.get("keepdims"))
+    return [Value(tuple(axis for number, axis in enumerate(kept) if keep or number not in over), value.passed)]
 
 
 def _ranks(*names: str) -> list[str]:
@@ -405,7 +433,9 @@ LAYERS: Mapping[str, Follow] = {
                      "UnitNormalization", "Normalization"), norm),
     **dict.fromkeys(GATES, recurrent),
     **dict.fromkeys(TOGETHER, together),
-    **dict.fromkeys(("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax"), activate),
+    **dict.fromkeys(("Activation", "Softmax", *FUNCTIONS), activate),
+    **dict.fromkeys(("Mean", "Sum"), reduce),
+    "LayerScale": layer_scale,
     **dict.fromkeys(("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout",
                      "GaussianDropout", "GaussianNoise", "ActivityRegularization", "Identity", "Rescaling", "Masking",
                      "RandomFlip", "RandomRotation", "RandomZoom"), alike),
