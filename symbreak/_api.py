@@ -158,10 +158,10 @@ def diagnose(
         arrays = {_name(name): _as_array(value, f"the array {name!r}") for name, value in weights.items()}
         _refuse_strangers(layouts, arrays)
         options = Options(workers, tolerance, layouts, *read_wired(wiring, config))
-        one_by_one = {name: _judge_in_memory(array, name, arrays, options) for name, array in arrays.items()}
-        network, answers = judge_wired(arrays, options, judged=one_by_one.items())
-        steps = [Step(0, report) for report in (*one_by_one.values(), judge_together(in_memory(arrays)))]
-        return joined(bounded([*steps, Step(0, network, answers=answers)]))
+        steps = _one_by_one(arrays, options)
+        network, answers = judge_wired(arrays, options, judged=_judged(steps))
+        steps += bounded([Step(0, judge_together(in_memory(arrays))), Step(0, network, answers=answers)])
+        return joined(steps)
     if wiring is not None or config is not None:
         raise TypeError("`wiring` and `config` are for named arrays and files; one weight is no network")
     if isinstance(axes, Mapping):
@@ -202,11 +202,20 @@ def diagnose_wired(
     check_tolerance(tolerance)
     options = Options(workers, tolerance)
     with remembering():
-        one_by_one = {name: _judge_in_memory(array, name, arrays, options) for name, array in arrays.items()}
-        network, answers = judge_found(found, arrays, options, judged=one_by_one.items())
-    steps = [Step(0, report) for report in (*one_by_one.values(), judge_together(in_memory(arrays)))]
-    steps += [Step(0, network, answers=answers), Step(0, Report(tuple(notes)))]
-    return replace(joined(steps), evidence=evidence)
+        steps = _one_by_one(arrays, options)
+        network, answers = judge_found(found, arrays, options, judged=_judged(steps))
+    steps += bounded([Step(0, judge_together(in_memory(arrays))), Step(0, network, answers=answers)])
+    return replace(joined([*steps, Step(0, Report(tuple(notes)))]), evidence=evidence)
+
+
+def _one_by_one(arrays: Mapping[str, Array], options: Options) -> list[Step]:
+    """Judge arrays in memory, and keep of the pictures of each code the first few."""
+    reports = ((name, _judge_in_memory(array, name, arrays, options)) for name, array in arrays.items())
+    return list(bounded(Step(0, report, judged=((name, report),)) for name, report in reports))
+
+
+def _judged(steps: Iterable[Step]) -> list[tuple[str, Report]]:
+    return [each for step in steps for each in step.judged]
 
 
 def _diagnose_path(

@@ -102,6 +102,15 @@ def test_no_more_than_a_few_pictures_of_each_code_are_kept_of_a_scan(tmp_path):
     assert len(sb.diagnose(arrays).pictures) == 2 * EACH
 
 
+def test_of_very_many_weights_in_memory_few_pictures_are_held():
+    from symbreak._api import _one_by_one
+
+    arrays = {f"w{n}": tied((8, 6), ((1, 5),)) for n in range(3 * EACH)}
+    steps = _one_by_one(arrays, Options(1))
+    assert sum(len(step.report.pictures) for step in steps) == 2 * EACH
+    assert sum(len(report.pictures) for step in steps for _, report in step.judged) == 0
+
+
 def test_a_picture_costs_a_clean_weight_nothing():
     assert sb.diagnose({"w": DRAW((8, 6))}).pictures == ()
 

@@ -118,7 +118,9 @@ def _judge_file(
             before = {} if kept is None else kept.find(path, checkpoint.state)
             judged = dict(before)
             for step in _judge_all(number, checkpoint, path, options, executor, before):
-                judged.update((name, report) for name, report in step.judged if options.wiring and report.findings)
+                for name, report in step.judged:
+                    if options.wiring and report.findings:  # the pictures are those of the step
+                        judged[name] = replace(report, pictures=())
                 yield step
             together = _judge_together(checkpoint, path)
             if together.findings:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,12 +50,13 @@ def test_nested_names_are_joined():
         assert_no_ties({"layers": [{"kernel": sound(3, 4)}, {"kernel": np.ones((3, 2))}, None]})
 
 
-def test_a_file_is_read_and_what_cannot_be_read_fails(tmp_path):
-    np.savez(tmp_path / "m.npz", fc=np.ones((3, 2)))
-    with pytest.raises(AssertionError, match=r"SB101\s+.*m\.npz: fc"):
-        assert_no_ties(tmp_path / "m.npz")
+def test_a_file_is_read_and_what_cannot_be_read_fails(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("m.npz", fc=np.ones((3, 2)))
+    with pytest.raises(AssertionError, match=r"SB101 m\.npz: fc"):
+        assert_no_ties(Path("m.npz"))
     with pytest.raises(AssertionError, match="1 not read"):
-        assert_no_ties(str(tmp_path / "gone.npz"), fail_on="error", ignore="SB301")
+        assert_no_ties("gone.npz", fail_on="error", ignore="SB301")
 
 
 def test_codes_and_levels_say_what_fails():
