@@ -12,6 +12,7 @@ os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 import inventories  # noqa: E402 - found beside this file
+from sphinx.ext.autodoc.mock import _MockObject  # noqa: E402
 
 import symbreak  # noqa: E402
 
@@ -70,6 +71,7 @@ intersphinx_mapping = inventories.mapping()
 
 # The parts for frameworks are read without them.
 autodoc_mock_imports = ["torch", "transformers", "jax", "flax", "keras"]
+_MockObject.__or__ = _MockObject.__ror__ = lambda self, other: self  # `Tensor | None`, as it stands in annotations
 nitpick_ignore_regex = [("py:.*", r"(?:~?torch|~?jax|nn|Tensor|Generator)\b.*")]
 
 nitpick_ignore = [

@@ -115,6 +115,9 @@ def test_sessions_in_the_pages_print_what_they_show(path):
     text = re.sub(r"^```.*$", "", path.read_text("utf-8"), flags=re.MULTILINE)
     session = doctest.DocTestParser().get_doctest(text, {}, name_of(path), str(path), 0)
     assert session.examples
+    imports = " ".join(re.findall(r"^>>> (?:import|from) .*", text, re.MULTILINE))
+    for framework in sorted(set(re.findall(r"\b(?:equinox|flax|haiku|jax|keras|torch)\b", imports))):
+        pytest.importorskip(framework)
     assert doctest.DocTestRunner().run(session).failed == 0
 
 

@@ -110,3 +110,19 @@ def test_the_lint_step_checks_the_spelling():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     assert any(each.startswith("codespell") for each in settings["project"]["optional-dependencies"]["lint"])
     assert (ROOT / settings["tool"]["codespell"]["ignore-words"]).exists()
+
+
+def test_links_of_built_pages_are_checked(tmp_path):
+    """`.ci/run docs` runs this program on all of them."""
+    (tmp_path / "one.html").write_text('<p id="here"><a href="two.html#there">x</a><a href="#here">x</a></p>')
+    two = '<p id="there"><a href="one.html#gone">x</a><a href="lost.html">x</a><img src="one.html"></p>'
+    (tmp_path / "two.html").write_text(two)
+    command = [sys.executable, str(ROOT / ".ci/check_links.py"), str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "two.html: the picture one.html has no text",
+        "two.html: lost.html leads to no file",
+        "two.html: one.html#gone leads to no anchor",
+    ]
+    assert "python .ci/check_links.py" in (ROOT / ".ci/run").read_text("utf-8")

@@ -61,7 +61,7 @@ REMEDIES: list[tuple[str, str, str]] = [
     (r"streams\._window", r"^IndexError", "Index within the shape, with no more indices than it has axes."),
     (r"testing", r"empty|layouts are pairs", "Give it something to compare: shapes and layouts, or arrays that aren't empty."),
     (r"recipes", r"^RuleError", "Give the parameter a role (`roles=`) or a rule of your own, or take another recipe."),
-    (r"rules|_model", r"^RuleError", "Correct the rule that is named, or put a rule of your own before it."),
+    (r"rules|_model|_same", r"^RuleError", "Correct the rule that is named, or put a rule of your own before it."),
     (r"rules", r"holds names itself", "Flatten nested dicts into names joined with dots."),
     (r"published", r"^AssertionError", "Take other seeds: this figure needs a minimum that none of them gave."),
     (r"diagnosis\._search", r"", "Report it, with the weights: this can't happen."),
