@@ -37,7 +37,7 @@ def plan(
         and orthogonal kernels in recurrent cells, whose forget gates start open, ``Normal(0.02)`` for embeddings, ones
         for the scales of norms and running variances, zeros for biases and running means.
     recipe
-        A recipe of :mod:`symbreak.recipes` or its name.
+        A recipe of ``symbreak.recipes``, or its name.
     roles
         Globs to roles, before those that the layers tell.
     names
