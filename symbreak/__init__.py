@@ -200,19 +200,17 @@ _MODULES = (
     "engine",
     "errors",
     "initializers",
-    "jax",
-    "keras",
     "published",
     "recipes",
     "repair",
     "streams",
     "testing",
-    "torch",
 )
+_FRAMEWORKS = ("jax", "keras", "torch")  # where they are installed; who lists names should load none
 
 
 if not _typing.TYPE_CHECKING:  # so that type checkers still see a name that does not exist
-    __getattr__ = _names_from(__name__, {**_LATER, **dict.fromkeys(_MODULES, "")})
+    __getattr__ = _names_from(__name__, {**_LATER, **dict.fromkeys((*_MODULES, *_FRAMEWORKS), "")})
 
 
 def __dir__() -> list[str]:

@@ -180,3 +180,9 @@ def test_an_entry_point_that_is_no_initializer_is_an_error_that_names_the_packag
     assert done.returncode == 1
     assert "the entry point 'wrong' of symbreak_wrong" in done.stderr
     assert "not a subclass of AbstractInitializer" in done.stderr
+
+
+def test_listing_the_package_loads_no_framework():
+    code = "import inspect, sys, symbreak as sb; inspect.getmembers(sb); print({'torch', 'jax', 'keras'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
