@@ -183,6 +183,8 @@ def test_an_entry_point_that_is_no_initializer_is_an_error_that_names_the_packag
 
 
 def test_listing_the_package_loads_no_framework():
-    code = "import inspect, sys, symbreak as sb; inspect.getmembers(sb); print({'torch', 'jax', 'keras'} & {*sys.modules})"
+    code = (
+        "import inspect, sys, symbreak as sb; inspect.getmembers(sb); print({'torch', 'jax', 'keras'} & {*sys.modules})"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
