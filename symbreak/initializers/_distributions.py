@@ -1,5 +1,6 @@
 """Weights drawn from one distribution, whatever the shape: normal, uniform, truncated normal, plus or minus one."""
 
+import math
 from dataclasses import field
 from functools import lru_cache
 from typing import Any, final
@@ -216,6 +217,13 @@ class TruncatedNormal(AbstractInitializer):
             self.low if self.bounds == "absolute" else self.mean + std * low,
             self.high if self.bounds == "absolute" else self.mean + std * high,
         )
+
+    def _farthest(self, shape: tuple[int, ...], axes: Axes | None, sigmas: float) -> float:
+        """Give the value farthest from zero that a draw reaches: bounds may lie far beyond."""
+        std = self._parent()
+        low, high = self._sigma(std)
+        ends = max(low, -math.hypot(max(-high, 0.0), sigmas)), min(high, math.hypot(max(low, 0.0), sigmas))
+        return max((self.mean + std * end for end in ends), key=abs)
 
 
 @lru_cache(maxsize=256)

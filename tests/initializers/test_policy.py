@@ -28,7 +28,11 @@ def test_the_diagnostic_agrees_with_the_policy(row, data, dtype, seed):
     init = row.init
     shape, axes = data.draw(shapes_and_axes(row))
     plan = sb.plan({"w": shape}, {"w": sb.Rule(init, axes=axes)})
-    params = plan.initialize(seed, dtype=dtype)
+    try:
+        params = plan.initialize(seed, dtype=dtype)
+    except sb.errors.RuleError as error:
+        assert "ends at" in str(error)  # the dtype holds no such values
+        return
     audit = plan.audit(params)
     if init.ties == "breaks":
         assert not audit.tied
