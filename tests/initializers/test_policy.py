@@ -31,8 +31,9 @@ def test_the_diagnostic_agrees_with_the_policy(row, data, dtype, seed):
     try:
         params = plan.initialize(seed, dtype=dtype)
     except sb.errors.RuleError as error:
-        assert "ends at" in str(error)  # the dtype holds no such values
-        return
+        if "ends at" not in str(error):
+            raise
+        return  # the dtype holds no such values
     audit = plan.audit(params)
     if init.ties == "breaks":
         assert not audit.tied
