@@ -36,7 +36,9 @@ def wire(
     ----------
     model
         A module of Flax nnx or of Equinox, and then `example` is what it is called with; or a module of Flax linen, or
-        a function ``apply(params, *inputs)`` such as Haiku's, and then `example` begins with the variables.
+        a function ``apply(params, *inputs)`` such as Haiku's, and then `example` begins with the variables. What a module
+        of linen writes to its state is passed over, and its random numbers are from a fixed key, where `arguments` give
+        no ``mutable`` and ``rngs``.
     example
         Arrays, or of each a ``jax.ShapeDtypeStruct``: only their shapes count. A module of Equinox takes one sample,
         the others a batch. Without an input the names of the arrays must say how they are connected.
@@ -172,7 +174,7 @@ def callable_of(
             return read.rebuild(arrays)(*inputs, **arguments)
 
         return read, called, example
-    apply = model.apply if linen is not None and isinstance(model, linen.Module) else model
+    apply = _training(model, arguments) if linen is not None and isinstance(model, linen.Module) else model
     apply = getattr(apply, "apply", apply)  # what haiku.transform gives
     if not callable(apply):
         return read_model(model), _nothing, example
@@ -184,6 +186,20 @@ def callable_of(
         return apply(read.rebuild(arrays), *inputs, **arguments)
 
     return read, applied, example[1:]
+
+
+def _training(model: Any, arguments: Mapping[str, Any]) -> Callable[..., Any]:
+    """Give the ``apply`` of a module of linen that may write its state and draw random numbers, as in training."""
+    from flax.core import DenyList
+
+    own: dict[str, Any] = {} if "rngs" in arguments else {"rngs": {"params": jax.random.key(0)}}  # of any name
+
+    def applied(*inputs: Any, **given: Any) -> Any:
+        if "mutable" in given:
+            return model.apply(*inputs, **own, **given)
+        return model.apply(*inputs, mutable=DenyList("params"), **own, **given)[0]
+
+    return applied
 
 
 def values_of(model: Model) -> dict[str, Array]:

@@ -210,6 +210,31 @@ def test_shapes_of_the_input_are_enough_and_arguments_go_on_by_name():
     assert codes(quiet) == set()
 
 
+class Training(linen.Module):
+    """Writes statistics and values that it sows, and draws random numbers, as it is called."""
+
+    @linen.compact
+    def __call__(self, x, train=True):
+        x = linen.BatchNorm(use_running_average=not train)(linen.Dense(8)(x))
+        self.sow("intermediates", "hidden", x)
+        return linen.Dense(3)(linen.Dropout(0.5, deterministic=not train)(linen.relu(x)))
+
+
+def test_a_module_of_linen_is_followed_as_it_trains_without_a_word_on_state_or_random_numbers():
+    model, x = Training(), jax.random.normal(jax.random.key(1), (4, 6))
+    shapes = {name: tree for name, tree in variables(model, x).items() if name != "intermediates"}
+    made = sb.jax.initialize(shapes, rng=0)
+    for arguments in ({}, {"train": False}, {"mutable": ["batch_stats"], "rngs": {"dropout": jax.random.key(0)}}):
+        report = sb.jax.diagnose(model, made, x, **arguments)
+        assert report.findings == ()
+        assert "params/Dense_0" in report.partition
+    probe = sb.jax.probe(model, made, x, loss=lambda y: (y**2).mean())
+    assert [(space.name, space.verdict) for space in probe.spaces] == [
+        ("params/Dense_0", "agrees"),
+        ("params/Dense_1", "agrees"),
+    ]
+
+
 # Fallbacks, and bad input.
 
 
