@@ -36,9 +36,9 @@ def wire(
     ----------
     model
         A module of Flax nnx or of Equinox, and then `example` is what it is called with; or a module of Flax linen, or
-        a function ``apply(params, *inputs)`` such as Haiku's, and then `example` begins with the variables. What a module
-        of linen writes to its state is passed over, and its random numbers are from a fixed key, where `arguments` give
-        no ``mutable`` and ``rngs``.
+        a function ``apply(params, *inputs)`` such as Haiku's, and then `example` begins with the variables. What a
+        module of linen writes to its state is passed over, and its random numbers are from a fixed key, where
+        `arguments` give no ``mutable`` and ``rngs``.
     example
         Arrays, or of each a ``jax.ShapeDtypeStruct``: only their shapes count. A module of Equinox takes one sample,
         the others a batch. Without an input the names of the arrays must say how they are connected.
