@@ -95,7 +95,7 @@ class Audit:
     untouched
         Parameters that no rule hits.
     missing
-        Parameters of the plan that were not given.
+        Parameters of the plan that were not given, nor the ones that the plan makes them the same as.
     unexpected
         Parameters that the plan does not know, whose shape is another, or that hold no real numbers.
     not_finite
@@ -177,7 +177,8 @@ def audit(plan: Plan, params: Any) -> Audit:
     seen: dict[tuple[Any, ...], Row] = {}
     for row in plan.rows:
         if row.name not in params:
-            found["missing"][row.name] = "in the plan, but not among the parameters"
+            if row.source is None or row.source not in params:  # what is tied may stand under its first name alone
+                found["missing"][row.name] = "in the plan, but not among the parameters"
             continue
         array = as_numpy(params[row.name])
         if array.shape != row.shape:
