@@ -168,6 +168,13 @@ def audit(plan: Plan, params: Any) -> Audit:
     """Compare `params` with `plan`; see :meth:`symbreak.Plan.audit`."""
     if not isinstance(params, Mapping) and not hasattr(params, "tensors"):
         raise TypeError(f"the audit takes arrays by name, a dict or an open checkpoint; got {type(params).__name__}")
+    given = params if isinstance(params, Mapping) else {}
+    nested = next((name for name, value in given.items() if isinstance(value, Mapping)), None)
+    if nested is not None:
+        raise TypeError(
+            f"the audit takes arrays by name, and {visible(str(nested))!r} holds others: for a tree of JAX's pass "
+            f"symbreak.jax.arrays(tree)"
+        )
     found: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
     found["unused"] = dict.fromkeys(plan.unused, "this rule hits no parameter")
     found["untouched"] = dict.fromkeys(plan.untouched, "no rule hits this parameter")

@@ -9,7 +9,6 @@ import jax
 import numpy as np
 
 from symbreak._api import diagnose as diagnose_arrays
-from symbreak._visible import visible
 from symbreak.checkpoints import Wired
 from symbreak.checkpoints import wire as wire_arrays
 from symbreak.checkpoints.wiring import graph_wiring
@@ -17,7 +16,7 @@ from symbreak.findings import Finding
 from symbreak.reports import Report
 
 from ._trace import CannotTrace, Trace, trace
-from ._tree import Model, is_weight, read_model
+from ._tree import Model, is_weight, read_model, values_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TRACED = "the model as it computes"
@@ -200,24 +199,6 @@ def _training(model: Any, arguments: Mapping[str, Any]) -> Callable[..., Any]:
         return model.apply(*inputs, mutable=DenyList("params"), **own, **given)[0]
 
     return applied
-
-
-def values_of(model: Model) -> dict[str, Array]:
-    """Give the arrays of a model as NumPy's.
-
-    Raises
-    ------
-    ValueError
-        Where there are none, or one stands for an array alone.
-    """
-    if not model.leaves:
-        raise ValueError(f"{model.kind} has no arrays of numbers to judge")
-    for leaf in model.leaves:
-        if not hasattr(leaf.value, "__array__"):
-            raise ValueError(
-                f"{visible(leaf.name)} is a {type(leaf.value).__name__} without values; initialize the model first"
-            )
-    return {leaf.name: np.asarray(leaf.value) for leaf in model.leaves}
 
 
 def understood(wired: Wired, arrays: Mapping[str, Array]) -> float:

@@ -261,6 +261,24 @@ def test_rules_roles_recipes_and_names_work_as_in_a_plan():
     assert sb.jax.plan({"h": {"0": {"mlp": {"c_fc": {"kernel": struct(8, 32)}}}}}, recipe=gpt).rows[0].role
 
 
+def test_a_plan_audits_the_arrays_of_a_tree_and_refuses_the_tree_itself():
+    shapes = {
+        "fc1": {"kernel": struct(8, 16), "bias": struct(16, dtype=jnp.bfloat16)},
+        "steps": struct(dtype=jnp.int32),
+    }
+    made = sb.jax.initialize(shapes, rng=0)
+    found, plan = sb.jax.arrays(made), sb.jax.plan(shapes)
+    assert {name: (type(array), array.dtype.name) for name, array in found.items()} == {
+        "fc1/bias": (np.ndarray, "bfloat16"), "fc1/kernel": (np.ndarray, "float32"),
+    }  # fmt: skip
+    assert same(found["fc1/kernel"], made["fc1"]["kernel"])
+    assert plan.audit(found).ok
+    with pytest.raises(TypeError, match=r"by name, and 'fc1' holds others: .* pass symbreak\.jax\.arrays\(tree\)"):
+        plan.audit(made)
+    with pytest.raises(ValueError, match="fc1/bias is a ShapeDtypeStruct without values"):
+        sb.jax.arrays(shapes)
+
+
 def test_dtypes_are_those_of_the_leaves():
     shapes = {"a": struct(4, 8, dtype=jnp.bfloat16), "b": struct(4, 8), "n": jnp.arange(3), "k": jax.random.key(0)}
     made = sb.jax.initialize(shapes, rng=0)
