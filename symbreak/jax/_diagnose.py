@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from symbreak._api import diagnose as diagnose_arrays
+from symbreak._notes import in_python
 from symbreak.checkpoints import Wired
 from symbreak.checkpoints import wire as wire_arrays
 from symbreak.checkpoints.wiring import graph_wiring
@@ -118,7 +119,11 @@ def diagnose(
     """
     wired, arrays, note = wired_with(model, example, arguments, config, noise=noise)
     report = diagnose_arrays(arrays, wiring=wired.wiring, tolerance=tolerance, workers=workers)
-    return report if note is None else replace(report, findings=(*report.findings, note))
+    followed = wired.rule == TRACED
+    if note is None and not followed and callable(model) and understood(wired, arrays) < 1:
+        note = _note("no example of the model's input was given, so the names of its arrays connect them")
+    report = report if note is None else replace(report, findings=(*report.findings, note))
+    return in_python(report, "" if followed else "diagnose(model, variables, x)")
 
 
 def wired_with(

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from symbreak._api import diagnose_wired
+from symbreak._notes import in_python
 from symbreak._visible import visible
 from symbreak.diagnosis import check_tolerance
 from symbreak.findings import Finding
@@ -98,8 +99,8 @@ def _judge(model: torch.nn.Module, found: Found, tolerance: float | None, worker
         found.arrays, found.wired, workers=workers, tolerance=tolerance, evidence=evidence, notes=notes
     )
     meant = _padding(model)
-    kept = (each for each in report.findings if (each.code, each.where, each.groups) not in meant)
-    return replace(report, findings=tuple(kept)) if meant else report
+    kept = tuple(each for each in report.findings if (each.code, each.where, each.groups) not in meant)
+    return in_python(replace(report, findings=kept), "diagnose(model, x)" if found.by_names else "")
 
 
 def _padding(model: torch.nn.Module) -> set[tuple[str, str, tuple[tuple[int, ...], ...]]]:

@@ -246,6 +246,10 @@ def test_a_model_that_cannot_be_traced_is_wired_by_names_and_says_so():
     report = sb.jax.diagnose(apply, params, X)
     notes = [finding.message for finding in report.findings if finding.code == "SB302"]
     assert any("the model can't be traced (TracerBoolConversionError: " in each for each in notes)
+    fixes = {finding.fix for finding in report.findings if finding.code == "SB302"}
+    assert [fix.partition(", or")[0] for fix in fixes] == [
+        "pass an example that it can be called with, as in diagnose(model, variables, x)"
+    ]
     assert codes(report) == set()
 
 
@@ -266,6 +270,9 @@ def test_without_an_input_the_names_connect_the_arrays():
     model = linen.Dense(3)
     found = sb.jax.wire(model, {"params": {"kernel": draw(0, 6, 3), "bias": jnp.zeros(3)}})
     assert found.rule.endswith("without an example of the input")
+    report = sb.jax.diagnose(model, {"params": {"left": draw(0, 6, 3)}})
+    assert report.findings[-1].message.startswith("no example of the model's input was given, so the names")
+    assert "diagnose(model, variables, x)" in report.findings[-1].fix
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ def test_a_call_that_cannot_be_followed_leaves_the_names_and_says_so():
     assert report.ok
     note = next(finding for finding in report.findings if "could not be followed" in finding.message)
     assert note.code == "SB302"
+    assert note.fix.startswith("pass an example that it can be called with, as in diagnose(model, x), or say how they")
     assert "could not be followed" in sb.keras.wire(model, np.ones((2, 3), "float32")).rule
 
 
