@@ -95,7 +95,7 @@ class Audit:
     untouched
         Parameters that no rule hits.
     missing
-        Parameters of the plan that were not given.
+        Parameters of the plan that were not given, nor the ones that the plan makes them the same as.
     unexpected
         Parameters that the plan does not know, whose shape is another, or that hold no real numbers.
     not_finite
@@ -168,6 +168,13 @@ def audit(plan: Plan, params: Any) -> Audit:
     """Compare `params` with `plan`; see :meth:`symbreak.Plan.audit`."""
     if not isinstance(params, Mapping) and not hasattr(params, "tensors"):
         raise TypeError(f"the audit takes arrays by name, a dict or an open checkpoint; got {type(params).__name__}")
+    given = params if isinstance(params, Mapping) else {}
+    nested = next((name for name, value in given.items() if isinstance(value, Mapping)), None)
+    if nested is not None:
+        raise TypeError(
+            f"the audit takes arrays by name, and {visible(str(nested))!r} holds others: for a tree of JAX's pass "
+            f"symbreak.jax.arrays(tree)"
+        )
     found: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
     found["unused"] = dict.fromkeys(plan.unused, "this rule hits no parameter")
     found["untouched"] = dict.fromkeys(plan.untouched, "no rule hits this parameter")
@@ -177,7 +184,8 @@ def audit(plan: Plan, params: Any) -> Audit:
     seen: dict[tuple[Any, ...], Row] = {}
     for row in plan.rows:
         if row.name not in params:
-            found["missing"][row.name] = "in the plan, but not among the parameters"
+            if row.source is None or row.source not in params:  # what is tied may stand under its first name alone
+                found["missing"][row.name] = "in the plan, but not among the parameters"
             continue
         array = as_numpy(params[row.name])
         if array.shape != row.shape:

@@ -44,6 +44,14 @@ _SMALL = (Normal(0.02), "a table: small, as in BERT")
 _ZERO = (Zeros(), "starts at zero")
 _ONE = (Ones(), "starts at one")
 
+# Tables that a module holds itself, by what it calls them. They lie as embeddings do, a row each, in every framework.
+POSITIONS = frozenset(
+    {"pos", "pos_emb", "pos_embs", "pos_embed", "pos_embeds", "pos_embedding", "pos_embeddings", "pos_encoding", "wpe"}
+    | {"positions", "position_embedding", "position_embeddings", "position_encoding", "embed_positions"}
+    | {"positional_embedding", "positional_embeddings", "positional_encoding"}
+)
+TOKENS = frozenset({"cls", "cls_token", "class_token", "mask_token", "dist_token", "register_tokens"})
+
 # What a parameter of each role starts as, in every framework, and why.
 DEFAULTS: Mapping[str, tuple[AbstractInitializer, str]] = MappingProxyType(
     {

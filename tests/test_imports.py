@@ -23,7 +23,7 @@ GROUND = {"errors", "dtypes", "_figure", "_lazy", "_table", "_threads", "_visibl
 # What the parts that import a framework may import beside it.
 FRAMEWORK_PARTS = {
     "_model", "rules", "recipes", "diagnosis", "graph", "initializers",
-    "checkpoints", "_api", "_probe", "_monitor",
+    "checkpoints", "_api", "_probe", "_monitor", "_notes",
 }  # fmt: skip
 
 # part: the parts that it may import, and with them what those may.
@@ -57,6 +57,7 @@ MAY_IMPORT = {
     "_api": {"diagnosis", "_scan"},
     "_probe": {"diagnosis", "reports"},
     "_monitor": {"diagnosis"},
+    "_notes": {"reports"},
     "demo": {"engine", "initializers", "checkpoints", "reports", "_api"},
     "testing": {"initializers", "engine", "_api"},
     "torch": FRAMEWORK_PARTS,

@@ -83,6 +83,15 @@ def test_the_audit_tells_what_should_be_the_same_and_is_not():
     assert set(plan.audit(params).missing) == {"embed"}
 
 
+def test_what_is_tied_may_be_given_under_its_first_name_alone():
+    plan = sb.plan(SHAPES, RULES)
+    params = plan.initialize(0)
+    del params["head"], params["turned"]
+    assert plan.audit(params).ok
+    del params["embed"]
+    assert set(plan.audit(params).missing) == {"embed", "head", "turned"}
+
+
 def test_units_of_a_transpose_are_judged_along_its_own_axis():
     plan = sb.plan({"e": (6, 4), "t": (4, 6)}, {"e": "normal", "t": sb.SameAs("e", transpose=True)})
     params = plan.initialize(0)

@@ -269,3 +269,26 @@ def test_weights_by_name_are_those_of_symbreak_itself():
     sb.keras.initialize(model, rng=7, names={"fc1/kernel": "fc1.weight"})
     alone = sb.initialize({"fc1.weight": (16, 6)}, {"*": sb.HeNormal()}, rng=7)["fc1.weight"]
     np.testing.assert_array_equal(sb.keras.arrays(model)["fc1/kernel"], alone.T)
+
+
+@pytest.mark.parametrize("name", ["pos", "pos_embed", "positional_embedding", "cls_token"])
+@pytest.mark.parametrize("shape", [(7, 6), (1, 7, 6)])
+def test_a_table_that_a_module_holds_itself_is_the_same_in_all_three(name, shape):
+    class InTorch(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_parameter(name, torch.nn.Parameter(torch.empty(shape)))
+
+    class InKeras(keras.layers.Layer):
+        def build(self, _):
+            self.add_weight(shape=shape, name=name)
+
+    in_torch, in_keras = InTorch(), InKeras()
+    in_keras.build(None)
+    plan = sb.torch.initialize(in_torch, rng=0)
+    ours = getattr(in_torch, name).detach().numpy()
+    in_jax = sb.jax.initialize({name: jax.ShapeDtypeStruct(shape, "float32")}, rng=0)
+    sb.keras.initialize(in_keras, rng=0)
+    assert repr(plan.rows[0].initializer) == "Normal(std=0.02)"
+    np.testing.assert_array_equal(in_jax[name], ours)
+    np.testing.assert_array_equal(sb.keras.arrays(in_keras)[name], ours)

@@ -13,6 +13,7 @@ if _typing.TYPE_CHECKING:
     from . import initializers as initializers
     from ._diagnose import diagnose as diagnose
     from ._diagnose import wire as wire
+    from ._initialize import arrays as arrays
     from ._initialize import initialize as initialize
     from ._initialize import plan as plan
     from ._initializer import Initializer as Initializer
@@ -23,6 +24,7 @@ if _typing.TYPE_CHECKING:
 _LATER = {
     "Initializer": "_initializer",
     "Monitor": "_monitor",
+    "arrays": "_initialize",
     "diagnose": "_diagnose",
     "initialize": "_initialize",
     "plan": "_initialize",

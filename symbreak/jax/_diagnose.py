@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from symbreak._api import diagnose as diagnose_arrays
-from symbreak._visible import visible
+from symbreak._notes import in_python
 from symbreak.checkpoints import Wired
 from symbreak.checkpoints import wire as wire_arrays
 from symbreak.checkpoints.wiring import graph_wiring
@@ -17,7 +17,7 @@ from symbreak.findings import Finding
 from symbreak.reports import Report
 
 from ._trace import CannotTrace, Trace, trace
-from ._tree import Model, is_weight, read_model
+from ._tree import Model, is_weight, read_model, values_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TRACED = "the model as it computes"
@@ -36,7 +36,9 @@ def wire(
     ----------
     model
         A module of Flax nnx or of Equinox, and then `example` is what it is called with; or a module of Flax linen, or
-        a function ``apply(params, *inputs)`` such as Haiku's, and then `example` begins with the variables.
+        a function ``apply(params, *inputs)`` such as Haiku's, and then `example` begins with the variables. What a
+        module of linen writes to its state is passed over, and its random numbers are from a fixed key, where
+        `arguments` give no ``mutable`` and ``rngs``.
     example
         Arrays, or of each a ``jax.ShapeDtypeStruct``: only their shapes count. A module of Equinox takes one sample,
         the others a batch. Without an input the names of the arrays must say how they are connected.
@@ -117,7 +119,11 @@ def diagnose(
     """
     wired, arrays, note = wired_with(model, example, arguments, config, noise=noise)
     report = diagnose_arrays(arrays, wiring=wired.wiring, tolerance=tolerance, workers=workers)
-    return report if note is None else replace(report, findings=(*report.findings, note))
+    followed = wired.rule == TRACED
+    if note is None and not followed and callable(model) and understood(wired, arrays) < 1:
+        note = _note("no example of the model's input was given, so the names of its arrays connect them")
+    report = report if note is None else replace(report, findings=(*report.findings, note))
+    return in_python(report, "" if followed else "diagnose(model, variables, x)")
 
 
 def wired_with(
@@ -172,7 +178,7 @@ def callable_of(
             return read.rebuild(arrays)(*inputs, **arguments)
 
         return read, called, example
-    apply = model.apply if linen is not None and isinstance(model, linen.Module) else model
+    apply = _training(model, arguments) if linen is not None and isinstance(model, linen.Module) else model
     apply = getattr(apply, "apply", apply)  # what haiku.transform gives
     if not callable(apply):
         return read_model(model), _nothing, example
@@ -186,22 +192,18 @@ def callable_of(
     return read, applied, example[1:]
 
 
-def values_of(model: Model) -> dict[str, Array]:
-    """Give the arrays of a model as NumPy's.
+def _training(model: Any, arguments: Mapping[str, Any]) -> Callable[..., Any]:
+    """Give the ``apply`` of a module of linen that may write its state and draw random numbers, as in training."""
+    from flax.core import DenyList
 
-    Raises
-    ------
-    ValueError
-        Where there are none, or one stands for an array alone.
-    """
-    if not model.leaves:
-        raise ValueError(f"{model.kind} has no arrays of numbers to judge")
-    for leaf in model.leaves:
-        if not hasattr(leaf.value, "__array__"):
-            raise ValueError(
-                f"{visible(leaf.name)} is a {type(leaf.value).__name__} without values; initialize the model first"
-            )
-    return {leaf.name: np.asarray(leaf.value) for leaf in model.leaves}
+    own: dict[str, Any] = {} if "rngs" in arguments else {"rngs": {"params": jax.random.key(0)}}  # of any name
+
+    def applied(*inputs: Any, **given: Any) -> Any:
+        if "mutable" in given:
+            return model.apply(*inputs, **own, **given)
+        return model.apply(*inputs, mutable=DenyList("params"), **own, **given)[0]
+
+    return applied
 
 
 def understood(wired: Wired, arrays: Mapping[str, Array]) -> float:

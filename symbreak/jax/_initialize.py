@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax.sharding import Sharding, SingleDeviceSharding
 
 from symbreak._model import NamesLike, RulesLike, plan_model
@@ -19,7 +20,7 @@ from symbreak.streams import Key, as_key
 from ._keys import key_of, words_of
 from ._parameters import parameters
 from ._shards import Index, check_divides, place
-from ._tree import Model, is_array, read_model, steps_of
+from ._tree import Model, is_array, read_model, steps_of, values_of
 
 if TYPE_CHECKING:
     from symbreak.recipes import AbstractRecipe
@@ -157,6 +158,36 @@ def initialize(
         for leaf in model.leaves
     }
     return model.rebuild(made)
+
+
+def arrays(tree: Any) -> dict[str, npt.NDArray[Any]]:
+    """Give the arrays of a model by name, as a plan names them: for its audit, or for :func:`symbreak.diagnose`.
+
+    Parameters
+    ----------
+    tree
+        As for :func:`plan`, with arrays.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        Parameters and running statistics, by paths joined with slashes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a tree without arrays of floats, or with shapes alone.
+
+    Examples
+    --------
+    >>> import jax
+    >>> import symbreak as sb
+    >>> shapes = {"Dense_0": {"kernel": jax.ShapeDtypeStruct((32, 64), "float32")}}
+    >>> params = sb.jax.initialize(shapes, rng=0)
+    >>> print(sb.jax.plan(shapes).audit(sb.jax.arrays(params)))
+    as planned
+    """
+    return values_of(read_model(tree))
 
 
 def _kind(found: Plan, row: Row, dtype: DTypeLike | None) -> np.dtype[Any]:

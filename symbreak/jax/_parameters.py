@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from symbreak._model import Parameter
+from symbreak._model import POSITIONS, TOKENS, Parameter
 from symbreak.axes import Axes
 from symbreak.initializers import HeUniform, Normal, Ones, Zeros
 
@@ -24,8 +24,6 @@ GATES = {"LSTMCell": 4, "OptimizedLSTMCell": 4, "ConvLSTMCell": 4, "GRUCell": 3}
 INPUT_GATES = {"ii", "if", "if_", "ig", "io", "ir", "iz", "in"}
 STATE_GATES = {"hi", "hf", "hg", "ho", "hr", "hz", "hn"}
 NORMS = {"LayerNorm", "RMSNorm", "BatchNorm", "GroupNorm", "InstanceNorm", "WeightNorm"}
-TOKENS = {"cls", "cls_token", "mask_token", "class_token", "register_tokens"}
-POSITIONS = {"pos_embedding", "pos_embed", "position_embedding", "positional_embedding", "wpe"}
 GAINS = {"layer_scale", "layerscale", "gamma_1", "gamma_2", "ls1", "ls2"}
 
 
@@ -94,7 +92,7 @@ def _of(leaf: Leaf, around: _Around) -> Said:
     if last in ("embedding", "embeddings") and rank == 2:
         return Said("position" if any("pos" in step.lower() for step in above) else "embedding")
     if last in POSITIONS or last in TOKENS:
-        return Said("position" if last in POSITIONS else "token", None if rank < 2 else "i" * (rank - 1) + "o")
+        return Said("position" if last in POSITIONS else "token")
     if last == "negative_slope":
         return Said("slope")
     if last in ("lora_a", "lora_b") and rank == 2:

@@ -12,7 +12,8 @@ from symbreak._probe import TOLERANCE, Probe, Recorder
 from symbreak.checkpoints import Wired
 from symbreak.graph import LayerGraph
 
-from ._diagnose import callable_of, values_of, wired_with
+from ._diagnose import callable_of, wired_with
+from ._tree import values_of
 from ._watch import Spot, find_spots, observed
 
 ENDINGS = ("kernel", "weight", "embedding", "embeddings", "w")

@@ -11,8 +11,12 @@ from typing import Any, final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from symbreak._visible import visible
 from symbreak.dtypes import is_float
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 BOX = "value"  # the attribute under which boxes of Flax keep their array
 
@@ -93,6 +97,24 @@ def read_model(model: Any) -> Model:
     if callable(model) and jax.tree_util.all_leaves([model]):
         raise TypeError(f"{model!r} is a function, which holds no parameters; pass the tree of parameters")
     return _read_tree(model)
+
+
+def values_of(model: Model) -> dict[str, Array]:
+    """Give the arrays of a model as NumPy's.
+
+    Raises
+    ------
+    ValueError
+        Where there are none, or one stands for an array alone.
+    """
+    if not model.leaves:
+        raise ValueError(f"{model.kind} has no arrays of numbers to judge")
+    for leaf in model.leaves:
+        if not hasattr(leaf.value, "__array__"):
+            raise ValueError(
+                f"{visible(leaf.name)} is a {type(leaf.value).__name__} without values; initialize the model first"
+            )
+    return {leaf.name: np.asarray(leaf.value) for leaf in model.leaves}
 
 
 def is_array(value: Any) -> bool:

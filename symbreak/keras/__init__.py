@@ -9,7 +9,16 @@ from ..errors import MissingExtra as _MissingExtra
 if _util.find_spec("keras") is None:
     raise _MissingExtra("Keras", "keras", "symbreak.keras")
 
-import keras as _keras
+try:
+    import keras as _keras
+except ModuleNotFoundError as _fault:
+    _missing = (_fault.name or "").partition(".")[0]
+    if _missing not in ("tensorflow", "torch", "jax", "openvino"):
+        raise
+    raise ImportError(
+        f"Keras can't be loaded, as its backend, {_missing}, is not installed: install it, or name one that is before "
+        f"Keras is first imported, as in os.environ['KERAS_BACKEND'] = 'jax' (or 'torch', 'numpy')"
+    ) from _fault
 
 if not hasattr(_keras, "ops"):
     raise ImportError(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from .._api import diagnose as judge
+from .._notes import in_python
 from ..findings import Finding
 from ..reports import Report
 from ._wire import wired_with
@@ -34,11 +35,14 @@ def diagnose(model: Any, example: Any = None, *, tolerance: float | None = None,
     if wired.graph is None:
         return _told(judge(floats, tolerance=tolerance, workers=workers), wired.rule)
     found = judge(held, tolerance=tolerance, workers=workers, wiring=wired.wiring)
-    return _told(found, wired.rule) if ", as " in wired.rule else found
+    return _told(found, wired.rule) if ", as " in wired.rule else in_python(found)
 
 
 def _told(report: Report, rule: str) -> Report:
     """Add the note that the model could not say itself how its weights are connected."""
     evidence, _, fault = rule.partition(", as ")
-    text = f"wired by {'the names of its weights' if evidence != 'nothing' else 'nothing'} alone, as {fault}"
-    return Report.merged([report, Report((Finding.of("SB302", "the network", text),))])
+    alone = (
+        "only the names of its weights connect them" if evidence != "nothing" else "its weights are judged one by one"
+    )
+    found = Report.merged([report, Report((Finding.of("SB302", "the network", f"{alone}, as {fault}"),))])
+    return in_python(found, "diagnose(model, x)")

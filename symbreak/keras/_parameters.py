@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from .._model import Parameter
+from .._model import POSITIONS, TOKENS, Parameter
 from ..dtypes import is_float
 from ..initializers import AbstractInitializer, HeUniform, Normal, Zeros
 from ._layouts import axes_of
@@ -19,7 +19,7 @@ CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "ConvLSTMCell")
 HEADS = {"query": "query", "key": "key", "value": "value", "attention_output": "attention_out"}
 ATTENTION = ("MultiHeadAttention", "GroupedQueryAttention")
 NORMS = ("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization")
-NO_LAYOUT = ("embedding", "bias", "slope", "norm")
+NO_LAYOUT = ("embedding", "position", "token", "bias", "slope", "norm")
 NORM_ROLES = {"gamma": "norm", "scale": "norm", "beta": "bias", "moving_mean": "running_mean",
               "moving_variance": "running_var"}  # fmt: skip
 
@@ -82,6 +82,8 @@ def _said(each: Found) -> Said:
         return Said("conv")
     if _is(layer, ("SpectralNormalization",)):
         return Said("power_iteration", Normal(0.02), "where the search for the largest singular value begins")
+    if leaf in POSITIONS or leaf in TOKENS:
+        return Said("position" if leaf in POSITIONS else "token")
     return Said(None)
 
 

@@ -6,6 +6,7 @@ looked into. Neither computes anything.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Any
 import keras
 import numpy.typing as npt
 
+from .._visible import visible
 from ..checkpoints import Wired
 from ..checkpoints import wire as wire_arrays
 from ..checkpoints.wiring._keras import MODELS, keras_wiring
@@ -119,8 +121,15 @@ def _traced(model: Any, example: Any) -> Config:
         return said
     if fault is None:
         raise _CannotTrace("no example of its input was given, and it doesn't say what it was built with")
-    reason = str(fault).partition("\n")[0]
-    raise _CannotTrace(f"its `call` could not be followed: {type(fault).__name__}: {reason}") from fault
+    raise _CannotTrace(f"its `call` could not be followed: {_reason(fault)}") from fault
+
+
+def _reason(fault: Exception) -> str:
+    """Say in a line why a call could not be followed; a weight is named, not shown."""
+    own = re.match(r"Cannot serialize object <Variable path=([^,]+),", str(fault))
+    if own is not None:
+        return f"it reads the weight {visible(own[1])} itself, not by way of one of Keras' layers"
+    return f"{type(fault).__name__}: {str(fault).partition(chr(10))[0]}"
 
 
 def _inputs(model: Any, example: Any) -> Iterator[Any]:

@@ -1,15 +1,19 @@
 """`diagnose`: a model's certificate, with its wiring from what the model does."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from symbreak._api import diagnose_wired
+from symbreak._notes import in_python
+from symbreak._visible import visible
 from symbreak.diagnosis import check_tolerance
 from symbreak.findings import Finding
 from symbreak.reports import Report
 
+from ._roles import padding_row
 from ._wire import Found, by_names, wired_with
 
 
@@ -91,6 +95,16 @@ def _judge(model: torch.nn.Module, found: Found, tolerance: float | None, worker
         where = type(model).__name__
         notes = [Finding.of("SB302", where, f"its wiring is from names and its configuration, as {found.by_names}")]
     evidence = found.wired.rule or "nothing: no rule knows these names"
-    return diagnose_wired(
+    report = diagnose_wired(
         found.arrays, found.wired, workers=workers, tolerance=tolerance, evidence=evidence, notes=notes
     )
+    meant = _padding(model)
+    kept = tuple(each for each in report.findings if (each.code, each.where, each.groups) not in meant)
+    return in_python(replace(report, findings=kept), "diagnose(model, x)" if found.by_names else "")
+
+
+def _padding(model: torch.nn.Module) -> set[tuple[str, str, tuple[tuple[int, ...], ...]]]:
+    """Give the findings that are none: of the row that a table keeps for padding, that it is zero."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    rows = {names.get(id(each.weight)): row for each in model.modules() if (row := padding_row(each)) is not None}
+    return {("SB106", f"{visible(name)}, axis 0", ((row,),)) for name, row in rows.items() if name is not None}

@@ -39,12 +39,16 @@ def _like_both(one: torch.Tensor, other: Any, *_: Any) -> torch.Tensor | None:
     return one.new_empty(np.broadcast_shapes(tuple(one.shape), tuple(other.shape)))
 
 
-def _like_product(_: torch.Tensor, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+def _like_product(_: torch.Tensor, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor | None:
+    if one.shape[1] != other.shape[0]:  # PyTorch says what the matter is
+        return None
     return one.new_empty((one.shape[0], other.shape[1]))
 
 
-def _like_norm(one: torch.Tensor, over: Sequence[int], *_: Any) -> tuple[torch.Tensor, ...]:
+def _like_norm(one: torch.Tensor, over: Sequence[int], *_: Any) -> tuple[torch.Tensor, ...] | None:
     rank = one.ndim - len(over)
+    if tuple(one.shape[rank:]) != tuple(over):
+        return None
     return (one.new_empty(one.shape), *(one.new_empty((*one.shape[:rank], *[1] * len(over))) for _ in range(2)))
 
 

@@ -210,6 +210,31 @@ def test_shapes_of_the_input_are_enough_and_arguments_go_on_by_name():
     assert codes(quiet) == set()
 
 
+class Training(linen.Module):
+    """Writes statistics and values that it sows, and draws random numbers, as it is called."""
+
+    @linen.compact
+    def __call__(self, x, train=True):
+        x = linen.BatchNorm(use_running_average=not train)(linen.Dense(8)(x))
+        self.sow("intermediates", "hidden", x)
+        return linen.Dense(3)(linen.Dropout(0.5, deterministic=not train)(linen.relu(x)))
+
+
+def test_a_module_of_linen_is_followed_as_it_trains_without_a_word_on_state_or_random_numbers():
+    model, x = Training(), jax.random.normal(jax.random.key(1), (4, 6))
+    shapes = {name: tree for name, tree in variables(model, x).items() if name != "intermediates"}
+    made = sb.jax.initialize(shapes, rng=0)
+    for arguments in ({}, {"train": False}, {"mutable": ["batch_stats"], "rngs": {"dropout": jax.random.key(0)}}):
+        report = sb.jax.diagnose(model, made, x, **arguments)
+        assert report.findings == ()
+        assert "params/Dense_0" in report.partition
+    probe = sb.jax.probe(model, made, x, loss=lambda y: (y**2).mean())
+    assert [(space.name, space.verdict) for space in probe.spaces] == [
+        ("params/Dense_0", "agrees"),
+        ("params/Dense_1", "agrees"),
+    ]
+
+
 # Fallbacks, and bad input.
 
 
@@ -221,6 +246,10 @@ def test_a_model_that_cannot_be_traced_is_wired_by_names_and_says_so():
     report = sb.jax.diagnose(apply, params, X)
     notes = [finding.message for finding in report.findings if finding.code == "SB302"]
     assert any("the model can't be traced (TracerBoolConversionError: " in each for each in notes)
+    fixes = {finding.fix for finding in report.findings if finding.code == "SB302"}
+    assert [fix.partition(", or")[0] for fix in fixes] == [
+        "pass an example that it can be called with, as in diagnose(model, variables, x)"
+    ]
     assert codes(report) == set()
 
 
@@ -241,6 +270,9 @@ def test_without_an_input_the_names_connect_the_arrays():
     model = linen.Dense(3)
     found = sb.jax.wire(model, {"params": {"kernel": draw(0, 6, 3), "bias": jnp.zeros(3)}})
     assert found.rule.endswith("without an example of the input")
+    report = sb.jax.diagnose(model, {"params": {"left": draw(0, 6, 3)}})
+    assert report.findings[-1].message.startswith("no example of the model's input was given, so the names")
+    assert "diagnose(model, variables, x)" in report.findings[-1].fix
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,8 @@ NAMES = {
     "params/stack/attention/out/kernel": ((6, 2, 4, 8), "attention_out", "biio"),
     "params/Embed_0/embedding": ((50, 8), "embedding", None),
     "params/pos_encoder/embedding": ((50, 8), "position", None),
-    "params/pos_embedding": ((1, 50, 8), "position", "iio"),
-    "params/cls": ((1, 1, 8), "token", "iio"),
+    "params/pos_embedding": ((1, 50, 8), "position", None),
+    "params/cls": ((1, 1, 8), "token", None),
     "params/LayerNorm_0/scale": ((8,), "norm", None),
     "params/PReLU_0/negative_slope": ((), "slope", None),
     "params/moe/experts_up": ((4, 8, 16), "expert", "bio"),
@@ -259,6 +259,24 @@ def test_rules_roles_recipes_and_names_work_as_in_a_plan():
     np.testing.assert_array_equal(made["fc1"]["kernel"], twin.T)
     gpt = sb.recipes.GPT2() if hasattr(sb.recipes, "GPT2") else "gpt2"
     assert sb.jax.plan({"h": {"0": {"mlp": {"c_fc": {"kernel": struct(8, 32)}}}}}, recipe=gpt).rows[0].role
+
+
+def test_a_plan_audits_the_arrays_of_a_tree_and_refuses_the_tree_itself():
+    shapes = {
+        "fc1": {"kernel": struct(8, 16), "bias": struct(16, dtype=jnp.bfloat16)},
+        "steps": struct(dtype=jnp.int32),
+    }
+    made = sb.jax.initialize(shapes, rng=0)
+    found, plan = sb.jax.arrays(made), sb.jax.plan(shapes)
+    assert {name: (type(array), array.dtype.name) for name, array in found.items()} == {
+        "fc1/bias": (np.ndarray, "bfloat16"), "fc1/kernel": (np.ndarray, "float32"),
+    }  # fmt: skip
+    assert same(found["fc1/kernel"], made["fc1"]["kernel"])
+    assert plan.audit(found).ok
+    with pytest.raises(TypeError, match=r"by name, and 'fc1' holds others: .* pass symbreak\.jax\.arrays\(tree\)"):
+        plan.audit(made)
+    with pytest.raises(ValueError, match="fc1/bias is a ShapeDtypeStruct without values"):
+        sb.jax.arrays(shapes)
 
 
 def test_dtypes_are_those_of_the_leaves():

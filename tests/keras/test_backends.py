@@ -101,3 +101,11 @@ def test_without_keras_the_extra_is_named():
     program = f"{old}; sys.modules['keras'] = m; import symbreak as sb; sb.keras"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "symbreak.keras needs Keras 3, and this is Keras 2.15.0: pip install 'symbreak[keras]'" in done.stderr
+
+
+def test_without_its_backend_keras_cannot_be_loaded_and_the_error_says_how_to_name_another():
+    program = "import sys; sys.modules['tensorflow'] = None; import symbreak as sb; sb.keras"
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment)
+    assert "ImportError: Keras can't be loaded, as its backend, tensorflow, is not installed: install it" in done.stderr
+    assert "os.environ['KERAS_BACKEND'] = 'jax' (or 'torch', 'numpy')" in done.stderr

@@ -99,7 +99,25 @@ def test_a_call_that_cannot_be_followed_leaves_the_names_and_says_so():
     assert report.ok
     note = next(finding for finding in report.findings if "could not be followed" in finding.message)
     assert note.code == "SB302"
+    assert note.fix.startswith("pass an example that it can be called with, as in diagnose(model, x), or say how they")
     assert "could not be followed" in sb.keras.wire(model, np.ones((2, 3), "float32")).rule
+
+
+def test_a_weight_that_a_call_reads_itself_is_named():
+    class Shifted(keras.Model):
+        def build(self, _):
+            self.fc1, self.fc2 = L.Dense(4, name="fc1"), L.Dense(2, name="fc2")
+            self.fc1.build((None, 3))
+            self.fc2.build((None, 4))
+            self.shift = self.add_weight(shape=(1, 4), name="shift", initializer="normal")
+
+        def call(self, x):
+            return self.fc2(self.fc1(x) + self.shift)
+
+    model = Shifted(name="shifted")
+    model(np.ones((2, 3), "float32"))
+    notes = [each.message for each in sb.keras.diagnose(model).findings if each.code == "SB302"]
+    assert any("it reads the weight shifted/shift itself, not by way of one of Keras' layers" in each for each in notes)
 
 
 def test_a_layer_alone_is_diagnosed_by_its_arrays():

@@ -146,3 +146,25 @@ def test_what_is_wrong_is_named_and_a_healthy_twin_is_silent(case):
     healthy = sbt.diagnose(make(True), example)
     assert healthy.ok, healthy
     assert code not in [finding.code for finding in healthy.findings]
+
+
+class Tagger(nn.Module):
+    """A table with a row for padding, under a name that tells nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.e, self.out = nn.Embedding(9, 6, padding_idx=2), nn.Linear(6, 4)
+
+    def forward(self, x):
+        return self.out(self.e(x))
+
+
+def test_the_row_that_a_table_keeps_for_padding_is_no_finding_and_any_other_is():
+    torch.manual_seed(1)
+    model, x = Tagger(), torch.zeros(2, 3, dtype=torch.long)
+    assert not model.e.weight[2].any()
+    assert sbt.diagnose(model, x).findings == ()
+    with torch.no_grad():
+        model.e.weight[5] = 0
+    found = sbt.diagnose(model, x).findings
+    assert [(each.code, each.where, each.groups) for each in found] == [("SB106", "e.weight, axis 0", ((2, 5),))]

@@ -230,6 +230,8 @@ def test_tied_parameters_are_drawn_once_and_the_plan_names_them():
     assert model[1].weight is model[0].weight
     assert {row.name: row.source for row in plan.rows} == {"0.weight": None, "1.weight": "0.weight"}
     assert "tied to 0.weight" in str(plan)
+    assert plan.audit(dict(model.named_parameters())).ok  # which gives the first name alone
+    assert plan.audit(model.state_dict()).ok
     assert abs(model[1].weight.std().item() / 0.02 - 1) < 0.4
 
 

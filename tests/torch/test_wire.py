@@ -3,6 +3,8 @@
 All but the last digits: models are run in double precision, with every value moved to where the graph says it goes.
 """
 
+import re
+
 import numpy as np
 import pytest
 
@@ -282,6 +284,19 @@ def test_without_an_example_inputs_that_fit_are_tried():
     )
 
 
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [
+        (nn.Linear(4, 2), r"mat1 and mat2 shapes cannot be multiplied \(2x5 and 4x2\)"),
+        (nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 2)), r"Given normalized_shape=\[4\]"),
+    ],
+)
+def test_an_example_that_the_model_cannot_take_is_told(model, complaint):
+    found = [each for each in sbt.diagnose(model, torch.zeros(2, 5)).findings if "could not be run" in each.message]
+    assert len(found) == 1
+    assert re.search(complaint, found[0].message)
+
+
 def test_a_model_that_does_not_run_is_wired_by_names_and_the_report_says_so():
     def fail(m, x):
         raise RuntimeError("no such thing")
@@ -290,6 +305,7 @@ def test_a_model_that_does_not_run_is_wired_by_names_and_the_report_says_so():
     report = sbt.diagnose(model, torch.randn(2, 3))
     (note,) = [each for each in report.findings if each.code == "SB302"]
     assert "the model could not be run: RuntimeError: no such thing" in note.message
+    assert note.fix.startswith("pass an example that it can be called with, as in diagnose(model, x), or say how")
     assert report.evidence == "numbered layers"
     assert "wired by: numbered layers" in str(report)
     assert "wired by: numbered layers" in report._repr_html_()
