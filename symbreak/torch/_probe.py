@@ -94,8 +94,11 @@ def probe(
     recorder = Recorder(tolerance)
     args, kwargs, targets = _arguments(batch, loss)
     left_out: dict[str, str] = {}
-    with _as_it_was(model), _hooked(model, recorder, left_out) as outputs, torch.enable_grad():
-        value = _loss(model(*args, **kwargs), targets, loss)
+    with _as_it_was(model), torch.enable_grad():
+        with _hooked(model, recorder, left_out) as outputs:  # not while gradients are computed: checkpoints run again
+            value = _loss(model(*args, **kwargs), targets, loss)
+        if not outputs:
+            raise ValueError("no module gives a tensor that the loss could depend on, so there is nothing to compare")
         gradients = torch.autograd.grad(value, [each for _, each, _ in outputs], allow_unused=True)
     for (name, _, axis), gradient in zip(outputs, gradients, strict=True):
         if gradient is not None:
