@@ -159,7 +159,7 @@ def plan_model(
     ------
     RuleError
         If an initializer can't make a parameter; a rule hits only what is tied to another; a role has no default; or
-        there are no parameters.
+        there are no parameters; or a glob of `roles` hits none.
     TypeError, ValueError
         For rules, roles or names that make no sense, such as names that give two parameters one key.
     """
@@ -240,6 +240,11 @@ def _default(each: Parameter, role: str) -> Rule:
 def _told(every: list[Parameter], roles: Mapping[str, str] | None) -> dict[str, str]:
     """Give the role of each parameter: as told, as the framework knows it, or by its shape."""
     find, found = read_roles(roles), {}
+    for pattern in roles or {}:
+        alone, named = Patterns([pattern]), [each.name for each in every]
+        if not any(alone.first(name) for name in named):
+            near = difflib.get_close_matches(pattern, named, n=1, cutoff=0.0)
+            raise RuleError(f"`roles` has {quoted(pattern)}, which hits no parameter; the nearest is {quoted(near[0])}")
     for each in every:
         glob_ = find.first(each.name)
         by_shape = "unknown_weight" if len(each.shape) > 1 else "unknown_vector"

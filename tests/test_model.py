@@ -227,6 +227,7 @@ def test_rules_go_before_a_recipe():
         ({"rules": {"fc.kernel": sb.Rule("zeros", axes="hwio")}}, RuleError, r"gives Zeros\(\) to 'fc.kernel'"),
         ({"rules": "he_normal"}, TypeError, "`rules` maps globs to initializers, or is a recipe; got str"),
         ({"roles": {"odd": "sprout"}}, RuleError, r"the role 'sprout' of 'odd' has no default; .* linear, conv"),
+        ({"roles": {"od": "norm"}}, RuleError, "`roles` has 'od', which hits no parameter; the nearest is 'odd'"),
         ({"recipe": "gtp2"}, ValueError, "no recipe is called 'gtp2'"),
         ({"recipe": 3}, TypeError, "`recipe` is one of symbreak.recipes, or its name; got int"),
         ({"rules": sb.recipes.GPT2(), "recipe": "gpt2"}, TypeError, "a recipe was given as `rules` and as `recipe`"),

@@ -212,7 +212,15 @@ def _make(row: Row, key: Key, dtype: np.dtype[Any], sharding: "Sharding | None",
 
 
 def _as_key(rng: Any) -> Key:
-    return key_of(np.asarray(words_of(rng))) if isinstance(rng, jax.Array) else as_key(rng)
+    if not isinstance(rng, jax.Array):
+        return as_key(rng)
+    words = words_of(rng)
+    if isinstance(words, jax.core.Tracer):
+        raise TypeError(
+            "a whole model is drawn on the host, so `rng` can't be a key that is traced by jit or vmap; initialize "
+            "outside of it, or use symbreak.jax.Initializer, which a trace may hold"
+        )
+    return key_of(np.asarray(words))
 
 
 def _shardings(model: Model, given: Any) -> dict[str, Sharding]:

@@ -44,6 +44,11 @@ def check_divides(sharding: Sharding, shape: tuple[int, ...], what: str) -> None
     ValueError
         If they can't.
     """
+    if isinstance(sharding, NamedSharding) and len(sharding.spec) > len(shape):
+        raise ValueError(
+            f"{what} of shape {shape} can't be sharded as {sharding}: it says where {len(sharding.spec)} axes go, and "
+            f"there are {len(shape)}"
+        )
     try:
         sharding.shard_shape(shape)
     except ValueError as error:

@@ -84,8 +84,23 @@ def read_model(model: Any) -> Model:
     Raises
     ------
     TypeError
-        A module of Flax linen, which holds no arrays, or of Haiku.
+        A module of Flax linen, which holds no arrays, or of Haiku; or an array alone, which has no name.
+    ValueError
+        Two arrays with one name.
     """
+    found = _read(model)
+    seen: set[str] = set()
+    for leaf in found.leaves:
+        if leaf.name in seen:
+            raise ValueError(
+                f"two arrays of {found.kind} are called {visible(leaf.name)}, as steps of a path are joined with "
+                f"slashes; both would get the same weights: rename a step"
+            )
+        seen.add(leaf.name)
+    return found
+
+
+def _read(model: Any) -> Model:
     nnx, linen = sys.modules.get("flax.nnx"), sys.modules.get("flax.linen")
     if nnx is not None and isinstance(model, nnx.Module):
         return _read_nnx(nnx, model)
@@ -96,6 +111,11 @@ def read_model(model: Any) -> Model:
         )
     if callable(model) and jax.tree_util.all_leaves([model]):
         raise TypeError(f"{model!r} is a function, which holds no parameters; pass the tree of parameters")
+    if is_array(model):
+        raise TypeError(
+            f"an array alone, of shape {tuple(model.shape)}, has no name to draw it by; pass a tree, such as a "
+            f"dictionary, or use symbreak.jax.Initializer for one weight"
+        )
     return _read_tree(model)
 
 

@@ -65,7 +65,9 @@ class Initializer(AbstractRandom):
     With an integer, the numbers follow from it, from the names of the layers around the weight, and from how often this
     instance was called before: one instance used for two weights does not tie them, nor do the copies of it that
     attention makes for its queries, keys and values; the same program gives the same weights. Automatic names
-    (``dense_3``) count without their number, so that it does not matter what a process built before. A
+    (``dense_3``) count without their number, so that it does not matter what a process built before; in a model that is
+    cloned or made from its configuration they are no longer automatic, and count whole, so that its copies of one
+    instance tie nothing. Two instances with one seed do give two layers of automatic names the same numbers. A
     ``SeedGenerator`` gives its next state at every call.
 
     Keras' own initializers give the same numbers at every call.

@@ -27,23 +27,36 @@ class AbstractSeeded(keras.initializers.Initializer):
     seed
         None: every call draws a seed from Python's `random`, which ``keras.utils.set_random_seed`` sets. An integer:
         the numbers follow from it, from the names of the layers around the weight as far as they are not automatic, and
-        from how often this instance was called before. A ``keras.random.SeedGenerator``: every call takes its next
+        from how often this instance was called before. In a model that is cloned or made from its configuration, whose
+        layers have copies of it, names count with their numbers. A ``keras.random.SeedGenerator``: every call takes its next
         state.
     """
 
     def __init__(self, seed: Any = None) -> None:
         self._calls = 0
+        self._copied = False  # from a configuration, whose layers have the names that are written there
         if isinstance(seed, dict):
             seed = keras.saving.deserialize_keras_object(seed)
         if seed is not None and not isinstance(seed, keras.random.SeedGenerator):
             seed = _whole(seed)
         self.seed = seed
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make one from a configuration: of a layer that is saved or cloned, or of attention, which copies its own."""
+        made = cls(**config)
+        made._copied = not open_scopes()  # attention copies while it is built, under automatic names
+        return made
+
     def next_key(self) -> Key:
         """Give the key of this call, and count it."""
         if self.seed is None:
             return Key(random.getrandbits(128))
-        place = "/".join(_plain(name, layer) for name, layer in open_scopes())
+        scopes = open_scopes()
+        # A layer that was cloned has its name from its configuration, number and all; Bidirectional copies layers that
+        # it then names itself.
+        whole = self._copied and not any(isinstance(layer, keras.layers.Bidirectional) for _, layer in scopes)
+        place = "/".join(name if whole else _plain(name, layer) for name, layer in scopes)
         if isinstance(self.seed, int):
             self._calls += 1
             return Key(self.seed)[place][str(self._calls - 1)]

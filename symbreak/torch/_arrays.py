@@ -20,6 +20,20 @@ EXTENSIONS = {
 }
 
 
+def check_shaped(tensor: torch.Tensor, name: str) -> None:
+    """Refuse a tensor of a lazy module.
+
+    Raises
+    ------
+    ValueError
+        It has no shape yet.
+    """
+    if torch.nn.parameter.is_lazy(tensor):
+        raise ValueError(
+            f"{visible(name)} has no shape yet: its module is lazy. Run the model once on an example, then it has one"
+        )
+
+
 def as_array(tensor: torch.Tensor, name: str) -> Array:
     """Give a tensor as an array, a view of its memory where that is the processor's.
 
@@ -30,10 +44,7 @@ def as_array(tensor: torch.Tensor, name: str) -> Array:
     TypeError
         A tensor whose values are no plain array.
     """
-    if torch.nn.parameter.is_lazy(tensor):
-        raise ValueError(
-            f"{visible(name)} has no shape yet: its module is lazy. Run the model once on an example, then it has one"
-        )
+    check_shaped(tensor, name)
     if tensor.is_meta:
         raise ValueError(
             f"{visible(name)} is on the meta device and holds no values: materialise the model first, as "

@@ -14,7 +14,7 @@ from symbreak.findings import Finding
 from symbreak.reports import Report
 
 from ._roles import padding_row
-from ._wire import Found, by_names, wired_with
+from ._wire import Found, by_names, opened, wired_with
 
 
 def diagnose(
@@ -33,7 +33,7 @@ def diagnose(
     Parameters
     ----------
     model
-        Left as it was: its mode, values and statistics, its hooks, and the state of random numbers. It is judged as it
+        Data parallel and compiled models are looked into. It is left as it was: its mode, values and statistics, its hooks, and the state of random numbers. It is judged as it
         trains: batch norms take their statistics from the batch, and dropout is passed over, unless `noise`.
     example
         What it is called with, as in ``diagnose(model, x, mask)``. Values hardly count: only lengths, places and masks
@@ -72,6 +72,7 @@ def diagnose(
     >>> [finding.code for finding in report.findings], report.evidence
     (['SB101', 'SB201'], 'the model as it runs, in training mode')
     """
+    model = opened(model)
     return judge(model, wired_with(model, example, kwargs or {}, noise=noise), tolerance=tolerance, workers=workers)
 
 

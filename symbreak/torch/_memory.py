@@ -47,7 +47,12 @@ def is_sharded(tensor: torch.Tensor) -> bool:
 
 
 def check_overlap(tensor: torch.Tensor) -> None:
-    """Refuse a tensor of which two elements are one, as torch's own functions do."""
+    """Refuse a tensor of which two elements are one, as torch's own functions do, and one that has no strides."""
+    if tensor.layout != torch.strided:
+        raise TypeError(
+            f"weights are drawn into dense tensors, and this one's layout is {tensor.layout}; draw a dense one, and "
+            f"convert it"
+        )
     if any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True)):
         raise RuntimeError(OVERLAPS)
 

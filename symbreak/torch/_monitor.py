@@ -12,7 +12,7 @@ from symbreak._monitor import EVERY, MonitorRow, Watched, part_of
 from symbreak._monitor import Monitor as Counter
 
 from ._arrays import as_array
-from ._wire import checked
+from ._wire import checked, opened
 
 # Modules that zero values: a unit that is zero on every sample behind one of them is dead.
 ACTIVATIONS = (
@@ -72,6 +72,7 @@ class Monitor:
         optimizer: "torch.optim.Optimizer | None" = None,
         activations: bool = True,
     ) -> None:
+        model = opened(model)
         checked(model)
         self._parameters = {
             name: each for name, each in model.named_parameters() if each.ndim > 1 and 0 not in each.shape

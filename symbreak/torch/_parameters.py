@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -16,10 +17,11 @@ from .._visible import quoted
 from ..axes import AxesLike
 from ..dtypes import is_float
 from ..initializers import AbstractInitializer
-from ._memory import holds_values, is_sharded
+from ._memory import as_array, holds_values, is_sharded
 from ._roles import Found, describe, guess, padding_row
 from ._special import LengthOf, WithZeroRow
 
+WORK = 1 << 20  # candidates at most that are tried to tell whether two views meet
 WRAPPERS = ("_orig_mod.", "_checkpoint_wrapped_module.")  # of compiled and checkpointed modules, in names
 
 
@@ -216,23 +218,41 @@ def _place(tensor: torch.Tensor) -> tuple[Any, tuple[int, ...], tuple[int, ...]]
 
 def _check_apart(entries: list[Entry]) -> None:
     """Refuse parameters that share a part of their memory: the second would write over the first."""
-    spans = sorted(_spans(entries), key=lambda span: span[:3])
-    for (storage, _, end, first), (other, begin, _, second) in itertools.pairwise(spans):
-        if storage == other and begin < end:
-            raise ValueError(
-                f"{quoted(first)} and {quoted(second)} share a part of their memory, so that one would be written over "
-                f"the other; make them one parameter, or clone() one of them"
-            )
+    reaching: list[tuple[Any, int, Entry]] = []  # those before that reach as far as here
+    for storage, begin, end, entry in sorted(_spans(entries), key=lambda span: (span[:2], span[3].name)):
+        reaching = [each for each in reaching if each[0] == storage and each[1] > begin]
+        for _, _, other in reaching:
+            if _overlap(other.tensor, entry.tensor):
+                raise ValueError(
+                    f"{quoted(other.name)} and {quoted(entry.name)} share a part of their memory, so that one would be "
+                    f"written over the other; make them one parameter, or clone() one of them"
+                )
+        reaching.append((storage, end, entry))
 
 
-def _spans(entries: list[Entry]) -> Iterator[tuple[Any, int, int, str]]:
+def _spans(entries: list[Entry]) -> Iterator[tuple[Any, int, int, Entry]]:
+    """Give the storage of each parameter, and the bytes of it between which its values lie."""
     for entry in entries:
         tensor = entry.tensor
-        if _place(tensor) is None or not tensor.is_contiguous():
+        if _place(tensor) is None:
             continue
         begin = int(tensor.storage_offset()) * tensor.element_size()
-        end = begin + tensor.numel() * tensor.element_size()
-        yield (str(tensor.device), tensor.untyped_storage().data_ptr()), begin, end, entry.name
+        reach = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)) + 1
+        end = begin + reach * tensor.element_size()
+        yield (str(tensor.device), tensor.untyped_storage().data_ptr()), begin, end, entry
+
+
+def _overlap(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Tell whether two tensors whose bytes reach into each other have one in common; rows may lie side by side."""
+    if one.is_contiguous() and other.is_contiguous():
+        return True
+    first, second = as_array(one), as_array(other)
+    if first is None or second is None:
+        return False
+    try:
+        return np.shares_memory(first, second, max_work=WORK)
+    except np.exceptions.TooHardError:
+        return False
 
 
 def set_apart(model: nn.Module, entries: list[Entry], globs: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from symbreak.reports import Report
 
 from ._arrays import as_array
 from ._diagnose import judge
-from ._wire import checked, wired_with
+from ._wire import checked, opened, wired_with
 
 Loss = Callable[[Any, Any], torch.Tensor]
 
@@ -46,7 +46,7 @@ def probe(
     Parameters
     ----------
     model
-        Left exactly as it was: mode, parameters and their gradients, statistics, hooks, and the state of random
+        Of data parallel and compiled models, what they wrap is run. It is left exactly as it was: mode, parameters and their gradients, statistics, hooks, and the state of random
         numbers.
     batch
         What the model is called with: a tensor; a tuple or list of arguments; or a mapping of arguments by name. With
@@ -90,12 +90,16 @@ def probe(
     in 2 of 3 spaces units agree in activations and gradients on this batch; loss
         ...
     """
+    model = opened(model)
     checked(model)
     recorder = Recorder(tolerance)
     args, kwargs, targets = _arguments(batch, loss)
     left_out: dict[str, str] = {}
-    with _as_it_was(model), _hooked(model, recorder, left_out) as outputs, torch.enable_grad():
-        value = _loss(model(*args, **kwargs), targets, loss)
+    with _as_it_was(model), torch.enable_grad():
+        with _hooked(model, recorder, left_out) as outputs:  # not while gradients are computed: checkpoints run again
+            value = _loss(model(*args, **kwargs), targets, loss)
+        if not outputs:
+            raise ValueError("no module gives a tensor that the loss could depend on, so there is nothing to compare")
         gradients = torch.autograd.grad(value, [each for _, each, _ in outputs], allow_unused=True)
     for (name, _, axis), gradient in zip(outputs, gradients, strict=True):
         if gradient is not None:

@@ -13,8 +13,9 @@ from symbreak.checkpoints import Wired
 from symbreak.checkpoints import wire as wire_arrays
 from symbreak.checkpoints.wiring import graph_wiring
 
-from ._arrays import as_arrays
+from ._arrays import as_arrays, check_shaped
 from ._examples import examples_of
+from ._parameters import unwrap
 from ._trace import CannotTrace, Part, Trace, tensors_of, trace
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -67,7 +68,7 @@ def wire(
       (from outside)      2  identity    (input)     0.weight
       2                   1  identity    2.weight    (output)
     """
-    return wired_with(model, example, kwargs or {}, noise=noise).wired
+    return wired_with(opened(model), example, kwargs or {}, noise=noise).wired
 
 
 class Found(NamedTuple):
@@ -141,22 +142,33 @@ def _wired(
     return Found(wired, arrays, parts=found.parts)
 
 
-def checked(model: object) -> dict[str, torch.Tensor]:
-    """Give the parameters and buffers of what must be a module.
+def opened(model: object) -> torch.nn.Module:
+    """Give what a data parallel or compiled model wraps, whose names and run are plain, and refuse what is no module.
 
     Raises
     ------
     TypeError
         It is none.
-    ValueError
-        It has no parameters.
     """
     if not isinstance(model, torch.nn.Module):
         raise TypeError(
             f"a torch.nn.Module is diagnosed here, got a {type(model).__name__}; for arrays by name, or a file, call "
             f"symbreak.diagnose"
         )
+    return unwrap(model)
+
+
+def checked(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Give the parameters and buffers of a module.
+
+    Raises
+    ------
+    ValueError
+        It has no parameters, or some have no shape yet.
+    """
     held = tensors_of(model)
+    for name, each in held.items():
+        check_shaped(each, name)
     if not any(True for _ in model.parameters()):
         raise ValueError(f"{type(model).__name__} has no parameters, so there is nothing to judge")
     return held

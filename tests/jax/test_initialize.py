@@ -19,6 +19,9 @@ from symbreak.jax._tree import read_model  # noqa: E402
 
 F32 = jnp.float32
 ALONE = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+GRID = jax.sharding.NamedSharding(
+    jax.sharding.Mesh(np.array(jax.devices()[:1]).reshape(1, 1), ("a", "b")), jax.sharding.PartitionSpec("a", "b")
+)
 
 
 def struct(*shape, dtype=F32):
@@ -386,6 +389,25 @@ def test_what_holds_no_parameters_is_refused():
         sb.jax.initialize(jnp.tanh)
 
 
+def test_an_array_alone_is_refused():
+    with pytest.raises(TypeError, match=r"an array alone, of shape \(3, 4\), has no name to draw it by; pass a tree"):
+        sb.jax.initialize(jnp.ones((3, 4)))
+
+
+def test_two_arrays_of_one_name_are_refused():
+    """They would be drawn from one key, and be equal."""
+    with pytest.raises(ValueError, match=r"two arrays of the tree are called a/b/kernel, .*: rename a step"):
+        sb.jax.initialize({"a/b": {"kernel": struct(2, 3)}, "a": {"b/kernel": struct(2, 3)}})
+
+
+def test_a_key_that_is_traced_is_refused():
+    shapes = {"kernel": struct(2, 3)}
+    given = {jax.jit: jax.random.key(0), jax.vmap: jax.random.split(jax.random.key(0), 2)}
+    for transform in (jax.jit, jax.vmap):
+        with pytest.raises(TypeError, match="drawn on the host, so `rng` can't be a key that is traced by jit or vmap"):
+            transform(lambda key: sb.jax.initialize(shapes, rng=key)["kernel"])(given[transform])
+
+
 def test_a_module_of_linen_is_refused_with_what_to_pass():
     linen = pytest.importorskip("flax.linen")
     with pytest.raises(
@@ -415,6 +437,7 @@ def test_an_nnx_module_without_parameters_is_refused():
         ({"shardings": 3}, "one sharding, or a tree of them like the model; it is a int"),
         ({"rng": jnp.zeros((2, 2), jnp.uint32)}, r"one key; got an array of words of shape \(2, 2\)"),
         ({"rng": "a"}, "rng takes a Key"),
+        ({"shardings": GRID}, r"the parameter fc1/bias of shape \(16,\) can't be sharded as .*: .* where 2 axes go"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(options, message):

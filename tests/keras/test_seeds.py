@@ -97,6 +97,31 @@ def test_automatic_numbers_do_not_matter_and_names_of_ones_own_do():
     assert (first != dense(kernel_initializer=HeNormal(seed=0), name="mine_4")).any()
 
 
+@pytest.mark.parametrize("copy", ["clone", "config", "json"])
+def test_a_copy_of_a_model_ties_nothing_that_one_instance_made(copy):
+    init = HeNormal(seed=0)
+    layers = [L.Dense(4, kernel_initializer=init) for _ in range(3)]
+    model = keras.Sequential([keras.Input((4,)), *layers])
+    made = {
+        "clone": lambda: keras.models.clone_model(model),
+        "config": lambda: keras.Sequential.from_config(model.get_config()),
+        "json": lambda: keras.models.model_from_json(model.to_json()),
+    }[copy]
+    first, again = ([array(layer.kernel) for layer in made().layers] for _ in range(2))
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert (first[one] != first[other]).any()
+    np.testing.assert_array_equal(first, again)
+
+
+def test_a_bidirectional_layer_gives_the_same_again():
+    def make():
+        layer = L.Bidirectional(L.LSTM(4, kernel_initializer=HeNormal(seed=0)))
+        layer.build((None, 5, 3))
+        return array(layer.forward_layer.cell.kernel)
+
+    np.testing.assert_array_equal(make(), make())
+
+
 def test_the_layer_that_asks_is_seen():
     """It is Keras' own affair how it keeps its scopes: a version that keeps them otherwise fails here."""
     from symbreak.keras._seeds import asking_layer, open_scopes

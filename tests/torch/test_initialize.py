@@ -264,6 +264,18 @@ def test_parameters_that_share_a_part_of_their_memory_are_refused():
     sb.torch.initialize(apart)
 
 
+def test_columns_of_one_memory_may_lie_side_by_side_but_not_meet():
+    whole = torch.zeros(10, 6)
+    cut = {"first": nn.Parameter(whole[:, :3]), "second": nn.Parameter(whole[:, 3:5]), "third": nn.Parameter(whole[:, 5])}
+    sb.torch.initialize(nn.ParameterDict(cut), rng=0)
+    twin = sb.torch.plan(nn.ParameterDict(cut)).initialize(0)
+    for name, parameter in cut.items():
+        assert (parameter.detach().numpy() == twin[name]).all()
+    meeting = {"first": nn.Parameter(whole[:, :3]), "inside": nn.Parameter(whole[:, 5]), "third": nn.Parameter(whole[:, 2:4])}
+    with pytest.raises(ValueError, match="'first' and 'third' share a part of their memory"):
+        sb.torch.initialize(nn.ParameterDict(meeting))
+
+
 @pytest.mark.parametrize("names", [("0",), ("*",)])
 def test_a_layer_repeated_by_the_list_can_be_set_apart(names):
     layer = nn.Linear(4, 4)
@@ -515,6 +527,10 @@ def test_a_weight_used_in_a_graph_is_noticed_by_autograd():
         (
             lambda: sb.torch.initialize(nn.ParameterList([nn.Parameter(torch.zeros(1, 4).expand(3, 4))])), RuntimeError,
             "'0': more than one element of this tensor refers to one place in memory",
+        ),
+        (
+            lambda: sb.torch.initialize(nn.ParameterList([nn.Parameter(torch.eye(3).to_sparse())])), TypeError,
+            "'0': weights are drawn into dense tensors, and this one's layout is torch.sparse_coo; draw a dense one",
         ),
     ],
 )  # fmt: skip

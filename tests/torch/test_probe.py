@@ -6,6 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
+from torch.utils.checkpoint import checkpoint  # noqa: E402
 
 import symbreak.torch as sbt  # noqa: E402
 
@@ -97,9 +98,26 @@ def test_dropout_parts_what_the_certificate_ties():
     assert sbt.probe(model.eval(), BATCH, mse).spaces[0].verdict == "agrees"
 
 
+def test_what_checkpoints_run_again_counts_once():
+    class Checkpointed(nn.Module):
+        def __init__(self, again):
+            super().__init__()
+            self.body, self.head, self.again = network(), nn.Linear(2, 2), again
+            nn.init.eye_(self.head.weight)
+            nn.init.zeros_(self.head.bias)
+
+        def forward(self, x):
+            return self.head(checkpoint(self.body, x, use_reentrant=False) if self.again else self.body(x))
+
+    once, again = (sbt.probe(Checkpointed(each), BATCH, mse) for each in (False, True))
+    assert again.to_dict() == once.to_dict()
+    assert again.spaces[0].groups == ((1, 4),)
+
+
 def test_dead_units_and_units_without_a_gradient_are_listed():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     with torch.no_grad():
+        model[0].bias.fill_(5.0)
         model[0].bias[2] = -100.0
     found = {space.name: space for space in sbt.probe(model, BATCH, mse).spaces}
     assert found["1"].dead == (2,)
@@ -194,6 +212,19 @@ def test_modules_that_give_no_one_tensor_are_left_out():
 def test_what_makes_no_sense_is_refused(batch, loss, error, complaint):
     with pytest.raises(error, match=complaint):
         sbt.probe(network(), batch, loss)
+
+
+def test_a_loss_without_any_module_is_refused():
+    class Alone(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(3))
+
+        def forward(self, x):
+            return x @ self.weight
+
+    with pytest.raises(ValueError, match="no module gives a tensor that the loss could depend on"):
+        sbt.probe(Alone(), BATCH[0], torch.sum)
 
 
 def test_the_table_shows_both():

@@ -331,6 +331,29 @@ def test_what_can_not_be_judged_is_refused(model, error, complaint):
         sbt.diagnose(model())
 
 
+@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda model: torch.compile(model, backend="eager")])
+def test_wrapped_models_are_judged_as_what_they_wrap(wrap):
+    plain = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    with torch.no_grad():
+        for parameter in plain.parameters():
+            parameter.fill_(0.5)
+    x = torch.linspace(-1, 1, 12).reshape(4, 3)
+    model = wrap(plain)
+    assert sbt.diagnose(model, x).to_dict() == sbt.diagnose(plain, x).to_dict()
+    assert str(sbt.wire(model, x)) == str(sbt.wire(plain, x))
+    assert sbt.probe(model, x, torch.sum).to_dict() == sbt.probe(plain, x, torch.sum).to_dict()
+    assert str(sbt.Monitor(model)) == str(sbt.Monitor(plain))
+    assert [*sbt.Monitor(model).look()] == [*sbt.Monitor(plain).look()]
+
+
+@pytest.mark.parametrize("look", [sbt.Monitor, lambda model: sbt.probe(model, torch.ones(2, 3), torch.sum)])
+def test_a_lazy_model_is_refused_and_stays_lazy(look):
+    model = nn.Sequential(nn.LazyLinear(3))
+    with pytest.raises(ValueError, match="0.weight has no shape yet: its module is lazy"):
+        look(model)
+    assert torch.nn.parameter.is_lazy(model[0].weight)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64", "float8_e4m3fn", "float8_e5m2"])
 def test_arrays_of_every_dtype_share_the_memory_of_the_model(dtype):
     from symbreak.torch._arrays import as_array
