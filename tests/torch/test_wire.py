@@ -277,6 +277,52 @@ def test_noise_of_dropout_tells_units_apart_when_it_is_asked_for():
     assert "SB201" not in [each.code for each in sbt.diagnose(model, torch.randn(4, 3), noise=True).findings]
 
 
+class Rotary(nn.Module):
+    """Layers of attention that share the angles by which queries and keys are turned, as layers of Llama do."""
+
+    def __init__(self, width=16, heads=4, layers=2):
+        super().__init__()
+        self.heads, self.emb, self.out = heads, nn.Embedding(9, width), nn.Linear(width, 9)
+        self.layers = nn.ModuleList(
+            [nn.ModuleDict({name: nn.Linear(width, width, bias=False) for name in "qkvo"}) for _ in range(layers)]
+        )
+        self.register_buffer("freq", 0.1 ** torch.arange(0.0, 1.0, 2 * heads / width))
+
+    def forward(self, ids):
+        angle = (torch.arange(ids.shape[1])[:, None] * self.freq).repeat(1, 2)
+        cos, sin, x = angle.cos(), angle.sin(), self.emb(ids)
+
+        def turned(t):
+            first, second = t.chunk(2, dim=-1)
+            return t * cos + torch.cat([-second, first], dim=-1) * sin
+
+        for layer in self.layers:
+            q, k, v = (layer[name](x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for name in "qkv")
+            mixed = nn.functional.scaled_dot_product_attention(turned(q), turned(k), v, is_causal=True)
+            x = x + layer["o"](mixed.transpose(1, 2).flatten(2))
+        return self.out(x)
+
+
+def test_layers_that_share_rotary_positions_are_judged_as_they_run():
+    torch.manual_seed(0)
+    model, x = Rotary(), torch.zeros(2, 5, dtype=torch.long)
+    clean = sbt.diagnose(model, x)
+    assert (clean.findings, clean.evidence) == ((), "the model as it runs, in training mode")
+    head, other = slice(0, 4), slice(8, 12)
+    with torch.no_grad():
+        for name in "qkv":
+            model.layers[1][name].weight[other] = model.layers[1][name].weight[head]
+        model.layers[1]["o"].weight[:, other] = model.layers[1]["o"].weight[:, head]
+        for name in "qk":  # two units of each head of the first layer, turned at their own speeds, and so no tie
+            halves = model.layers[0][name].weight.view(4, 2, 2, 16)
+            halves[:, :, 1] = halves[:, :, 0]
+    tied = [each for each in sbt.diagnose(model, x).findings if each.code == "SB201"]
+    assert [(each.where, each.groups) for each in tied if "heads" in each.where] == [
+        ("space layers.1.q.heads", ((0, 2),))
+    ]
+    assert not [each for each in tied if "layers.0" in each.where]
+
+
 def test_without_an_example_inputs_that_fit_are_tried():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     assert sbt.wire(model).rule == (

@@ -289,6 +289,8 @@ def _assemble(work: _Builder, said: list[Said], sizes: Sizes, specs: Mapping[str
         for part, use in _views(array, each, sizes):
             uses.append(_Use(name + (f"[{part}]" if part else ""), *use, kind, each.norm if kind in OF_NORMS else None))
     uses += _masks(specs, sizes)
+    specs = dict(specs)
+    uses = _one_family_each(uses, specs, sizes)
     nested = _nested(uses)
     uses += _constants(work, specs, sizes, uses, nested)
     uses = _of_one_form(work, uses)
@@ -370,6 +372,42 @@ def _masks(specs: Mapping[str, SpaceSpec], sizes: Sizes) -> list[_Use]:
         mask = np.repeat(np.eye(groups, dtype=np.int8), heads // groups, axis=0)
         found.append(_Use(f"{name}.groups", mask, (Axis("out", name), Axis("in", spec.groups)), WEIGHT))
     return found
+
+
+def _one_family_each(uses: list[_Use], specs: dict[str, SpaceSpec], sizes: Sizes) -> list[_Use]:
+    """Give units that are told apart anyway a space in each family of heads: layers that share rotary positions.
+
+    Of one space in heads that no array relates it could not be said which head goes with which.
+    """
+
+    def family(use: _Use) -> str:
+        parent = next((axis.space for axis in use.axes if axis.role in ("head", "stack")), None) or ""
+        seen: set[str] = set()
+        while parent not in seen and parent in specs and specs[parent].groups:
+            seen.add(parent)
+            parent = specs[parent].groups
+        return parent
+
+    found: dict[str, dict[str, str]] = {}  # for each space that is told apart, its families: what it is called in each
+    for use in uses:
+        for axis in use.axes:
+            if axis.space and axis.role in ("out", "in") and specs[axis.space].apart:
+                names = found.setdefault(axis.space, {})
+                names.setdefault(family(use), axis.space if not names else f"{use.name.rpartition('.')[0]}.units")
+    several = {space: names for space, names in found.items() if len(names) > 1 and "" not in names}
+    for space, names in several.items():
+        for of, name in names.items():
+            while name != space and name in specs:
+                name += "'"
+            names[of] = name
+            specs[name], sizes.known[name] = specs[space], sizes.known[space]
+
+    def moved(use: _Use) -> _Use:
+        called = {space: names[family(use)] for space, names in several.items() if family(use) in names}
+        axes = (axis._replace(space=called.get(axis.space or "", axis.space)) for axis in use.axes)
+        return use._replace(axes=tuple(axes))
+
+    return [moved(use) for use in uses] if several else uses
 
 
 def _nested(uses: list[_Use]) -> dict[str, Axis]:
