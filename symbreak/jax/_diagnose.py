@@ -10,6 +10,7 @@ import numpy as np
 
 from symbreak._api import diagnose as diagnose_arrays
 from symbreak._notes import in_python
+from symbreak._visible import visible
 from symbreak.checkpoints import Wired
 from symbreak.checkpoints import wire as wire_arrays
 from symbreak.checkpoints.wiring import graph_wiring
@@ -184,6 +185,8 @@ def callable_of(
         return read_model(model), _nothing, example
     if not example:
         raise TypeError(f"{type(model).__name__} holds no parameters: pass them after it, and then its inputs")
+    if linen is not None and isinstance(model, linen.Module):
+        _check_variables(model, example)
     read = read_model(example[0])
 
     def applied(arrays: Mapping[str, Any], *inputs: Any) -> Any:
@@ -192,16 +195,26 @@ def callable_of(
     return read, applied, example[1:]
 
 
+def _check_variables(model: Any, example: Sequence[Any]) -> None:
+    """Refuse parameters alone, which a module of linen can't be called with."""
+    given = example[0]
+    if len(example) > 1 and isinstance(given, Mapping) and "params" not in given:
+        names = ", ".join(visible(str(name)) for name in list(given)[:3]) + (", ..." if len(given) > 3 else "")
+        raise TypeError(
+            f"{type(model).__name__} is called with its variables, and these have no 'params', but "
+            f"{names or 'nothing'}: pass {{'params': params}}, and the other collections beside it"
+        )
+
+
 def _training(model: Any, arguments: Mapping[str, Any]) -> Callable[..., Any]:
     """Give the ``apply`` of a module of linen that may write its state and draw random numbers, as in training."""
-    from flax.core import DenyList
-
+    state = sys.modules["flax.core"].DenyList("params")  # all collections but that one
     own: dict[str, Any] = {} if "rngs" in arguments else {"rngs": {"params": jax.random.key(0)}}  # of any name
 
     def applied(*inputs: Any, **given: Any) -> Any:
         if "mutable" in given:
             return model.apply(*inputs, **own, **given)
-        return model.apply(*inputs, mutable=DenyList("params"), **own, **given)[0]
+        return model.apply(*inputs, mutable=state, **own, **given)[0]
 
     return applied
 

@@ -279,6 +279,10 @@ def test_without_an_input_the_names_connect_the_arrays():
     ("call", "message"),
     [
         (lambda: sb.jax.diagnose(linen.Dense(3)), "Dense holds no parameters: pass them after it"),
+        (
+            lambda: sb.jax.diagnose(linen.Dense(3), {"kernel": jnp.ones((6, 3)), "bias": jnp.ones(3)}, X),
+            r"these have no 'params', but kernel, bias: pass \{'params': params\}, and the other collections",
+        ),
         (lambda: sb.jax.diagnose(mlp, {"n": jnp.arange(3)}, X), "the tree has no arrays of numbers to judge"),
         (
             lambda: sb.jax.diagnose(mlp, {"up": jax.ShapeDtypeStruct((6, 8), jnp.float32)}, X),
