@@ -159,8 +159,8 @@ def _sample(units: Array, rows: Sequence[int], most: int) -> npt.NDArray[np.floa
 
 def _distances(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Give the lengths of differences, relative to the longest unit; NaN where a unit is not finite."""
-    wide = values.astype(np.float64)
     with np.errstate(all="ignore"):
+        wide = values.astype(np.float64)
         longest = float(np.nanmax(np.linalg.norm(wide, axis=1), initial=0)) or 1.0
         found = np.linalg.norm(wide[:, None] - wide[None], axis=2) / longest
         found[found > 0] = np.maximum(found[found > 0], np.finfo(np.float32).tiny)  # only equal units are at zero

@@ -96,7 +96,8 @@ class Bits:
     def load(self, source: Array, out: Array) -> None:
         """Copy `source` into `out`, of the native dtype, so that equal values have equal bytes."""
         if self.floating:
-            np.add(source, self.dtype.type(0), out=out)  # -0.0 + 0.0 is 0.0
+            with np.errstate(invalid="ignore"):  # a NaN that signals, as memory never written may hold
+                np.add(source, self.dtype.type(0), out=out)  # -0.0 + 0.0 is 0.0
             if self.padded:
                 out.view(np.uint8).reshape(*out.shape, -1, np.finfo(self.dtype).dtype.itemsize)[..., 10:] = 0
             return

@@ -264,3 +264,15 @@ def test_nested_names_are_refused_with_the_way_out():
         TypeError, match=r"the array 'fc1' holds names itself, and nesting isn't read: flatten them.*kernel'"
     ):
         diagnose({"fc1": {"kernel": np.eye(2)}})
+
+
+def test_memory_that_was_never_written_may_hold_a_nan_that_signals_and_warns_of_nothing():
+    weight = np.random.default_rng(0).standard_normal((12, 16)).astype(np.float32)
+    weight.view(np.uint32)[1, 3] = 0x7F800001
+    weight.view(np.uint32)[2] = 0xFF800001
+    weight[5] = weight[6]
+    findings = diagnose({"w": weight}).findings
+    assert [(each.code, each.groups) for each in findings if each.where == "w, axis 0"] == [
+        ("SB108", ((1, 2),)),
+        ("SB102", ((5, 6),)),
+    ]
