@@ -28,8 +28,8 @@ class AbstractSeeded(keras.initializers.Initializer):
         None: every call draws a seed from Python's `random`, which ``keras.utils.set_random_seed`` sets. An integer:
         the numbers follow from it, from the names of the layers around the weight as far as they are not automatic, and
         from how often this instance was called before. In a model that is cloned or made from its configuration, whose
-        layers have copies of it, names count with their numbers. A ``keras.random.SeedGenerator``: every call takes its next
-        state.
+        layers have copies of it, names count with their numbers. A ``keras.random.SeedGenerator``: every call takes its
+        next state.
     """
 
     def __init__(self, seed: Any = None) -> None:

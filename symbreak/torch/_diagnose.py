@@ -33,8 +33,9 @@ def diagnose(
     Parameters
     ----------
     model
-        Data parallel and compiled models are looked into. It is left as it was: its mode, values and statistics, its hooks, and the state of random numbers. It is judged as it
-        trains: batch norms take their statistics from the batch, and dropout is passed over, unless `noise`.
+        Data parallel and compiled models are looked into. It is left as it was: its mode, values and statistics, its
+        hooks, and the state of random numbers. It is judged as it trains: batch norms take their statistics from the
+        batch, and dropout is passed over, unless `noise`.
     example
         What it is called with, as in ``diagnose(model, x, mask)``. Values hardly count: only lengths, places and masks
         that decide what is run. Give a batch of two or more. Without any, the model's own ``dummy_inputs`` are taken,

@@ -2,7 +2,6 @@
 
 import copy
 import fnmatch
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -250,7 +249,8 @@ def _overlap(one: torch.Tensor, other: torch.Tensor) -> bool:
     if first is None or second is None:
         return False
     try:
-        return np.shares_memory(first, second, max_work=WORK)
+        # NumPy's stubs know of -1 and 0 alone.
+        return np.shares_memory(first, second, max_work=WORK)  # type: ignore[arg-type,unused-ignore]
     except np.exceptions.TooHardError:
         return False
 

@@ -46,8 +46,8 @@ def probe(
     Parameters
     ----------
     model
-        Of data parallel and compiled models, what they wrap is run. It is left exactly as it was: mode, parameters and their gradients, statistics, hooks, and the state of random
-        numbers.
+        Of data parallel and compiled models, what they wrap is run. It is left exactly as it was: mode, parameters and
+        their gradients, statistics, hooks, and the state of random numbers.
     batch
         What the model is called with: a tensor; a tuple or list of arguments; or a mapping of arguments by name. With
         `loss`, a pair ``(inputs, targets)`` of these, as a data loader gives it.

@@ -139,7 +139,9 @@ class Call:
 
     def value(self, name: str) -> str:
         """Give the name of the value that an argument is: of no units where it is a number, or left out."""
-        return self.recorder.name(self.arguments.get(name))
+        found = self.recorder.name(self.arguments.get(name))
+        # Each use is one of its own: units of two layers that meet one table of positions are not those of one space.
+        return self.positions(self.shape(name)) if found in self.recorder.numbers else found
 
     def shape(self, name: str) -> list[int]:
         """Give the lengths of an argument."""
@@ -200,6 +202,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore
         self.held = frozenset(names.values())
         self.parts: dict[str, Part] = {}
         self.plain: set[str] = {EVEN, ZEROS}  # values that no unit has a part of
+        self.numbers: set[str] = set()  # of them those that run over positions
         self.followed: set[str] = set(names.values())
         self.drawn: set[str] = set()  # values that were drawn at random, for dropout
         self.views: dict[int, list[torch.Tensor]] = {}  # by the memory in which they lie
@@ -381,6 +384,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore
             return EVEN
         name = self.fresh(shape)
         self.plain.add(name)
+        self.numbers.add(name)
         return name
 
     def fresh(self, shape: Sequence[int], title: str = "") -> str:
@@ -453,6 +457,19 @@ def tensors_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return found | {name: buffer for name, buffer in model.named_buffers() if id(buffer) not in seen}
 
 
+def _tables(model: torch.nn.Module) -> set[str]:
+    """Name the buffers that are not saved, of modules without parameters: tables of constants, such as frequencies.
+
+    They number units as positions do. Followed as units, those of one table that all layers share would make one space
+    of the units of every layer.
+    """
+    found = set()
+    for path, module in model.named_modules():
+        if next(module.parameters(), None) is None:
+            found |= {f"{path}.{name}" if path else name for name in module._non_persistent_buffers_set}
+    return found
+
+
 def _run(
     model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, meta: bool, training: bool, noise: bool
 ) -> Trace:
@@ -464,6 +481,7 @@ def _run(
     else:
         stand = {name: each.detach() if name in parameters else each.clone() for name, each in held.items()}
     followed = {name for name, each in held.items() if each.is_floating_point() or each.is_complex()}
+    followed -= _tables(model)
     recorder = Recorder({id(each): name for name, each in stand.items() if name in followed}, noise=noise, meta=meta)
     recorder.kept += stand.values()
     for name in stand.keys() - followed:

@@ -266,12 +266,20 @@ def test_parameters_that_share_a_part_of_their_memory_are_refused():
 
 def test_columns_of_one_memory_may_lie_side_by_side_but_not_meet():
     whole = torch.zeros(10, 6)
-    cut = {"first": nn.Parameter(whole[:, :3]), "second": nn.Parameter(whole[:, 3:5]), "third": nn.Parameter(whole[:, 5])}
+    cut = {
+        "first": nn.Parameter(whole[:, :3]),
+        "second": nn.Parameter(whole[:, 3:5]),
+        "third": nn.Parameter(whole[:, 5]),
+    }
     sb.torch.initialize(nn.ParameterDict(cut), rng=0)
     twin = sb.torch.plan(nn.ParameterDict(cut)).initialize(0)
     for name, parameter in cut.items():
         assert (parameter.detach().numpy() == twin[name]).all()
-    meeting = {"first": nn.Parameter(whole[:, :3]), "inside": nn.Parameter(whole[:, 5]), "third": nn.Parameter(whole[:, 2:4])}
+    meeting = {
+        "first": nn.Parameter(whole[:, :3]),
+        "inside": nn.Parameter(whole[:, 5]),
+        "third": nn.Parameter(whole[:, 2:4]),
+    }
     with pytest.raises(ValueError, match="'first' and 'third' share a part of their memory"):
         sb.torch.initialize(nn.ParameterDict(meeting))
 

@@ -219,6 +219,67 @@ def test_frozen_parameters_and_buffers_count_as_they_are():
     assert "SB201" in [each.code for each in sbt.diagnose(model, torch.randn(2, 5, 3)).findings]
 
 
+class Rotary(nn.Module):
+    """Frequencies that all layers share, as transformers has them."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.register_buffer("frequencies", 100.0 ** -(torch.arange(0, size, 2) / size), persistent=False)
+
+    def forward(self, length):
+        angles = torch.outer(torch.arange(length), self.frequencies)
+        whole = torch.cat([angles, angles], -1)
+        return whole.cos(), whole.sin()
+
+
+class Turning(nn.Module):
+    """A layer of two heads whose queries and keys are turned by their positions."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.out = nn.Linear(8, 24), nn.Linear(8, 8)
+
+    def forward(self, x, cos, sin):
+        q, k, v = (each.reshape(*x.shape[:2], 2, 4).transpose(1, 2) for each in self.qkv(x).chunk(3, -1))
+        q, k = (each * cos + torch.cat([-each[..., 2:], each[..., :2]], -1) * sin for each in (q, k))
+        seen = (q @ k.transpose(-1, -2)).softmax(-1) @ v
+        return x + self.out(seen.transpose(1, 2).reshape(x.shape))
+
+
+class Rotated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rotary, self.layers = Rotary(4), nn.ModuleList([Turning(), Turning()])
+        self.first, self.last = nn.Linear(3, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        x, turn = self.first(x), self.rotary(x.shape[1])
+        for layer in self.layers:
+            x = layer(x, *turn)
+        return self.last(x)
+
+
+def test_layers_that_share_a_table_of_frequencies_keep_spaces_of_their_own():
+    torch.manual_seed(0)
+    model = Rotated()
+    x = torch.linspace(-1, 1, 42).reshape(2, 7, 3)
+    report = sbt.diagnose(model, x)
+    assert report.evidence == "the model as it runs, in training mode"
+    assert not report.findings
+    with torch.no_grad():  # queries and keys of one head that are equal but turned apart
+        for begin in (0, 8):
+            model.layers[1].qkv.weight[begin + 1] = model.layers[1].qkv.weight[begin]
+            model.layers[1].qkv.bias[begin + 1] = model.layers[1].qkv.bias[begin]
+    assert {finding.code for finding in sbt.diagnose(model, x).findings} == {"SB102"}
+    with torch.no_grad():  # values of one head, which are turned by nothing
+        model.layers[1].qkv.weight[17], model.layers[1].qkv.bias[17] = (
+            model.layers[1].qkv.weight[16],
+            model.layers[1].qkv.bias[16],
+        )
+        model.layers[1].out.weight[:, 1] = model.layers[1].out.weight[:, 0]
+    assert "SB201" in {finding.code for finding in sbt.diagnose(model, x).findings}
+
+
 def test_a_tensor_that_is_no_buffer_counts_too():
     constant = torch.arange(40.0).reshape(5, 8).sin()
     model = Call(lambda m, x: m.b((m.a(x) + constant).relu()), a=nn.Linear(3, 8), b=nn.Linear(8, 2))
@@ -395,7 +456,7 @@ def test_wrapped_models_are_judged_as_what_they_wrap(wrap):
 @pytest.mark.parametrize("look", [sbt.Monitor, lambda model: sbt.probe(model, torch.ones(2, 3), torch.sum)])
 def test_a_lazy_model_is_refused_and_stays_lazy(look):
     model = nn.Sequential(nn.LazyLinear(3))
-    with pytest.raises(ValueError, match="0.weight has no shape yet: its module is lazy"):
+    with pytest.raises(ValueError, match=r"0\.weight has no shape yet: its module is lazy"):
         look(model)
     assert torch.nn.parameter.is_lazy(model[0].weight)
 
