@@ -338,7 +338,7 @@ def test_noise_of_dropout_tells_units_apart_when_it_is_asked_for():
     assert "SB201" not in [each.code for each in sbt.diagnose(model, torch.randn(4, 3), noise=True).findings]
 
 
-class Rotary(nn.Module):
+class Shared(nn.Module):
     """Layers of attention that share the angles by which queries and keys are turned, as layers of Llama do."""
 
     def __init__(self, width=16, heads=4, layers=2):
@@ -366,7 +366,7 @@ class Rotary(nn.Module):
 
 def test_layers_that_share_rotary_positions_are_judged_as_they_run():
     torch.manual_seed(0)
-    model, x = Rotary(), torch.zeros(2, 5, dtype=torch.long)
+    model, x = Shared(), torch.zeros(2, 5, dtype=torch.long)
     clean = sbt.diagnose(model, x)
     assert (clean.findings, clean.evidence) == ((), "the model as it runs, in training mode")
     head, other = slice(0, 4), slice(8, 12)
