@@ -219,8 +219,8 @@ def test_frozen_parameters_and_buffers_count_as_they_are():
     assert "SB201" in [each.code for each in sbt.diagnose(model, torch.randn(2, 5, 3)).findings]
 
 
-class Rotary(nn.Module):
-    """Frequencies that all layers share, as transformers has them."""
+class Frequencies(nn.Module):
+    """Those that all layers share, as transformers has them."""
 
     def __init__(self, size):
         super().__init__()
@@ -249,7 +249,7 @@ class Turning(nn.Module):
 class Rotated(nn.Module):
     def __init__(self):
         super().__init__()
-        self.rotary, self.layers = Rotary(4), nn.ModuleList([Turning(), Turning()])
+        self.rotary, self.layers = Frequencies(4), nn.ModuleList([Turning(), Turning()])
         self.first, self.last = nn.Linear(3, 8), nn.Linear(8, 2)
 
     def forward(self, x):
