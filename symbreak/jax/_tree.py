@@ -208,6 +208,8 @@ def _owner(equinox: Any, tree: Any, path: Sequence[Any]) -> Any:
     at, found = tree, None
     for key in path:
         found = at if isinstance(at, equinox.Module) else found
+        if _step(key) == BOX and not isinstance(at, equinox.Module):  # the box of another library, which may warn
+            return found
         if isinstance(key, jax.tree_util.GetAttrKey):
             at = getattr(at, key.name)
         elif isinstance(key, jax.tree_util.FlattenedIndexKey):

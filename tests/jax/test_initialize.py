@@ -178,6 +178,13 @@ def test_a_module_of_nnx_keeps_its_keys_and_counters():
     assert same(again["up"]["kernel"][...], state["up"]["kernel"][...])
 
 
+def test_states_of_nnx_are_read_without_a_warning_where_equinox_is_loaded():
+    nnx = pytest.importorskip("flax.nnx")
+    pytest.importorskip("equinox")
+    state = nnx.eval_shape(lambda: nnx.state(nnx.Linear(8, 8, rngs=nnx.Rngs(0))))
+    assert sb.jax.initialize(state, rng=3)["kernel"][...].shape == (8, 8)
+
+
 def test_modules_of_equinox_lie_as_in_pytorch():
     equinox = pytest.importorskip("equinox")
     keys = iter([*map(jax.random.key, range(20))])
