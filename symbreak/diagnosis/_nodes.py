@@ -65,6 +65,11 @@ class Side(NamedTuple):
     written: bool
     read: bool
 
+    @property
+    def incoming(self) -> bool:
+        """Whether slices make the units what they are: they are written, or heads with weights of their own."""
+        return self.written or not self.read
+
 
 @final
 @dataclass(frozen=True)

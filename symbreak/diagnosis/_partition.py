@@ -133,7 +133,7 @@ class Refiner:
         for view, side in views:
             if int(label.max()) + 1 == node.size:
                 break
-            if side.written or not self.forward:
+            if side.incoming or not self.forward:
                 label = joined(label, self._by(view, side, labels))
         return label
 
@@ -209,7 +209,7 @@ class Refiner:
             if node.apart or self._counts[number] == node.size:
                 continue
             for view, side in self.system.views_of(number):
-                if self.forward and not side.written:
+                if self.forward and not side.incoming:
                     continue
                 units, first = self._distinct(view, side, labels[number])
                 while len(units):

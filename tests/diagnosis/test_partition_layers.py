@@ -531,3 +531,34 @@ def test_noise_of_its_own_tells_the_units_of_a_space_apart():
     report = sb.diagnose(net.graph, noise=["layers.0"])
     assert report.partition["layers.0"].tolist() == [0, 1, 2, 3]
     assert report.partition["layers.1"].tolist() == [0] * 5
+
+
+@pytest.mark.parametrize("ask", [False, True], ids=["each its own", "two ask the same"])
+def test_heads_whose_queries_share_a_norm_are_equal_where_their_queries_are(ask):
+    """The norm has one scale for all heads, so that the units of queries stand in no head; keys go with two heads."""
+    rng = np.random.default_rng(0)
+    query = rng.normal(size=(4, 3, 6))
+    if ask:
+        query[1] = query[0]
+    graph = LayerGraph(
+        [
+            Space("input", 6),
+            Space("heads", 4),
+            Space("groups", 2),
+            Space("query", 3),
+            Space("value", 3),
+            Space("out", 6),
+        ],
+        [
+            Weight("q", query, [("head", "heads"), ("out", "query"), ("in", "input")]),
+            Weight("k", rng.normal(size=(2, 3, 6)), [("head", "groups"), ("out", "query"), ("in", "input")]),
+            Weight("v", rng.normal(size=(2, 3, 6)), [("head", "groups"), ("out", "value"), ("in", "input")]),
+            Weight("o", rng.normal(size=(6, 4, 3)), [("out", "out"), ("head", "heads"), ("in", "value")]),
+            Weight("pairs", np.kron(np.eye(2), np.ones((2, 1))), [("out", "heads"), ("in", "groups")]),
+        ],
+        [PerUnit("norm", np.ones(3), [("out", "query")], "scale")],
+        inputs=["input"],
+        outputs=["out"],
+    )
+    found = {(each.where, each.groups) for each in sb.diagnose(graph).findings if each.code == "SB202"}
+    assert found == ({("space heads", ((0, 1),)), ("space value of heads", ((0, 3), (1, 4), (2, 5)))} if ask else set())
