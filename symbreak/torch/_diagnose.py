@@ -16,6 +16,12 @@ from symbreak.reports import Report
 from ._roles import padding_row
 from ._wire import Found, by_names, opened, wired_with
 
+LISTS = (torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict)
+LISTED = 5  # names in a message before it is cut short
+REPEATED = (
+    "make each entry a module of its own, as in [make() for _ in range(n)]; nothing, if they are shared on purpose"
+)
+
 
 def diagnose(
     model: torch.nn.Module,
@@ -53,7 +59,8 @@ def diagnose(
     -------
     Report
         The findings of `symbreak.diagnose` for named arrays and for their network; `evidence` says where the wiring is
-        from. A parameter under several names is judged once, under its first.
+        from. A parameter under several names is judged once, under its first; a module that stands several times in a
+        list, as in ``[layer] * n``, is a finding SB204.
 
     Raises
     ------
@@ -92,10 +99,10 @@ def judge(
 
 
 def _judge(model: torch.nn.Module, found: Found, tolerance: float | None, workers: int | None) -> Report:
-    notes = []
+    notes = _repeated(model)
     if found.by_names:
         where = type(model).__name__
-        notes = [Finding.of("SB302", where, f"its wiring is from names and its configuration, as {found.by_names}")]
+        notes.append(Finding.of("SB302", where, f"its wiring is from names and its configuration, as {found.by_names}"))
     evidence = found.wired.rule or "nothing: no rule knows these names"
     report = diagnose_wired(
         found.arrays, found.wired, workers=workers, tolerance=tolerance, evidence=evidence, notes=notes
@@ -103,6 +110,22 @@ def _judge(model: torch.nn.Module, found: Found, tolerance: float | None, worker
     meant = _padding(model)
     kept = tuple(each for each in report.findings if (each.code, each.where, each.groups) not in meant)
     return in_python(replace(report, findings=kept), "diagnose(model, x)" if found.by_names else "")
+
+
+def _repeated(model: torch.nn.Module) -> list[Finding]:
+    """Report modules that stand several times in a list, as in ``[layer] * n``: their parameters are one."""
+    found = []
+    for path, holder in model.named_modules():
+        places: dict[int, list[str]] = {}
+        for name, module in holder._modules.items() if isinstance(holder, LISTS) else ():
+            if module is not None and next(module.parameters(), None) is not None:
+                places.setdefault(id(module), []).append(f"{path}.{name}" if path else name)
+        for names in places.values():
+            if len(names) > 1:
+                listed = ", ".join(map(visible, names[:LISTED])) + (", ..." if len(names) > LISTED else "")
+                text = f"{len(names)} entries of a list are one module, so that every update moves all: {listed}"
+                found.append(Finding.of("SB204", names[0], text, fix=REPEATED))
+    return found
 
 
 def _padding(model: torch.nn.Module) -> set[tuple[str, str, tuple[tuple[int, ...], ...]]]:

@@ -88,7 +88,7 @@ def shards(healthy):
 def repeated(healthy):
     """A list of layers that is one layer several times, or several."""
     layer = nn.Linear(12, 12)
-    layers = [nn.Linear(12, 12) for _ in range(3)] if healthy else [copy.deepcopy(layer) for _ in range(3)]
+    layers = [nn.Linear(12, 12) for _ in range(3)] if healthy else [layer] * 3
     return nn.Sequential(*[each for one in layers for each in (one, nn.ReLU())], nn.Linear(12, 2))
 
 
@@ -146,6 +146,15 @@ def test_what_is_wrong_is_named_and_a_healthy_twin_is_silent(case):
     healthy = sbt.diagnose(make(True), example)
     assert healthy.ok, healthy
     assert code not in [finding.code for finding in healthy.findings]
+
+
+def test_a_layer_that_stands_several_times_in_a_list_is_named_with_its_places():
+    layer, squash = nn.Linear(4, 4), nn.ReLU()
+    model = nn.Sequential(nn.ModuleDict({"a": layer}).a, squash, layer, squash, nn.Linear(4, 2))
+    found = [each for each in sbt.diagnose(model, torch.zeros(2, 4)).findings if each.code == "SB204"]
+    assert [each.where for each in found] == ["0"]
+    assert found[0].message == "2 entries of a list are one module, so that every update moves all: 0, 2"
+    assert "[make() for _ in range(n)]" in found[0].fix
 
 
 class Tagger(nn.Module):
