@@ -157,9 +157,10 @@ class _Certificate:
             listed = _folded(f"{self._units(node, each.units)} ({each.kind})" for each in found)
             reasons = "; ".join(f"{kind}: {why}" for kind, why in WHY.items() if any(e.kind == kind for e in found))
             classes_ = "1 class that gets" if len(found) == 1 else f"{len(found)} classes that get"
+            does = f"{width} unit{'' if width == 1 else 's'}"
             text = (
                 f"{sum(len(each.units) for each in found)} units form {classes_} the same update at every step: "
-                f"{listed}; the space does the work of {width} units instead of {node.size}, its effective width, and "
+                f"{listed}; the space does the work of {does} instead of {node.size}, its effective width, and "
                 f"{lost:,} parameters only repeat others ({reasons})"
             )
             if any(each.kind == EQUITABLE for each in found) and self.defect:
