@@ -1,4 +1,10 @@
-"""Hypothesis profiles: `fast` by default, `deep` and `brief` by name (`pytest --hypothesis-profile=deep`)."""
+"""What a run of the tests holds: Hypothesis profiles, and how many cases of tests that have very many.
+
+`fast` is the profile by default; `deep` and `brief` go by name (`pytest --hypothesis-profile=deep`). Of tests that are
+marked `exhaustive` every third case is run; `pytest -m exhaustive` runs all of them.
+"""
+
+from collections import Counter
 
 from hypothesis import HealthCheck, settings
 
@@ -7,3 +13,20 @@ settings.register_profile("fast", max_examples=50, deadline=None, suppress_healt
 settings.register_profile("brief", settings.get_profile("fast"), max_examples=10)
 settings.register_profile("deep", max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("fast")
+
+THIRD = 3
+
+
+def pytest_collection_modifyitems(config, items):
+    if "exhaustive" in config.option.markexpr:
+        return
+    seen, kept, left = Counter(), [], []
+    for item in items:
+        place = 0
+        if item.get_closest_marker("exhaustive"):
+            name = item.nodeid.partition("[")[0]
+            place, seen[name] = seen[name], seen[name] + 1
+        (left if place % THIRD else kept).append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = kept
