@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ._table import html_table, named_table
 from ._visible import visible
 from .diagnosis import find_ties
+from .diagnosis._labels import joined
 
 Array = npt.NDArray[Any]
 Index: TypeAlias = "tuple[slice | Array, ...]"
@@ -157,8 +158,7 @@ class Monitor:
         uses, labels, dead = self._seen.get(name, (0, np.zeros_like(ties.labels), np.ones_like(zero)))
         if len(labels) != len(zero):
             raise ValueError(f"{visible(name)} had {len(labels)} units before, and now has {len(zero)}")
-        both = labels * (int(ties.labels.max(initial=0)) + 1) + ties.labels
-        self._seen[name] = (uses + 1, np.unique(both, return_inverse=True)[1].astype(np.intp), dead & zero)
+        self._seen[name] = (uses + 1, joined(labels, ties.labels), dead & zero)
 
     def step(self) -> bool:
         """Count a step, and look if it is time; say whether it was."""

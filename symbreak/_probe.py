@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ._table import LINE, html_table, named_table
 from ._visible import visible
 from .diagnosis import check_tolerance, find_near_ties, find_ties
+from .diagnosis._labels import first_seen, joined
 from .reports import Report, fold_units
 
 Array = npt.NDArray[Any]
@@ -89,7 +90,7 @@ class ProbedSpace:
         """
         if self.certified is None:
             return UNKNOWN
-        joint = _count(_both(self.certified, self.near))
+        joint = _count(joined(self.certified, self.near))
         if joint > _count(self.certified):
             return FEWER
         return AGREES if joint == _count(self.near) else MORE
@@ -268,7 +269,7 @@ class Recorder:
                 others[name] = "it has no units" if not seen.units else what
                 continue
             labels = partition.get((named or {}).get(name, name))
-            certified = None if labels is None or labels.size != seen.units else _ranked(labels.reshape(-1))
+            certified = None if labels is None or labels.size != seen.units else first_seen(labels.reshape(-1))
             dead, still = (tuple(np.flatnonzero(each).tolist()) for each in (seen.dead, seen.still))
             spaces.append(ProbedSpace(name, seen.units, seen.samples, seen.labels, seen.near, dead, still, certified))
         return Probe(tuple(spaces), self.tolerance, loss, certificate, others)
@@ -291,7 +292,9 @@ class Recorder:
         near = ties.labels
         if self.tolerance and values.size:
             near = find_near_ties(values, self.tolerance, axis).labels
-        seen.labels, seen.near = _both(seen.labels, ties.labels), _both(seen.near, near)
+        seen.labels, seen.near = (
+            first_seen(joined(old, new)) for old, new in ((seen.labels, ties.labels), (seen.near, near))
+        )
         zero = np.zeros(seen.units, bool)
         zero[ties.zero] = True
         return zero
@@ -307,20 +310,6 @@ class _Seen:
         self.near: Indices = np.zeros(units, np.intp)
         self.dead = np.ones(units, bool)
         self.still = np.ones(units, bool)
-
-
-def _both(labels: Indices, others: Indices) -> Indices:
-    """Give the classes of units that agree in both, numbered by first occurrence."""
-    return _ranked(labels * (int(others.max(initial=0)) + 1) + others)
-
-
-def _ranked(labels: npt.NDArray[Any]) -> Indices:
-    """Give classes the numbers of their first occurrence."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.intp)
-    rank[np.argsort(first)] = np.arange(len(first))
-    ranked: Indices = rank[inverse]
-    return ranked
 
 
 def _count(labels: Indices) -> int:

@@ -13,8 +13,9 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from ._labels import first_seen, joined
 from ._nodes import Link, Node, Side, System, View
-from ._partition import Indices, Refiner, first_seen, joined
+from ._partition import Indices, Refiner
 
 Array = npt.NDArray[Any]
 

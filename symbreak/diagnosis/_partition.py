@@ -21,6 +21,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from ._labels import first_seen, joined
 from ._nodes import Side, System, View
 from ._sums import Magnitudes, close, defects, forms, slice_ties
 from ._ties import Ties
@@ -257,20 +258,6 @@ class Refiner:
         labels[number] = label
         self._counts[number] = int(label.max()) + 1
         return np.array([unit for unit, _ in again], np.intp), np.array([first for _, first in again], np.intp)
-
-
-def joined(one: Indices, other: Indices) -> Indices:
-    """Give each pair of two numberings one number, in the order of the pairs."""
-    _, label = np.unique(one * (int(other.max()) + 1) + other, return_inverse=True)
-    return np.asarray(label, np.intp)
-
-
-def first_seen(label: Indices) -> Indices:
-    """Give classes new numbers, by first occurrence."""
-    _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.intp)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return np.asarray(rank[inverse])
 
 
 def _rows(values: npt.NDArray[Any]) -> Indices:
