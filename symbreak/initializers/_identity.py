@@ -32,16 +32,22 @@ class _AbstractIdentity(AbstractInitializer):
     def _pairs(self, units: int, inputs: int, shape: tuple[int, ...]) -> tuple[Array, Array]:
         """Give units and the inputs that they read, in one part of one copy of a weight."""
 
-    def _each_part(self, axes: Axes, shape: tuple[int, ...]) -> tuple[int, Array, Array]:
-        """Give the number of copies and groups, and units and inputs over all parts of one."""
+    def _each_part(self, axes: Axes, shape: tuple[int, ...]) -> tuple[int, Array, Array, Any]:
+        """Give the number of copies and groups, and over all parts of one: units, their inputs, and the taps."""
         copies, _, incoming = axes._map_shape(shape)
-        inputs = incoming // max(1, int(np.prod(place.field(axes, shape))))
+        taps = max(1, int(np.prod(place.field(axes, shape))))
         units, read = [], []
         for part in place.parts(axes, shape):
-            some, theirs = self._pairs(part.stop - part.start, inputs, shape)
+            some, theirs = self._pairs(part.stop - part.start, incoming if self._patches else incoming // taps, shape)
             units.append(some + part.start)
             read.append(theirs)
-        return copies, np.concatenate(units), np.concatenate(read)
+        every, seen = np.concatenate(units), np.concatenate(read)
+        return (copies, every, *(np.divmod(seen, taps) if self._patches else (seen, place.centre(axes, shape))))
+
+    @property
+    def _patches(self) -> bool:
+        """Whether every tap of an input counts as an input of its own, or the middle one is read alone."""
+        return False
 
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Write `gain` where a unit reads an input."""
@@ -50,8 +56,8 @@ class _AbstractIdentity(AbstractInitializer):
     @lru_cache(maxsize=4)  # noqa: B019 - small, and asked for once a piece of one weight
     def _places(self, axes: Axes, shape: tuple[int, ...]) -> place.Indices:
         """Give the positions that are not zero, ascending."""
-        copies, units, inputs = self._each_part(axes, shape)
-        at = place.Coordinates(np.arange(copies)[:, None], units, inputs, np.int64(place.centre(axes, shape)))
+        copies, units, inputs, taps = self._each_part(axes, shape)
+        at = place.Coordinates(np.arange(copies)[:, None], units, inputs, np.asarray(taps, np.int64))
         return np.sort(place.places(axes, shape, at))
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
@@ -61,7 +67,7 @@ class _AbstractIdentity(AbstractInitializer):
         copies, units, incoming = found._map_shape(sizes)
         if not copies * units * incoming:
             return Moments(0.0, 0.0, 0.0, 0.0)
-        _, some, _ = self._each_part(found, sizes)
+        _, some, _, _ = self._each_part(found, sizes)
         share = len(some) / (units * incoming)
         low, high = sorted((0.0 if share < 1 else self.gain, self.gain))
         return Moments(self.gain * share, abs(self.gain) * (share * (1 - share)) ** 0.5, low, high)
@@ -178,24 +184,31 @@ class Dirac(_AbstractIdentity):
 class PaddedIdentity(_AbstractIdentity):
     """Identities side by side: unit u reads every input j with the same remainder modulo the shorter side.
 
-    With more units than inputs, units repeat: those a whole number of input widths apart are equal, on purpose
-    (``ties = "ties"``). What reads them must differ, or they stay equal.
+    In a convolution it does so through the middle of the receptive field, or all over it (`patches`). With more units
+    than inputs, units repeat: those a whole number of input widths apart are equal, on purpose (``ties = "ties"``).
+    What reads them must differ, or they stay equal.
 
     Parameters
     ----------
     gain
         Of every weight that is not zero; finite, not zero. IDInit starts the last layer of a residual branch with a
         gain near zero, such as 1e-6.
+    patches
+        Whether each tap of a convolution counts as an input of its own, so that units read different places of their
+        patch (IDInit's "patch-maintain"), or inputs are read through the middle alone ("channel-maintain"), which
+        passes an image on. A layer without taps is the same either way.
 
     Raises
     ------
     ValueError
         If `gain` is zero, lost in float32, or not finite.
+    TypeError
+        If `patches` is no bool.
 
     Notes
     -----
-    Of IDInit this is the padded identity alone, in the middle of the receptive field of a convolution; the paper's own
-    way with convolutions is not made.
+    With `patches` the inputs of unit u are its patch laid out flat, the taps of the first input before those of the
+    second, as in ``weight.flatten(1)`` of PyTorch, whatever the layout.
 
     References
     ----------
@@ -209,9 +222,22 @@ class PaddedIdentity(_AbstractIdentity):
     [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]
     >>> sb.PaddedIdentity()((2, 3)).tolist()
     [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
+    >>> sb.PaddedIdentity(patches=True)((2, 1, 3)).tolist()
+    [[[1.0, 0.0, 1.0]], [[0.0, 1.0, 0.0]]]
     """
 
+    patches: bool = field(default=False, kw_only=True)
     ties = "ties"
+
+    def __post_init__(self) -> None:
+        check_gain(self)
+        if not isinstance(self.patches, bool | np.bool_):
+            raise TypeError(f"PaddedIdentity: patches is True or False; got {self.patches!r}")
+        object.__setattr__(self, "patches", bool(self.patches))
+
+    @property
+    def _patches(self) -> bool:
+        return self.patches
 
     def _pairs(self, units: int, inputs: int, shape: tuple[int, ...]) -> tuple[Array, Array]:
         every, side = np.arange(max(units, inputs) if units and inputs else 0), max(1, min(units, inputs))

@@ -169,6 +169,39 @@ def test_a_padded_identity_repeats_its_inputs():
     assert (sb.PaddedIdentity()((3, 8)) @ np.ones(8)).tolist() == [3, 3, 2]
 
 
+@pytest.mark.parametrize(
+    ("shape", "axes", "flat"),
+    [
+        ((6, 2, 3, 3), None, lambda w: w.reshape(6, 18)),
+        ((20, 2, 3), None, lambda w: w.reshape(20, 6)),  # wider than its patch
+        ((3, 3, 2, 6), "hwio", lambda w: w.transpose(3, 2, 0, 1).reshape(6, 18)),
+        ((8, 2, 5), sb.Axes("oiw", groups=2), lambda w: w[:4].reshape(4, 10)),
+        ((8, 2, 5), sb.Axes("oiw", groups=2), lambda w: w[4:].reshape(4, 10)),
+        ((8, 2, 5), sb.Axes("oiw", splits=2), lambda w: w[4:].reshape(4, 10)),
+        ((3, 6, 2, 4), "boiw", lambda w: w[1].reshape(6, 8)),
+    ],
+    ids=["patch", "wide", "hwio", "first group", "second group", "part", "copy"],
+)
+def test_a_padded_identity_over_patches_is_that_of_the_flattened_kernel(shape, axes, flat):
+    """Pan et al. 2025: unit u reads column j of the flat kernel where j - u is a multiple of the shorter side."""
+    made = flat(sb.PaddedIdentity(patches=True, gain=0.5)(shape, axes=axes))
+    units, columns = made.shape
+    expected = np.subtract.outer(np.arange(units), np.arange(columns)) % min(units, columns) == 0
+    assert (made == 0.5 * expected).all()
+    assert np.linalg.matrix_rank(made) == min(units, columns)  # of the middle alone it is the number of inputs at most
+
+
+def test_units_that_read_patches_see_more_than_the_inputs_alone():
+    middle, patches = (sb.PaddedIdentity(patches=each)((16, 2, 3, 3)).reshape(16, -1) for each in (False, True))
+    assert (np.linalg.matrix_rank(middle), np.linalg.matrix_rank(patches)) == (2, 16)
+    assert [len(np.unique(each, axis=0)) for each in (middle, patches)] == [2, 16]
+
+
+def test_whether_patches_are_read_is_yes_or_no():
+    with pytest.raises(TypeError, match="PaddedIdentity: patches is True or False; got 'all'"):
+        sb.PaddedIdentity(patches="all")
+
+
 SPARSE = [
     ((40, 784), None, 784), ((784, 40), "io", 784), ((30, 8, 5, 5), None, 200), ((5, 5, 8, 30), "hwio", 200),
     ((6, 20, 50), "boi", 50), ((64, 4, 5, 5), sb.Axes("oihw", groups=8), 100), ((30, 9), None, 9),
