@@ -51,6 +51,9 @@ MADE_OF_OTHERS = [  # at most 1.5 times the fill of what they are made of
     ("perturbed normal", sb.Perturbed(sb.Normal()), sb.Normal()),
 ]
 
+# For the record: logarithms of uniforms, and a sum of two, against the fill of one uniform, which is no bound for them.
+AGAINST_UNIFORM = [sb.LogOfUniform(), sb.LruThetaLog(), sb.MambaDtBias(), sb.LruNuLog(), sb.Perturbed(sb.Uniform())]
+
 
 def rows() -> Iterator[Row]:
     """Yield the rows against torch, jax and NumPy, as far as they are installed."""
@@ -149,4 +152,10 @@ def shelf_rows(out: np.ndarray, key: sb.Key) -> Iterator[Row]:
             lambda init=init, target=target: init.fill(target, key, workers=WORKERS),
             lambda init=fills[name], target=target: init.fill(target, key, workers=WORKERS),
             None if isinstance(init, sb.Fourier) else 1.5, at_most=True,  # a spectrum is nobody's distribution
+        )  # fmt: skip
+    for init in AGAINST_UNIFORM:
+        yield Row(
+            f"fill {init!r}", "one fill of uniform",
+            lambda init=init: init.fill(out, key, workers=WORKERS),
+            lambda: fills["uniform"].fill(out, key, workers=WORKERS), at_most=True,
         )  # fmt: skip
