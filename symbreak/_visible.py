@@ -1,10 +1,23 @@
 """Names and values from a file, made safe to show: a name is data, and a terminal obeys what it is sent.
 
-Escape sequences, bidirectional overrides and invisible characters become visible escapes. Markup needs no care here: a
-renderer that has a markup language escapes that itself.
+Escape sequences, bidirectional overrides and invisible characters become visible escapes, and so does what GitHub's
+workflows would obey in a log. Markup needs no care here: a renderer that has a markup language escapes that itself.
+
+References
+----------
+GitHub. actions/runner, `ActionCommand.cs`: `::command ...::` is obeyed after the spaces that begin a line, and
+`##[command]` anywhere.
 """
 
+import json
+import re
+
 LONGEST = 200  # characters of one name in a message
+COMMANDS = (
+    "add-mask", "add-matcher", "add-path", "debug", "echo", "endgroup", "error", "group", "internal-set-repo-path",
+    "notice", "remove-matcher", "save-state", "set-env", "set-output", "stop-commands", "warning",
+)  # fmt: skip
+COMMAND = re.compile(rf"::(?=(?:{'|'.join(COMMANDS)})(?:\s|::|$))|##\[", re.IGNORECASE)
 
 
 def visible(text: object, limit: int = LONGEST) -> str:
@@ -32,11 +45,15 @@ def visible(text: object, limit: int = LONGEST) -> str:
     fc1\x1b[31m.weight\u202e\n
     >>> visible("layers." * 100, limit=30)
     'layers.layer ... yers.layers.'
+    >>> print(visible("::error::fc1"))
+    \x3a:error::fc1
     """
     whole = str(text)
     if len(whole) > limit:
         half = (limit - 5) // 2
         whole = f"{whole[:half]} ... {whole[-half:]}"
+    if ":" in whole or "#" in whole:
+        whole = COMMAND.sub(lambda found: rf"\x{ord(found[0][0]):02x}{found[0][1:]}", whole)
     if whole.isprintable():
         return whole
     shown = "".join(char if char.isprintable() else _escape(char) for char in whole)
@@ -45,6 +62,17 @@ def visible(text: object, limit: int = LONGEST) -> str:
 
 def _escape(char: str) -> str:
     return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def to_ascii_json(value: object) -> str:
+    r"""Write JSON whose strings act on nothing where they are shown: in ASCII, and without what a workflow obeys.
+
+    Examples
+    --------
+    >>> print(to_ascii_json(["\x9b", "##[error]"]))
+    ["\u009b", "\u0023#[error]"]
+    """
+    return json.dumps(value, ensure_ascii=True).replace("##[", r"\u0023#[")
 
 
 def quoted(text: object) -> str:

@@ -1,6 +1,5 @@
 """What a diagnosis found, what it could not read, and the verdict that follows."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, final
@@ -9,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symbreak._table import html_table
-from symbreak._visible import visible
+from symbreak._visible import to_ascii_json, visible
 from symbreak.findings import Finding, Level
 
 from ._html import to_html
@@ -332,8 +331,8 @@ class Report:
         return plot_widths(self, axes)
 
     def to_json(self) -> str:
-        """Give the report as JSON in ASCII, so that no name in it can act on a terminal."""
-        return json.dumps(self.to_dict(), ensure_ascii=True)
+        """Give the report as JSON in ASCII, so that no name in it can act on a terminal or in the log of a workflow."""
+        return to_ascii_json(self.to_dict())
 
     def __str__(self) -> str:
         return to_text(self)

@@ -7,14 +7,13 @@ https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from symbreak._visible import visible
+from symbreak._visible import to_ascii_json, visible
 from symbreak.findings import CODES, Finding, Level
 
 from ._places import split_place, tensor_of
@@ -68,7 +67,7 @@ def to_sarif(report: "Report", version: str = "") -> str:
         "artifacts": [{"location": {"uri": uri_of(file)}} for file in dict.fromkeys(report.files)],
         "results": [_result(finding, files, rules, seen) for finding in report.findings],
     }
-    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, ensure_ascii=True)
+    return to_ascii_json({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
 def fingerprint(finding: Finding, files: "frozenset[str]") -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symbreak.findings import CODES, Finding, Level
-from symbreak.reports import Report, Skipped, fold_units, to_text, visible
+from symbreak.reports import Report, Skipped, fold_units, to_sarif, to_text, visible
 
 HOSTILE = [
     "\x1b[31mred\x1b[0m",
@@ -156,8 +156,26 @@ def test_a_long_name_is_cut_in_the_middle():
 def test_visible_text_prints_and_keeps_what_printed_before(text):
     shown = visible(text, 10_000)
     assert shown.isprintable()
-    if text.isprintable():
+    if text.isprintable() and "::" not in text and "##[" not in text:
         assert shown == text
+
+
+@pytest.mark.parametrize(
+    "name", ["::error::x", "::Add-Mask::e", "a ::set-output name=b::c", "::stop-commands", "a##[error]b"]
+)
+def test_a_name_is_no_command_of_a_workflow(name):
+    """GitHub's runner obeys `::command::` after the spaces that begin a line, and `##[command]` anywhere in it."""
+    folded = Finding.of("SB102", f"{'w' * 70}: {name}", "m")  # the name comes to the beginning of a line
+    report = Report((folded, *everywhere(name).findings), everywhere(name).skipped, {}, (name, "b"), 1)
+    for text in (to_text(report), report.to_json(), to_sarif(report), report._repr_html_()):
+        assert "##[" not in text
+        assert not re.search(r"^\s*::(error|add-mask|set-output|stop-commands)", text, re.MULTILINE | re.IGNORECASE)
+    assert json.loads(report.to_json())["files"][0] == name
+
+
+@pytest.mark.parametrize("name", ["aten::linear", "model::/layers.0::group_norm", "a#b", "::", "errors::x"])
+def test_colons_that_are_no_command_are_left(name):
+    assert visible(name) == name
 
 
 @pytest.mark.parametrize(
