@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any, final
 
 from symbreak.findings import Finding, Level
-from symbreak.reports import Report, split_place, visible
+from symbreak.reports import Report, split_files, split_place, visible
 
 SCHEMA = 1
 UNREAD = "SB301"  # what was not read can't be known
@@ -106,7 +106,7 @@ def baseline_text(report: Report, path: str, version: str) -> str:
 def _place(finding: Finding, files: frozenset[str], folder: Path) -> Place:
     file, rest = split_place(finding.where, files)
     if not file and files:  # several files are named
-        parts = finding.where.split(", ")
+        parts = split_files(finding.where, files)
         rest = ", ".join(_file(part, folder) if part in files else part for part in parts)
     return finding.code, _file(file, folder) if file else "", rest
 

@@ -20,6 +20,7 @@ if _typing.TYPE_CHECKING:
     from ._github import to_github as to_github
     from ._github import to_markdown as to_markdown
     from ._page import to_page as to_page
+    from ._places import split_files as split_files
     from ._places import split_place as split_place
     from ._places import tensor_of as tensor_of
     from ._sarif import relative as relative
@@ -48,6 +49,7 @@ if not _typing.TYPE_CHECKING:  # so that type checkers still see a name that doe
         __name__,
         {
             "relative": "_sarif",
+            "split_files": "_places",
             "split_place": "_places",
             "tensor_of": "_places",
             "to_github": "_github",

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from symbreak._visible import visible
 from symbreak.findings import CODES, Finding, Level
 
-from ._places import fold, fold_rows, named, overview, split_place
+from ._places import files_of, fold, fold_rows, named, overview, split_files, split_place
 from ._sarif import relative
 
 if TYPE_CHECKING:
     from ._report import Report
 
 MESSAGE = 2000  # characters of a message
+LONGEST = 4096  # characters of a path
 ROWS = 200  # rows of a table: a summary takes 1 MiB
 COMMANDS = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "notice"}
 SPECIAL = re.compile(r"([\\`*_\[\]<>|~&@#]|^[-+=]|(?<=www)\.|:(?=//))", re.IGNORECASE)
@@ -31,7 +32,7 @@ def to_github(report: "Report") -> str:
 
     A workflow shows the first ten of each level; findings that are alike but for numbers in their names are one.
     """
-    files = frozenset(report.files)
+    files = files_of(report)
     lines = [_annotation(group, files) for group in fold(report.findings)]
     unread = {finding.where for finding in report.findings if finding.code == "SB301"}
     lines += [
@@ -73,9 +74,11 @@ def _annotation(group: list[Finding], files: "frozenset[str]") -> str:
     finding = group[0]
     file, rest = split_place(finding.where, files)
     title = f"{finding.code} {rest}".strip()
+    if not file:  # of several the first: an annotation stands at one
+        file = next((part for part in split_files(rest, files) if part in files), "")
     more = "" if len(group) == 1 else f" (and {len(group) - 1} more like it, to {group[-1].where})"
-    properties = [f"file={_property(relative(file))}"] if file else []
-    properties.append(f"title={_property(visible(title))}")
+    properties = [f"file={_property(relative(file), LONGEST)}"] if file else []
+    properties.append(f"title={_property(title)}")
     text = visible(f"{finding.where}: {finding.message}{more}; what to do: {finding.fix}", MESSAGE)
     return f"::{COMMANDS[finding.level]} {','.join(properties)}::{_data(text)}"
 
@@ -102,9 +105,9 @@ def _data(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _property(text: str) -> str:
+def _property(text: str, limit: int = 200) -> str:
     """Escape a property of a workflow command; a path too is made safe to show, since the log shows it."""
-    return _data(visible(text)).replace(":", "%3A").replace(",", "%2C")
+    return _data(visible(text, limit)).replace(":", "%3A").replace(",", "%2C")
 
 
 def _plain(text: str) -> str:

@@ -39,6 +39,29 @@ def split_place(where: str, files: Collection[str]) -> tuple[str, str]:
     return "", where
 
 
+def files_of(report: "Report") -> frozenset[str]:
+    """Give the files of a report, and the paths that led to none: what is said of them is said of a file, too."""
+    files = frozenset(report.files)
+    return files | {each.where for each in report.skipped if not split_place(each.where, files)[0]}
+
+
+def split_files(where: str, files: Collection[str]) -> list[str]:
+    """Cut a place that names several files, whose names may have commas in them.
+
+    Examples
+    --------
+    >>> split_files("a.npz, b, c.npz, d", {"a.npz", "b, c.npz"})
+    ['a.npz', 'b, c.npz', 'd']
+    """
+    parts, found, begin = where.split(", "), list[str](), 0
+    while begin < len(parts):
+        ends = range(begin + 1, len(parts) + 1)
+        end = next((end for end in ends if ", ".join(parts[begin:end]) in files), begin + 1)
+        found.append(", ".join(parts[begin:end]))
+        begin = end
+    return found
+
+
 def tensor_of(rest: str) -> str:
     """Give the name of the tensor or space of a place within a file.
 
@@ -137,7 +160,7 @@ def overview(report: "Report") -> list[Row]:
     for space in spaces:
         for name in (space.where, AXIS.sub("", space.where)):
             widths.setdefault(name, space)
-    files, rows = frozenset(report.files), dict[str, Row]()
+    files, rows = files_of(report), dict[str, Row]()
     for finding in report.findings:
         row = rows.get(finding.where)
         if row is None:

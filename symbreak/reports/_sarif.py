@@ -16,7 +16,7 @@ from urllib.parse import quote
 from symbreak._visible import to_ascii_json, visible
 from symbreak.findings import CODES, Finding, Level
 
-from ._places import split_place, tensor_of
+from ._places import files_of, split_files, split_place, tensor_of
 
 if TYPE_CHECKING:
     from ._report import Report
@@ -43,7 +43,7 @@ def to_sarif(report: "Report", version: str = "") -> str:
         from run to run, whatever the message says.
     """
     rules = list(CODES)
-    files = frozenset(report.files)
+    files = files_of(report)
     driver: dict[str, Any] = {"name": "symbreak", "rules": [_rule(code) for code in rules]}
     if version:
         driver["version"] = version
@@ -147,9 +147,12 @@ def _result(finding: Finding, files: "frozenset[str]", rules: Sequence[str], see
 
 
 def _locations(where: str, files: "frozenset[str]") -> list[dict[str, Any]]:
-    """Say where something is: in what file, at its first line since tensors have none, and under what name."""
+    """Say where something is: in what file, at its first line since tensors have none, and under what name.
+
+    GitHub takes no log in which one result has no file.
+    """
     file, rest = split_place(where, files)
-    if not file and (several := [part for part in where.split(", ") if part in files]):
+    if not file and (several := [part for part in split_files(where, files) if part in files]):
         return [location for part in several for location in _locations(part, files)]
     location: dict[str, Any] = {}
     if file:

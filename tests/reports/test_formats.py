@@ -86,10 +86,32 @@ def test_a_fingerprint_outlives_the_message_and_the_units_and_not_the_place(tmp_
 
 
 def test_weights_that_files_share_are_located_in_each():
-    shared = Finding.of("SB401", "a.npz, b.npz", "3 weights are the same in 2 files: w")
-    (result,) = sarif(Report((shared,), files=("a.npz", "b.npz"), arrays=2))["results"]
+    shared = Finding.of("SB401", "a.npz, b, c.npz", "3 weights are the same in 2 files: w")
+    report = Report((shared,), files=("a.npz", "b, c.npz"), arrays=2)
+    (result,) = sarif(report)["results"]
     places = [place["physicalLocation"]["artifactLocation"]["uri"] for place in result["locations"]]
-    assert places == ["a.npz", "b.npz"]
+    assert places == ["a.npz", "b%2C%20c.npz"]
+    assert to_github(report).startswith("::warning file=a.npz,title=SB401 a.npz%2C b%2C c.npz::")
+
+
+def test_a_path_that_leads_to_no_file_is_where_its_finding_is():
+    """GitHub refuses a whole log for one result without a file, and with it the findings of all other files."""
+    fault = Finding.of("SB301", "no such.npz", "no such file or folder")
+    inside = Finding.of("SB301", "a.npz: w", "is cut off")
+    skipped = (Skipped(fault.where, fault.message), Skipped(inside.where, inside.message))
+    report = Report((fault, inside), skipped, files=("a.npz",))
+    run = sarif(report)
+    for each in (*run["results"], *run["invocations"][0]["toolExecutionNotifications"]):
+        assert len(each["locations"]) == 1
+        assert each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] in ("no%20such.npz", "a.npz")
+    assert [artifact["location"]["uri"] for artifact in run["artifacts"]] == ["a.npz"]
+    assert to_github(report).startswith("::error file=no such.npz,title=SB301::")
+    assert "| error | no such.npz |  |" in to_markdown(report)
+
+
+def test_an_annotation_has_the_whole_path():
+    path = "/".join(["folder"] * 60) + "/a.npz"
+    assert to_github(Report((Finding.of("SB102", path, "m"),), files=(path,))).startswith(f"::warning file={path},")
 
 
 @pytest.mark.parametrize(
