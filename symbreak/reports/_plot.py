@@ -34,7 +34,8 @@ def plot_widths(report: "Report", axes: "Axes | None") -> "Axes":
             axes.barh([place for place, _ in some], [count for _, count in some], color=colour, label=label)
     for place, space in zip(places, shown, strict=True):
         axes.text(space.units, place, f" {space.distinct} of {space.units}", va="center", fontsize="small")
-    axes.set_yticks(list(places), [visible(visible(space.where), NAME) for space in shown])
+    names = [visible(visible(space.where), NAME) for space in shown]
+    axes.set_yticks(list(places), names, parse_math=False)  # a $ in a name begins no formula
     axes.invert_yaxis()
     rest = len(every) - len(shown) + (0 if network else sound)
     more = f" ({rest} more {'space' if rest == 1 else 'spaces'} not shown)" if rest else ""

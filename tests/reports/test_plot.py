@@ -71,6 +71,12 @@ def test_names_are_made_safe_to_show():
     assert len(label) <= 40
 
 
+def test_a_name_is_no_formula():
+    axes = sb.diagnose({r"a$\nothing{$": np.ones((3, 2))}).plot()
+    axes.figure.draw_without_rendering()
+    assert axes.get_yticklabels()[0].get_text() == r"a$\nothing{$, axis 0"
+
+
 def test_all_plots_have_one_style():
     from symbreak import engine
 
