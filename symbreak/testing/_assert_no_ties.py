@@ -59,9 +59,10 @@ def assert_no_ties(
     AssertionError
         Something was found. In pytest the message is shown by itself, without this function's lines.
     TypeError
-        It is no model.
+        It is no model, or a class and not a model of it.
     ValueError
-        A code or level that there is not.
+        A code or level that there is not, codes that leave nothing to look for, a model without arrays, or nested names
+        of which two are the same when they are joined.
 
     Examples
     --------
@@ -82,24 +83,34 @@ def assert_no_ties(
     1 error; read 1 array
     """
     __tracebackhide__ = True
-    levels = {str(level): level for level in Level}
-    if fail_on not in levels:
-        raise ValueError(f"`fail_on` is one of {', '.join(levels)}; got {fail_on!r}")
-    codes = set(_codes(select) or CODES) - set(_codes(ignore))
+    level = next((level for level in Level if str(level) == fail_on), None)
+    if level is None:
+        raise ValueError(f"`fail_on` is one of {', '.join(map(str, Level))}; got {fail_on!r}")
+    codes = set(_codes("select", select) or CODES) - set(_codes("ignore", ignore))
+    if not codes:
+        raise ValueError("`ignore` leaves none of the codes of `select`: leave one of the two out")
     report = _diagnose(model, example, options).only(codes)
-    wrong = report.at_least(levels[fail_on])
+    if not report.arrays and not report.skipped:
+        raise ValueError(f"{visible(type(model).__name__)} holds no arrays, so there is nothing to judge")
+    wrong = report.at_least(level)
     if wrong or report.skipped:
         shown = replace(report, findings=wrong, unselected=report.unselected + len(report.findings) - len(wrong))
         raise AssertionError(f"{shown.verdict}\n{shown}")
     return report
 
 
-def _codes(prefixes: Iterable[str] | str) -> tuple[str, ...]:
-    every = [prefixes] if isinstance(prefixes, str) else list(prefixes)
+def _codes(name: str, prefixes: Iterable[str] | str) -> tuple[str, ...]:
+    every = (
+        [prefixes] if isinstance(prefixes, str) else list(prefixes) if isinstance(prefixes, Iterable) else [prefixes]
+    )
+    if not all(isinstance(each, str) for each in every):
+        raise TypeError(f"`{name}` is codes or their beginnings, such as ['SB1', 'SB201']; got {prefixes!r}")
     return tuple(code for prefix in every for code in select_codes(prefix))
 
 
 def _diagnose(model: object, example: tuple[object, ...], options: dict[str, Any]) -> Report:
+    if isinstance(model, type):
+        raise TypeError(f"a model is needed, not its class: make one, {visible(model.__name__)}(...)")
     if (own := _framework(model)) is not None:
         report = own(model, *example, **options)
         assert isinstance(report, Report)  # noqa: S101 - the contract of our own parts
@@ -108,14 +119,16 @@ def _diagnose(model: object, example: tuple[object, ...], options: dict[str, Any
         raise TypeError(
             f"{visible(type(model).__name__)} is not called, so there are no examples of what it is called with"
         )
-    if isinstance(model, str | os.PathLike | LayerGraph) or hasattr(model, "__array__"):
+    if isinstance(model, str | os.PathLike | LayerGraph):
         return diagnose(model, **options)
+    if hasattr(model, "__array__"):
+        return diagnose(_array(model), **options)
     if isinstance(model, Mapping):
-        return diagnose(dict(_flat(model)), **options)
+        return diagnose(_named(model), **options)
     if isinstance(graph := getattr(model, "graph", None), LayerGraph):
         return diagnose(graph, **options)
     if callable(state := getattr(model, "state_dict", None)):
-        return diagnose(dict(_flat(state())), **{"wiring": True, **options})
+        return diagnose(_named(state()), **{"wiring": True, **options})
     raise TypeError(
         f"a model is needed: arrays, a path, a LayerGraph, or something with a `state_dict`; got "
         f"{visible(type(model).__name__)}"
@@ -132,16 +145,34 @@ def _framework(model: object) -> Any:
     return None
 
 
+def _named(tree: Mapping[Any, object]) -> dict[str, Any]:
+    """Give the arrays of a tree by their joined names."""
+    found: dict[str, Any] = {}
+    for name, array in _flat(tree):
+        if name in found:
+            raise ValueError(f"two arrays are called '{visible(name)}' when names are joined by points; rename one")
+        found[name] = array
+    return found
+
+
 def _flat(tree: Mapping[Any, object], above: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the arrays of nested mappings and sequences, each with the names above it, joined by points."""
     for name, value in tree.items():
         place = f"{above}{name}"
         if isinstance(value, Mapping):
             yield from _flat(value, f"{place}.")
-        elif isinstance(value, list | tuple) and not all(np.isscalar(each) for each in value):
+        elif isinstance(value, list | tuple) and not _is_table(value):
             yield from _flat(dict(enumerate(value)), f"{place}.")
         elif value is not None:
             yield place, _array(value)
+
+
+def _is_table(value: object) -> bool:
+    """Whether a list holds nothing but numbers, in lists of equal lengths: an array that was written out."""
+    if not isinstance(value, list | tuple):
+        return np.isscalar(value)
+    lengths = {len(each) if isinstance(each, list | tuple) else -1 for each in value}
+    return len(lengths) == 1 and all(map(_is_table, value))
 
 
 def _array(value: Any) -> Any:

@@ -90,6 +90,38 @@ def test_wrong_calls_are_refused():
         assert_no_ties(np.ones((2, 2)), select="SB999")
     with pytest.raises(TypeError, match=r"a model is needed: arrays, a path, .* got int"):
         assert_no_ties(3)
+    with pytest.raises(TypeError, match=r"a model is needed, not its class: make one, Net\(\.\.\.\)"):
+        assert_no_ties(type("Net", (), {"state_dict": dict}))
+    with pytest.raises(ValueError, match=r"`fail_on` is one of .* got \['note'\]"):
+        assert_no_ties(np.ones((2, 2)), fail_on=["note"])
+    for codes in (None, [1]):
+        with pytest.raises(TypeError, match=r"`ignore` is codes or their beginnings, .* got"):
+            assert_no_ties(np.ones((2, 2)), ignore=codes)
+
+
+def test_what_judges_nothing_does_not_pass():
+    """A test that looks at nothing would pass for ever."""
+    for empty in ({}, {"layers": [], "params": {}}, {"fc": None}, types.SimpleNamespace(state_dict=dict)):
+        with pytest.raises(ValueError, match=r"(dict|SimpleNamespace) holds no arrays, so there is nothing to judge"):
+            assert_no_ties(empty)
+    with pytest.raises(ValueError, match=r"`ignore` leaves none of the codes of `select`: leave one"):
+        assert_no_ties(np.ones((2, 2)), select="SB101", ignore=["SB1"])
+
+
+@pytest.mark.parametrize(
+    "tree", [{"a": {"b": np.ones((3, 2))}, "a.b": sound(3, 2)}, {0: np.ones((3, 2)), "0": sound(3, 2)}]
+)
+def test_no_array_hides_behind_another_of_its_joined_name(tree):
+    with pytest.raises(
+        ValueError, match=r"two arrays are called '(a\.b|0)' when names are joined by points; rename one"
+    ):
+        assert_no_ties(tree)
+
+
+def test_numbers_in_lists_are_an_array():
+    with pytest.raises(AssertionError, match="SB101 fc"):
+        assert_no_ties({"fc": [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]})
+    assert assert_no_ties({"biases": [[0.0, 0.0], [0.0, 0.0, 0.0]]}).arrays == 2
 
 
 def test_a_state_dict_is_enough_and_is_wired_by_its_names():
@@ -132,6 +164,14 @@ def test_without_a_part_for_its_framework_the_state_of_a_model_is_judged(monkeyp
     model = type("Mine", (base,), {"state_dict": lambda self: {"w": np.ones((3, 2))}})()
     with pytest.raises(AssertionError, match="SB101 w"):
         assert_no_ties(model)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_tensor_of_pytorch_that_is_trained(dtype):
+    torch = pytest.importorskip("torch")
+    weight = torch.nn.Parameter(torch.ones(3, 2, dtype=getattr(torch, dtype)))
+    with pytest.raises(AssertionError, match="SB101"):
+        assert_no_ties(weight)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
