@@ -57,7 +57,7 @@ class Baseline:
     """
 
     def __init__(self, path: str) -> None:
-        self._folder = Path(path).resolve().parent
+        self._folder = Path(os.path.realpath(path)).parent
         self._known: dict[Place, list[Known]] = {}
         for each in _read(path):
             self._known.setdefault(each.place, []).append(each)
@@ -91,7 +91,7 @@ def gone_text(path: str, gone: list[str]) -> str:
 
 def baseline_text(report: Report, path: str, version: str) -> str:
     """Write the findings of a report as a baseline that will lie at `path`."""
-    folder, files = Path(path).resolve().parent, frozenset(report.files)
+    folder, files = Path(os.path.realpath(path)).parent, frozenset(report.files)
     rows: list[dict[str, Any]] = []
     for finding in report.findings:
         if finding.code != UNREAD:
@@ -113,7 +113,7 @@ def _place(finding: Finding, files: frozenset[str], folder: Path) -> Place:
 
 def _file(path: str, folder: Path) -> str:
     try:
-        return PurePath(os.path.relpath(Path(path).resolve(), folder)).as_posix()
+        return PurePath(os.path.relpath(os.path.realpath(path), folder)).as_posix()
     except (ValueError, OSError):  # another drive
         return PurePath(path).as_posix()
 
@@ -130,6 +130,8 @@ def _read(path: str) -> Iterable[Known]:
             f"{visible(path)} is a baseline of version {visible(found.get('schema'))}, and this is symbreak's version "
             f"{SCHEMA}: write it again with --write-baseline {visible(path)}"
         )
+    if not isinstance(found.get("findings"), list):
+        raise _strange(path)
     try:
         return [_known(row) for row in found["findings"]]
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -137,10 +139,13 @@ def _read(path: str) -> Iterable[Known]:
 
 
 def _known(row: dict[str, Any]) -> Known:
-    place = (row["code"], row["file"], row["place"])
-    if not all(isinstance(part, str) for part in place):
+    place, groups = (row["code"], row["file"], row["place"]), row["groups"]
+    rows = isinstance(groups, list) and all(isinstance(group, list) for group in groups)
+    if not rows or not all(isinstance(part, str) for part in place):
         raise TypeError
-    return Known(place, Level[row["level"].upper()], tuple(frozenset(map(int, group)) for group in row["groups"]))
+    if not all(type(unit) is int for group in groups for unit in group):
+        raise TypeError
+    return Known(place, Level[row["level"].upper()], tuple(map(frozenset, groups)))
 
 
 def _strange(path: str) -> ValueError:

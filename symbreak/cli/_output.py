@@ -1,6 +1,7 @@
 """Where results go: stdout, or a file that is written whole or not at all."""
 
 import contextlib
+import errno
 import os
 import sys
 import tempfile
@@ -28,6 +29,11 @@ def is_same(path: str, other: str) -> bool:
         return False
 
 
+def is_one(path: str, other: str) -> bool:
+    """Whether two paths are of one file, which need not be there yet."""
+    return is_same(path, other) or os.path.realpath(path) == os.path.realpath(other)
+
+
 @contextlib.contextmanager
 def output(path: str | None) -> Iterator[Callable[[str], None]]:
     """Give a function that writes the result to `path`, or to stdout for None.
@@ -42,7 +48,9 @@ def output(path: str | None) -> Iterator[Callable[[str], None]]:
     if path is None:
         yield print
         return
-    target = Path(path).resolve()  # a symbolic link stays one
+    target = Path(os.path.realpath(path))  # a symbolic link stays one
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(target))
     if target.exists() and not target.is_file():  # a device or a pipe can't be replaced; a folder is an OSError
         with target.open("w", encoding="utf-8") as stream:
             yield lambda text: print(text, file=stream)

@@ -8,13 +8,13 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symbreak.cli._codes import code_list
-from symbreak.cli._output import is_same, output, wants_colour
+from symbreak.cli._output import is_one, is_same, output, wants_colour
 from symbreak.cli._progress import progress
 from symbreak.findings import Level
 from symbreak.reports import Report, to_text, visible
@@ -97,24 +97,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge the paths, print the report, and give the exit code."""
-    for option, target in (("--output", arguments.output), ("--write-baseline", arguments.write_baseline)):
-        if replaced := _replaced(target, arguments.paths):
-            print(
-                f"symbreak: {option} {visible(target)} would replace {visible(replaced)}, which is to be read; "
-                f"name another file",
-                file=sys.stderr,
-            )
-            return 2
-    if arguments.output and arguments.write_baseline and _is_one(arguments.output, arguments.write_baseline):
+    if arguments.output and arguments.write_baseline and is_one(arguments.output, arguments.write_baseline):
         print(
             f"symbreak: --output and --write-baseline both name {visible(arguments.output)}; name two files",
             file=sys.stderr,
         )
         return 2
     try:
+        _keep_what_is_read(arguments)
         if arguments.show_wiring:
             return _show_wiring(arguments)
         settings = _settings(arguments)
+        _keep(arguments, (settings.baseline, arguments.settings), [])
         baseline = _baseline(settings)
         keep = _keep_baseline(arguments.write_baseline)
         with output(arguments.output) as write, _kept(arguments) as kept, keep as write_baseline:
@@ -162,6 +156,7 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
         raise _Unusable(f"cannot read {where}: {error.strerror or error}") from None
     except ValueError as error:
         raise _Unusable(str(error)) from None
+    arguments.settings = None if path is None else str(path)
     if arguments.tolerance is None:
         arguments.tolerance = settings.tolerance
     return replace(
@@ -214,9 +209,26 @@ def _tolerance(text: str) -> float:
     return value
 
 
-def _replaced(target: str | None, paths: list[str]) -> str | None:
+def _keep_what_is_read(arguments: argparse.Namespace) -> None:
+    """Refuse to write over the files of the call; a baseline is brought up to date under its own name."""
+    named = (arguments.settings, arguments.wiring, arguments.config, arguments.resume)
+    _keep(arguments, named, arguments.paths)
+
+
+def _keep(arguments: argparse.Namespace, named: Iterable[str | None], paths: list[str]) -> None:
+    files = [path for path in named if path is not None]
+    for option, target in (("--output", arguments.output), ("--write-baseline", arguments.write_baseline)):
+        if target is None:
+            continue
+        if replaced := next((file for file in files if is_one(file, target)), None) or _replaced(target, paths):
+            raise _Unusable(
+                f"{option} {visible(target)} would replace {visible(replaced)}, which is to be read; name another file"
+            )
+
+
+def _replaced(target: str, paths: list[str]) -> str | None:
     """Give the path to be read that is the file to be written, or holds it: a folder, a pattern, an index."""
-    if target is None or not os.path.isfile(target):  # noqa: PTH113 - where it may not be looked at, writing says so
+    if not os.path.isfile(target):  # noqa: PTH113 - where it may not be looked at, writing says so
         return None
     if named := next((path for path in paths if is_same(path, target)), None):
         return named
@@ -231,11 +243,6 @@ def _replaced(target: str | None, paths: list[str]) -> str | None:
                 if any(is_same(file, target) for file, *_ in ckpt.state):
                     return entry.path
     return None
-
-
-def _is_one(path: str, other: str) -> bool:
-    """Whether two paths are of one file, which need not be there yet."""
-    return Path(path).resolve() == Path(other).resolve()
 
 
 def _workers(text: str) -> int:

@@ -1,5 +1,6 @@
 """What a project always wants, [tool.symbreak], and what it knows, a baseline."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -256,6 +257,11 @@ def test_what_could_not_be_read_is_never_known(here, capsys):
         ('{"symbreak": "baseline", "schema": 1, "findings": [{"code": 1, "file": "", "place": "", "level": "note", '
          '"groups": []}]}', "known.json is no baseline"),
         ("[" * 100_000, "known.json is no baseline"),
+        *[(f'{{"symbreak": "baseline", "schema": 1, "findings": {findings}}}', "known.json is no baseline")
+          for findings in ("{}", "null", '["a"]')],
+        *[('{"symbreak": "baseline", "schema": 1, "findings": [{"code": "SB101", "level": "error", "file": "m.npz", '
+           f'"place": "fc1.weight", "groups": {groups}}}]}}', "known.json is no baseline")
+          for groups in ("{}", "[[1e999]]", "[[0.5]]", '[["1"]]', '["1"]', "[true]", "[[true]]")],
     ],
 )  # fmt: skip
 def test_a_strange_baseline_is_exit_code_2(here, capsys, content, message):
@@ -280,6 +286,44 @@ def test_baselines_that_cannot_be_read_or_written_are_exit_code_2(here, capsys):
     assert (code, found) == (2, [])
     assert "--write-baseline m.npz would replace m.npz, which is to be read; name another file" in err
     assert Path("m.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--baseline", "--settings", "--wiring", "--config", "--resume"])
+def test_a_report_replaces_no_file_that_an_option_names(here, capsys, option):
+    """What --resume names need not be there yet."""
+    refused = "symbreak: {} would replace named, which is to be read; name another file\n"
+    Path("link").symlink_to("named")
+    assert check(capsys, option, "named", "--output", "link") == (2, [], refused.format("--output link"))
+    Path("named").write_text("mine")
+    assert check(capsys, option, "named", "--output", "./named") == (2, [], refused.format("--output ./named"))
+    if option != "--baseline":  # which is brought up to date
+        both = check(capsys, option, "named", "--write-baseline", "named")
+        assert both == (2, [], refused.format("--write-baseline named"))
+    assert Path("named").read_text() == "mine"
+
+
+def test_a_report_replaces_neither_the_settings_nor_their_baseline(here, capsys):
+    settings("baseline = 'known.json'")
+    check(capsys, "--write-baseline", "known.json")
+    for name in ("known.json", "pyproject.toml"):
+        before = Path(name).read_text()
+        code, _, err = check(capsys, "--output", name)
+        assert code == 2
+        assert f"--output {name} would replace " in err
+        assert Path(name).read_text() == before
+    assert check(capsys, "--write-baseline", "known.json")[0] == 0
+
+
+def test_links_that_lead_to_themselves_are_exit_code_2(here, capsys):
+    Path("loop").symlink_to("loop")
+    reason = os.strerror(errno.ELOOP)
+    assert check(capsys, "--output", "loop")[::2] == (2, f"symbreak: cannot write to loop: {reason}\n")
+    assert check(capsys, "--write-baseline", "loop", "--output", "o")[::2] == (
+        2,
+        f"symbreak: cannot write to loop: {reason}\n",
+    )
+    assert check(capsys, "--baseline", "loop")[::2] == (2, f"symbreak: cannot read loop: {reason}\n")
+    assert Path("loop").is_symlink()
 
 
 def test_a_report_and_a_baseline_are_two_files(here, capsys):
