@@ -40,11 +40,16 @@ class Settings:
     fail_on: str | None = None
     baseline: str | None = None
 
+    @property
+    def codes(self) -> frozenset[str]:
+        """The codes that are looked for."""
+        return frozenset(self.select or CODES) - frozenset(self.ignore)
+
     def apply(self, report: Report) -> Report:
         """Change levels, and leave out what is not selected or is ignored."""
         changed = tuple(self._levelled(finding) for finding in report.findings)
         files = frozenset(report.files)
-        codes = set(self.select or CODES) - set(self.ignore)
+        codes = self.codes
         kept = replace(report, findings=changed)
         return kept.filtered(lambda finding: finding.code in codes and not self._is_passed_over(finding, files))
 

@@ -159,13 +159,18 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
     arguments.settings = None if path is None else str(path)
     if arguments.tolerance is None:
         arguments.tolerance = settings.tolerance
-    return replace(
+    settings = replace(
         settings,
         select=tuple(arguments.select) or settings.select,
         ignore=tuple(arguments.ignore) or settings.ignore,
         fail_on=arguments.fail_on or settings.fail_on,
         baseline=None if arguments.write_baseline is not None else arguments.baseline or settings.baseline,
     )
+    if not settings.codes:
+        raise _Unusable(
+            "--ignore, or ignore of [tool.symbreak], leaves none of the codes that are selected: leave it out"
+        )
+    return settings
 
 
 def _baseline(settings: "Settings") -> "Baseline | None":

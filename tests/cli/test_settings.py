@@ -88,6 +88,18 @@ def test_options_come_before_settings(here, capsys):
     assert check(capsys, "--no-settings") == (1, BOTH, "")
 
 
+def test_codes_that_leave_nothing_to_look_for_are_exit_code_2(here, capsys):
+    """Else the check would pass for ever."""
+    refused = (
+        "symbreak: --ignore, or ignore of [tool.symbreak], leaves none of the codes that are selected: leave it out\n"
+    )
+    assert check(capsys, "--select", "SB101", "--ignore", "SB1") == (2, [], refused)
+    assert check(capsys, "--ignore", "SB") == (2, [], refused)
+    settings("ignore = ['SB102']")
+    assert check(capsys, "--select", "SB102") == (2, [], refused)
+    assert check(capsys, "--select", "SB102,SB101") == (1, BOTH[:1], "")
+
+
 def test_settings_are_those_of_the_nearest_file_that_has_some(here, capsys, monkeypatch):
     settings("ignore = ['SB1']")
     Path("a/b").mkdir(parents=True)
