@@ -4,6 +4,7 @@ References
 ----------
 GitHub Docs. "Workflow commands for GitHub Actions": the escapes, and $GITHUB_STEP_SUMMARY.
 GitHub. "GitHub Flavored Markdown Spec", sections 2.4 and 4.10: backslash escapes, and tables.
+GitHub Docs. "Writing mathematical expressions": a dollar that begins none stands in a span.
 """
 
 import html
@@ -116,5 +117,6 @@ def _plain(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape what Markdown and HTML would act on, mentions and links too, on one line."""
-    return LISTED.sub(r"\1\\\2", SPECIAL.sub(r"\\\1", visible(text, MESSAGE)))
+    """Escape what Markdown and HTML would act on, mentions, links and formulas too, on one line."""
+    escaped = LISTED.sub(r"\1\\\2", SPECIAL.sub(r"\\\1", visible(text, MESSAGE)))
+    return escaped.replace("$", "<span>$</span>")

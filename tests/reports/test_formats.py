@@ -197,6 +197,12 @@ def test_markdown_acts_on_nothing_in_a_name():
     assert re.sub(r"\\(.)", r"\1", cells[3]).strip() == name
 
 
+def test_a_dollar_begins_no_formula():
+    text = to_markdown(Report((Finding.of("SB102", "a$x$b", "m"),), arrays=1))
+    assert "| a<span>$</span>x<span>$</span>b |" in text
+    assert "$" not in text.replace("<span>$</span>", "")
+
+
 @pytest.mark.parametrize("name", ["- a", "+ a", "1. a", "12) a", "= a"])
 def test_a_name_begins_no_list(name):
     text = to_markdown(Report((Finding.of("SB102", name, "m"),), arrays=1))
