@@ -75,6 +75,26 @@ def to_ascii_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=True).replace("##[", r"\u0023#[")
 
 
+def columns(text: str) -> int:
+    """Count the columns that a text takes on a terminal: two for a wide character, none for a mark on the one before.
+
+    References
+    ----------
+    Unicode Standard Annex #11, "East Asian Width".
+
+    Examples
+    --------
+    >>> columns("fc1"), columns("\u5c42.1"), columns("e\u0301")
+    (3, 4, 1)
+    """
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    marks = sum(unicodedata.category(char) in ("Mn", "Me") for char in text)
+    return len(text) - marks + sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+
+
 def quoted(text: object) -> str:
     """Return the visible text between quotation marks."""
     return f"'{visible(text)}'"

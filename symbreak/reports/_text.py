@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from symbreak._visible import visible
+from symbreak._visible import columns, visible
 from symbreak.findings import Finding, Level
 
 from ._places import fold, fold_rows, named, overview
@@ -66,7 +66,7 @@ def to_text(report: "Report", colour: bool = False) -> str:
     Returns
     -------
     str
-        Lines of at most 80 columns, as far as names allow it; no line end after the last.
+        Lines of at most 80 columns, as far as names allow it, and the verdict in one; no line end after the last.
     """
     lines = []
     told = _gravest(fold(report.findings, ALIKE))
@@ -80,7 +80,7 @@ def to_text(report: "Report", colour: bool = False) -> str:
     lines += _table(report, colour)
     if report.evidence:
         lines += _wrap(f"wired by: {visible(report.evidence, MESSAGE)}", "", "    ")
-    return "\n".join([*lines, *_wrap(report.verdict, "", "")])
+    return "\n".join([*lines, report.verdict])  # one line, however much it counts
 
 
 def _finding(group: Sequence[Finding], colour: bool) -> list[str]:
@@ -132,10 +132,10 @@ def _table(report: "Report", colour: bool) -> list[str]:
         codes = row.codes if len(row.codes) <= CODES else row.codes[: row.codes.rfind(",", 0, CODES - 4)] + ", ..."
         lines.append((name, *counts, codes, row.level))
         shown += len(same)
-    columns = list(zip(titles, *(line[:4] for line in lines), strict=True))
-    wide = [max(map(len, column)) for column in columns[1:]]
+    cells = list(zip(titles, *(line[:4] for line in lines), strict=True))
+    wide = [max(map(len, column)) for column in cells[1:]]
     room = COLUMNS - sum(wide) - 6
-    name_width = min(room, max(len(visible(line[0], room)) for line in (titles, *lines)))
+    name_width = min(room, max(columns(visible(line[0], room)) for line in (titles, *lines)))
     found = ["", _laid(titles, name_width, wide)]
     for line in lines:
         text = _laid((_fitted(line[0], name_width), line[1], line[2], line[3]), name_width, wide)
@@ -147,12 +147,16 @@ def _table(report: "Report", colour: bool) -> list[str]:
 
 
 def _laid(line: tuple[str, ...], name: int, wide: Sequence[int]) -> str:
-    return f"{line[0]:<{name}}  {line[1]:>{wide[0]}}  {line[2]:>{wide[1]}}  {line[3]}".rstrip()
+    return f"{line[0]}{' ' * (name - columns(line[0]))}  {line[1]:>{wide[0]}}  {line[2]:>{wide[1]}}  {line[3]}".rstrip()
 
 
 def _fitted(name: str, width: int) -> str:
     indent = name[: len(name) - len(name.lstrip(" "))][:2]
-    return indent + visible(visible(name.removeprefix(indent)), max(width - len(indent), 16))
+    whole = visible(name.removeprefix(indent))
+    room = limit = max(width - len(indent), 16)
+    while columns(shown := visible(whole, limit)) > room and limit > 16:
+        limit -= 1
+    return indent + shown
 
 
 def _coloured(text: str, level: Level, colour: bool) -> str:

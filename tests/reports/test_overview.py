@@ -1,6 +1,7 @@
 """The text of large reports: what is alike is told once, the gravest come first, and a table says where."""
 
 import re
+import unicodedata
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 import symbreak as sb
 from symbreak.findings import Finding, Level
-from symbreak.reports import Report, to_text
+from symbreak.reports import Report, Skipped, to_text
 from symbreak.reports._places import fold, form, overview, split_place, tensor_of
 from symbreak.reports._text import ALIKE, LINES, MOST
 from tests.reports.test_reports import HOSTILE
@@ -122,6 +123,26 @@ def test_the_table_keeps_to_80_columns_and_obeys_no_name(name):
         assert len(plain) == 4
         assert all(len(line) <= 80 for line in plain)
         assert all(line.isprintable() for line in plain)
+
+
+@pytest.mark.parametrize("name", ["\u5c42.\u91cd\u307f", "\u5c42" * 60, "e\u0301" * 12, "\U0001f600"])
+def test_wide_characters_and_marks_leave_the_columns_where_they_are(name):
+    """As a terminal shows them: two columns for a wide character, none for an accent of its own."""
+    lines = table_of(to_text(Report(tuple(found(each, message=each) for each in (name, "a", "b", "c")), arrays=1)))
+    ends = set()
+    for line in lines:
+        before = line[: line.rindex("  ")]
+        marks = sum(unicodedata.combining(char) > 0 for char in before)
+        ends.add(len(before) - marks + sum(unicodedata.east_asian_width(char) == "W" for char in before))
+    assert len(ends) == 1
+    assert ends.pop() <= 73
+
+
+def test_the_verdict_is_the_last_line_however_long():
+    levels = [Finding("SB102", level, f"{level}", (), "m", "f") for level in Level]
+    report = Report(tuple(levels), (Skipped("a", "b"),), {}, ("f",) * 1000, 100_000, unselected=1000, known=1000)
+    assert len(report.verdict) > 80
+    assert to_text(report).splitlines()[-1] == report.verdict
 
 
 def test_colour_in_the_table_is_of_the_codes_only():
