@@ -1,11 +1,13 @@
 """Baselines: the findings that a project knows, so that only what is new or worse is reported.
 
 A finding is known where the baseline holds one of its code, in its file and at its place, that is as grave, and in
-whose classes its units lie: more tied units at a known place are news.
+whose classes its units lie: more tied units at a known place are news. So are more weights, where a finding tells of
+several by their names and not by units.
 """
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -17,6 +19,9 @@ from symbreak.reports import Report, split_files, split_place, visible
 SCHEMA = 1
 UNREAD = "SB301"  # what was not read can't be known
 LISTED = 5  # findings in a message
+NAMING = ("SB203", "SB208")  # their messages name the weights that belong together
+LIKEWISE = re.compile(r"; likewise (?:in )?([0-9]+) more \w+(?: of weights)?$")
+MEASURED = re.compile(r"[0-9]+\.[0-9]+")  # what a message measures may change from run to run
 
 Place = tuple[str, str, str]  # code, file from the baseline's folder, place within it
 
@@ -29,10 +34,15 @@ class Known:
     place: Place
     level: Level
     groups: tuple[frozenset[int], ...]
+    names: str | None = None
+    more: int | None = None
 
     def holds(self, finding: Finding) -> bool:
         """Whether a finding at this place is no news."""
         if finding.level > self.level:
+            return False
+        names, more = _told(finding)
+        if (self.names is not None and names != self.names) or (self.more is not None and more > self.more):
             return False
         return not self.groups or (
             bool(finding.groups) and all(any(group >= set(each) for group in self.groups) for each in finding.groups)
@@ -97,10 +107,19 @@ def baseline_text(report: Report, path: str, version: str) -> str:
         if finding.code != UNREAD:
             code, file, place = _place(finding, files, folder)
             groups = [list(group) for group in finding.groups]
-            rows.append({"code": code, "level": str(finding.level), "file": file, "place": place, "groups": groups})
+            row = {"code": code, "level": str(finding.level), "file": file, "place": place, "groups": groups}
+            names, more = _told(finding)
+            rows.append({**row, **({"names": names} if names else {}), "more": more})
     lines = ",\n".join(json.dumps(row) for row in rows)
     head = json.dumps({"symbreak": "baseline", "schema": SCHEMA, "version": version})[:-1]
     return f'{head}, "findings": [\n{lines}\n]}}' if rows else f'{head}, "findings": []}}'
+
+
+def _told(finding: Finding) -> tuple[str, int]:
+    """Give what a finding tells of weights by their names, and how many more it counts."""
+    found = LIKEWISE.search(finding.message)
+    names = finding.code in NAMING and not finding.groups
+    return MEASURED.sub("*", LIKEWISE.sub("", finding.message)) if names else "", int(found[1]) if found else 0
 
 
 def _place(finding: Finding, files: frozenset[str], folder: Path) -> Place:
@@ -145,7 +164,10 @@ def _known(row: dict[str, Any]) -> Known:
         raise TypeError
     if not all(type(unit) is int for group in groups for unit in group):
         raise TypeError
-    return Known(place, Level[row["level"].upper()], tuple(map(frozenset, groups)))
+    names, more = row.get("names"), row.get("more")
+    if not isinstance(names, str | None) or not (more is None or type(more) is int):
+        raise TypeError
+    return Known(place, Level[row["level"].upper()], tuple(map(frozenset, groups)), names, more)
 
 
 def _strange(path: str) -> ValueError:

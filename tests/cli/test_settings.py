@@ -210,6 +210,42 @@ def test_more_tied_units_at_a_known_place_are_news(here, capsys):
     assert check(capsys, "--baseline", "known.json") == (0, [], "")
 
 
+def test_more_weights_of_one_stream_at_a_known_place_are_news(here, capsys):
+    """Their finding has no units: its message names them."""
+    drawn = random(30, 20)
+    arrays = {
+        "a": drawn,
+        "b": 2 * drawn[:20],
+        "c": np.random.default_rng(1).standard_normal((9, 30)).astype(np.float32),
+    }
+    np.savez("m.npz", **arrays)
+    assert check(capsys, "--write-baseline", "known.json")[1] == [("SB208", "warning")]
+    assert check(capsys, "--baseline", "known.json") == (0, [], "")
+    np.savez("m.npz", **arrays | {"c": drawn[:9] * 3})
+    assert check(capsys, "--baseline", "known.json") == (1, [("SB208", "warning")], "")
+    known = json.loads(Path("known.json").read_text())
+    for key in ("names", "more"):  # a baseline of before them
+        del known["findings"][0][key]
+    Path("known.json").write_text(json.dumps(known))
+    assert check(capsys, "--baseline", "known.json") == (0, [], "")
+
+
+def test_more_of_the_same_elsewhere_is_news_and_less_is_not(here, capsys):
+    """A finding that tells of one place and counts the others."""
+    zero = np.zeros((4, 6), np.float32)
+
+    def write(pairs):
+        np.savez("m.npz", **{f"{n}.q.lora_{kind}.weight": zero for n in range(pairs) for kind in "AB"})
+
+    settings("select = ['SB203']")
+    write(3)
+    assert check(capsys, "--write-baseline", "known.json") == (0, [("SB203", "error")], "")
+    write(2)
+    assert check(capsys, "--baseline", "known.json") == (0, [], "")
+    write(4)
+    assert check(capsys, "--baseline", "known.json") == (1, [("SB203", "error")], "")
+
+
 def test_a_graver_level_is_news(here, capsys):
     check(capsys, "--write-baseline", "known.json")
     settings("levels = {SB102 = 'error'}")
@@ -273,7 +309,8 @@ def test_what_could_not_be_read_is_never_known(here, capsys):
           for findings in ("{}", "null", '["a"]')],
         *[('{"symbreak": "baseline", "schema": 1, "findings": [{"code": "SB101", "level": "error", "file": "m.npz", '
            f'"place": "fc1.weight", "groups": {groups}}}]}}', "known.json is no baseline")
-          for groups in ("{}", "[[1e999]]", "[[0.5]]", '[["1"]]', '["1"]', "[true]", "[[true]]")],
+          for groups in ('[], "more": "1"', '[], "names": 1', "{}",
+                         "[[1e999]]", "[[0.5]]", '[["1"]]', '["1"]', "[true]", "[[true]]")],
     ],
 )  # fmt: skip
 def test_a_strange_baseline_is_exit_code_2(here, capsys, content, message):
