@@ -8,7 +8,7 @@ several by their names and not by units.
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, final
@@ -69,7 +69,8 @@ class Baseline:
     def __init__(self, path: str) -> None:
         self._folder = Path(os.path.realpath(path)).parent
         self._known: dict[Place, list[Known]] = {}
-        for each in _read(path):
+        known, self._options = _read(path)
+        for each in known:
             self._known.setdefault(each.place, []).append(each)
 
     def apply(self, report: Report) -> Report:
@@ -82,8 +83,10 @@ class Baseline:
         )
         return replace(report, findings=new, known=report.known + len(report.findings) - len(new))
 
-    def gone(self, report: Report) -> list[str]:
-        """List the known findings that a report has no more, of the files that it read whole."""
+    def gone(self, report: Report, options: Mapping[str, object]) -> list[str]:
+        """List the known findings that a report has no more, of the files that it read whole and looked at alike."""
+        if self._options not in (None, options):
+            return []
         files = frozenset(report.files)
         there = {_place(finding, files, self._folder) for finding in report.findings}
         unread = {_file(split_place(each.where, files)[0], self._folder) for each in report.skipped}
@@ -99,8 +102,8 @@ def gone_text(path: str, gone: list[str]) -> str:
     return f"{are} gone that {visible(path)} holds: {listed}; --write-baseline {visible(path)} brings it up to date"
 
 
-def baseline_text(report: Report, path: str, version: str) -> str:
-    """Write the findings of a report as a baseline that will lie at `path`."""
+def baseline_text(report: Report, path: str, version: str, options: Mapping[str, object]) -> str:
+    """Write the findings of a report as a baseline that will lie at `path`, with the options on which they depend."""
     folder, files = Path(os.path.realpath(path)).parent, frozenset(report.files)
     rows: list[dict[str, Any]] = []
     for finding in report.findings:
@@ -111,7 +114,7 @@ def baseline_text(report: Report, path: str, version: str) -> str:
             names, more = _told(finding)
             rows.append({**row, **({"names": names} if names else {}), "more": more})
     lines = ",\n".join(json.dumps(row) for row in rows)
-    head = json.dumps({"symbreak": "baseline", "schema": SCHEMA, "version": version})[:-1]
+    head = json.dumps({"symbreak": "baseline", "schema": SCHEMA, "version": version, "options": options})[:-1]
     return f'{head}, "findings": [\n{lines}\n]}}' if rows else f'{head}, "findings": []}}'
 
 
@@ -137,7 +140,7 @@ def _file(path: str, folder: Path) -> str:
         return PurePath(path).as_posix()
 
 
-def _read(path: str) -> Iterable[Known]:
+def _read(path: str) -> tuple[list[Known], object]:
     try:
         found = json.loads(Path(path).read_bytes())
     except (ValueError, RecursionError):
@@ -152,7 +155,7 @@ def _read(path: str) -> Iterable[Known]:
     if not isinstance(found.get("findings"), list):
         raise _strange(path)
     try:
-        return [_known(row) for row in found["findings"]]
+        return [_known(row) for row in found["findings"]], found.get("options")
     except (ValueError, TypeError, KeyError, AttributeError):
         raise _strange(path) from None
 

@@ -110,13 +110,13 @@ def run(arguments: argparse.Namespace) -> int:
         settings = _settings(arguments)
         _keep(arguments, (settings.baseline, arguments.settings), [])
         baseline = _baseline(settings)
-        keep = _keep_baseline(arguments.write_baseline)
+        keep = _keep_baseline(arguments)
         with output(arguments.output) as write, _kept(arguments) as kept, keep as write_baseline:
             whole = _judge(arguments, kept)
             report = settings.apply(whole)
             if baseline is not None:
                 report = baseline.apply(report)
-                if gone := baseline.gone(whole):
+                if gone := baseline.gone(whole, _options(arguments)):
                     from symbreak.cli._baseline import gone_text
 
                     print(f"symbreak: {gone_text(settings.baseline or '', gone)}", file=sys.stderr)
@@ -187,8 +187,9 @@ def _baseline(settings: "Settings") -> "Baseline | None":
 
 
 @contextlib.contextmanager
-def _keep_baseline(path: str | None) -> "Iterator[Callable[[Report], None]]":
+def _keep_baseline(arguments: argparse.Namespace) -> "Iterator[Callable[[Report], None]]":
     """Give a function that keeps the findings of a report in a file; the place is tried before the scan begins."""
+    path = arguments.write_baseline
     if path is None:
         yield lambda report: None  # noqa: ARG005 - there is nothing to keep
         return
@@ -200,7 +201,13 @@ def _keep_baseline(path: str | None) -> "Iterator[Callable[[Report], None]]":
             write = stack.enter_context(output(path))
         except OSError as error:
             raise _Unusable(f"cannot write to {visible(path)}: {error.strerror or error}") from None
-        yield lambda report: write(baseline_text(report, path, __version__))
+        yield lambda report: write(baseline_text(report, path, __version__, _options(arguments)))
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, object]:
+    """Give what decides which findings are looked for."""
+    network = bool(arguments.wiring or arguments.network or arguments.config is not None)
+    return {"network": network, "tolerance": arguments.tolerance}
 
 
 def _tolerance(text: str) -> float:

@@ -274,6 +274,17 @@ def test_nothing_is_called_gone_of_what_was_not_looked_at(here, capsys):
     assert check(capsys, "--baseline", "known.json")[2] == ""
 
 
+def test_nothing_is_called_gone_by_a_check_that_looks_for_less(here, capsys):
+    close = random(8, 5)
+    close[4] = close[1] * np.float32(1 + 1e-4)
+    np.savez("m.npz", fc=close)
+    assert check(capsys, "--tolerance", "0.01", "--write-baseline", "known.json")[1] == [("SB103", "warning")]
+    assert check(capsys, "--baseline", "known.json") == (0, [], "")
+    assert check(capsys, "--baseline", "known.json", "--network")[2] == ""
+    np.savez("m.npz", fc=random(8, 5))
+    assert "1 finding is gone" in check(capsys, "--baseline", "known.json", "--tolerance", "0.01")[2]
+
+
 def test_a_baseline_holds_from_any_folder(here, capsys, monkeypatch):
     Path("ci").mkdir()
     assert main(["check", "m.npz", "--write-baseline", "ci/known.json"]) == 0
