@@ -64,6 +64,10 @@ def assert_no_ties(
         A code or level that there is not, codes that leave nothing to look for, a model without arrays, or nested names
         of which two are the same when they are joined.
 
+    See Also
+    --------
+    symbreak.diagnose : The report itself.
+
     Examples
     --------
     >>> import numpy as np
