@@ -64,8 +64,8 @@ class Growth:
     def factor(self) -> float | None:
         """What the spread is multiplied by in one step; None where it is not seen at two looks in a row.
 
-        By least squares of its logarithm, over the longest stretch of looks at which it lies between 0 and 0.1, in twelve
-        digits.
+        By least squares of its logarithm, over the longest stretch of looks at which it lies between 0 and 0.1, in
+        twelve digits.
         """
         begin, end = self._stretch()
         if end - begin < 2:
@@ -105,9 +105,10 @@ class Growth:
     def sentence(self) -> str:
         """Everything that a reader needs, in a sentence."""
         classes = f" of {self.classes} classes" if self.classes > 1 else ""
-        first, last = (f"{spread_text(self.spread[n])} at {self.along} {self.places[n]:,}" for n in (0, -1))
+        ends = dict.fromkeys((0, len(self.places) - 1))  # one look has one end
+        spread = ", ".join(f"{spread_text(self.spread[n])} at {self.along} {self.places[n]:,}" for n in ends)
         factor = "" if self.factor is None else f", multiplied by {self.factor:.5g} {self.each}"
-        return f"{self.units} units{classes}: spread {first}, {last}{factor}; {self.verdict}"
+        return f"{self.units} units{classes}: spread {spread}{factor}; {self.verdict}"
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything as plain values, for JSON."""
