@@ -18,7 +18,7 @@ def drawing(width: float, height: float, label: str, content: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{named}" viewBox="0 0 {px(width)} '
         f'{px(height)}" width="{px(width)}" height="{px(height)}" font-size="11" font-family="sans-serif" '
-        f'fill="currentColor" shape-rendering="crispEdges">{content}</svg>'
+        f'fill="currentColor" shape-rendering="crispEdges" style="max-width:100%;height:auto">{content}</svg>'
     )
 
 
