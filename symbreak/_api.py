@@ -170,7 +170,8 @@ def diagnose(
     if isinstance(axes, Mapping):
         raise TypeError(f"for one weight `axes` is one layout, such as 'io'; got a mapping of {len(axes)}")
     array = _as_array(weights, "`weights`")
-    return with_pictures(judge_weight(array, axes=axes, workers=workers, tolerance=tolerance), array, "weight")
+    report = judge_weight(array, axes=axes, workers=workers, tolerance=tolerance)
+    return with_pictures(report, array, "weight", axes)
 
 
 def diagnose_wired(
