@@ -64,8 +64,8 @@ class Growth:
     def factor(self) -> float | None:
         """What the spread is multiplied by in one step; None where it is not seen at two looks in a row.
 
-        By least squares of its logarithm, over the longest stretch of looks at which it lies between 0 and 0.1, in
-        twelve digits.
+        By least squares of its logarithm, over the longest stretch of looks, of several the last, at which it lies
+        between 0 and 0.1; in twelve digits.
         """
         begin, end = self._stretch()
         if end - begin < 2:

@@ -302,7 +302,7 @@ class _Followed:
     def add(self, step: int, spread: float) -> None:
         self.points[step] = spread
         if len(self.points) > POINTS:
-            self.points = dict(sorted(self.points.items())[::-2][::-1])  # the last one stays
+            self.points = dict(sorted(self.points.items())[::2])  # of an odd number: the last one stays
 
     def growth(self, name: str) -> Growth:
         places, spread = zip(*sorted(self.points.items()), strict=True)

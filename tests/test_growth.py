@@ -96,6 +96,7 @@ def test_the_factor_is_the_slope_of_the_logarithm():
         ((0, 0.4), None, 10, "apart since step 10"),
         ((0, 1e-5, 1e-5), 1, None, "not apart yet"),
         ((1e-8, 1e-6, 1e-4, 0.3, 0.01), 10**0.2, None, "not apart yet"),
+        ((1e-8, 1e-6, 0.5, 1e-5, 1e-2), 10**0.3, None, "coming apart, near step 43 at this rate"),
         ((APART, APART), None, 0, "apart since step 0"),
     ],
 )

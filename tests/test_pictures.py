@@ -214,7 +214,7 @@ def test_units_within_copies_and_along_several_axes_are_those_of_the_finding(axe
 def test_units_that_are_compared_in_parts_have_their_own_picture_or_none(layout):
     weight = DRAW((8, 4, 3, 3))
     if layout.layout == "iohw":
-        weight[4:, 2] = weight[4:, 1]
+        weight[:4, 2] = weight[:4, 1]
     else:
         weight[5] = weight[4]
     report = sb.diagnose({"w": weight}, axes={"w": layout})

@@ -152,6 +152,29 @@ def test_units_that_become_equal_are_followed_back(tmp_path):
     assert growth.verdict == "equal since step 3"
 
 
+def test_the_first_file_with_equal_units_says_which(tmp_path):
+    for step, equal in enumerate([[], [2, 4], [1, 2, 4]]):
+        weight = DRAW((6, 5))
+        weight[equal] = weight[equal[:1]] if equal else 0
+        save_safetensors(tmp_path / f"step-{step}.safetensors", {"w": weight})
+    (growth,) = sb.diagnose(tmp_path).growth
+    assert (growth.units, growth.spread[1:]) == (2, (0.0, 0.0))
+    assert growth.source.endswith("step-1.safetensors: w, axis 0")
+
+
+def test_of_classes_that_share_units_the_widest_is_followed(tmp_path):
+    """Two units are equal, and a third is near: one class of three, each unit counted once."""
+    weight = DRAW((6, 5))
+    weight[3], weight[5] = weight[0], weight[0] * 1.001
+    for step in (0, 1):
+        save_safetensors(tmp_path / f"step-{step}.safetensors", {"w": weight})
+    report = sb.diagnose(tmp_path, tolerance=0.01)
+    assert {"SB102", "SB103"} <= {finding.code for finding in report.findings}
+    (growth,) = report.growth
+    assert (growth.units, growth.classes) == (3, 1)
+    assert growth.spread[0] == pytest.approx(spread_of(weight, [(0, 3, 5)]))
+
+
 def test_a_weight_that_is_one_value_is_followed_along_each_axis(tmp_path):
     for step in (0, 1):
         save_safetensors(tmp_path / f"step-{step}.safetensors", {"w": np.full((4, 3), 0.5) + step * np.arange(3)})

@@ -43,7 +43,13 @@ def test_a_line_rises_from_rounding_to_where_units_are_apart_at_the_step_that_is
 
 @pytest.mark.parametrize(
     ("growth", "end", "word"),
-    [(1.0, -16, "flat here"), (0.5, -18, "never"), (0.999999, -16, "never"), (0.0, -18, "never")],
+    [
+        (1.0, -16, "flat here"),
+        (0.5, -18, "never"),
+        (0.999999, -16, "never"),
+        (0.97, -17.3, "never"),
+        (0.0, -18, "never"),
+    ],
 )
 def test_a_difference_that_does_not_grow_never_reaches_the_line(growth, end, word):
     markup = of(growth)._repr_html_()
