@@ -15,6 +15,7 @@ from symbreak._scan import (
     Step,
     WiringLike,
     bounded,
+    find_runs,
     joined,
     judge_found,
     judge_named,
@@ -22,6 +23,7 @@ from symbreak._scan import (
     list_entries,
     read_wired,
     scan,
+    with_growth,
     with_network_pictures,
     with_pictures,
     with_widths,
@@ -62,7 +64,8 @@ def diagnose(
         - a mapping from names to arrays. Of an array that `axes` does not name, every axis that units may lie along is
           judged and named: of two dimensions both; of three and more the first two if the others look like a receptive
           field (none longer than 16), the last two if the leading ones do, and every axis if both or neither do;
-        - a path: a file, a folder of files, or the index of a sharded one. Its arrays are judged like named ones;
+        - a path: a file, a folder of files, or the index of a sharded one. Its arrays are judged like named ones. Of
+          files that differ in the number of a step alone the report's `growth` says how equal units come apart;
         - a network, a `LayerGraph`: all of its spaces are judged together, and the report is its certificate.
     axes
         For one weight its layout, such as ``"io"``, ``"hwio"`` or ``"boi"``, or an `Axes`. For named arrays and files a
@@ -174,7 +177,8 @@ def diagnose(
     if isinstance(axes, Mapping):
         raise TypeError(f"for one weight `axes` is one layout, such as 'io'; got a mapping of {len(axes)}")
     array = _as_array(weights, "`weights`")
-    return with_pictures(judge_weight(array, axes=axes, workers=workers, tolerance=tolerance), array, "weight")
+    report = judge_weight(array, axes=axes, workers=workers, tolerance=tolerance)
+    return with_pictures(report, array, "weight", axes)
 
 
 def diagnose_wired(
@@ -229,11 +233,11 @@ def _diagnose_path(
     path: str | os.PathLike[str], options: Options, executor: "concurrent.futures.Executor | None"
 ) -> Report:
     """Judge every checkpoint that a path leads to."""
-    steps, names = [], set[str]()
-    for step in bounded(scan(list_entries([path]), options, executor=executor)):
+    steps, names, entries = [], set[str](), list_entries([path])
+    for step in bounded(scan(entries, options, executor=executor)):
         steps.append(step)
         names.update(name for name, _ in step.judged)
-    report = joined(steps)
+    report = with_growth(joined(steps), find_runs(entries))
     if not report.skipped:  # what was not read may hold any name
         _refuse_strangers(options.layouts, names)
     return report

@@ -1,10 +1,13 @@
 """How many units of a model are distinct, and how many dead, while it trains: looked at every so many steps.
 
 A look reads a few values of each unit; whole units are read only where these few agree, so that a healthy model is
-looked at for a small part of what reading it costs, and the numbers are exact all the same.
+looked at for a small part of what reading it costs, and the numbers are exact all the same. Units that are equal, or
+nearly so, at the first look are followed: how far they come apart, and by what factor a step.
 """
 
+import html
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias, final
@@ -12,12 +15,15 @@ from typing import Any, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-from ._table import html_table, named_table
+from ._curves import curves_svg, growth_curves, growth_label
+from ._growth import Growth, spread_of
+from ._table import LINE, html_table, named_table
 from ._visible import visible
 from .diagnosis import find_ties
 from .diagnosis._labels import joined
 
 Array = npt.NDArray[Any]
+Indices = npt.NDArray[np.intp]
 Index: TypeAlias = "tuple[slice | Array, ...]"
 Read = Callable[[str, Index], Array]
 Log = Callable[[int, dict[str, float]], object]
@@ -25,6 +31,10 @@ Log = Callable[[int, dict[str, float]], object]
 EVERY = 100  # steps
 VALUES = 32  # of a unit, which are read first
 SAMPLES = 1024  # activations of a unit
+NEAR = 0.01  # relative distance of units that are followed
+CHANCE = 1e-6  # pairs of independent units that are taken for near, of all pairs of a weight
+CLASSES, MEMBERS = 4, 16  # classes of a weight that are followed, and units of each
+POINTS = 1000  # looks of which the spread is kept; of more, every other one is left out
 TITLES = ("space", "units", "distinct", "dead", "since step")
 
 
@@ -88,8 +98,9 @@ class Monitor:
     every
         Steps from one look to the next.
     log
-        Called after each look with the step and ``{"distinct/<name>": count, "dead/<name>": count, ...}``; or an object
-        with ``add_scalar(tag, value, step)``, as TensorBoard's ``SummaryWriter``. None keeps to the record.
+        Called after each look with the step and ``{"distinct/<name>": count, "dead/<name>": count, ...}``, and
+        ``"spread/<name>"`` of what `growth` follows; or an object with ``add_scalar(tag, value, step)``, as
+        TensorBoard's ``SummaryWriter``. None keeps to the record.
 
     Raises
     ------
@@ -106,6 +117,7 @@ class Monitor:
     >>> print(monitor)
     space       units  distinct  dead  since step
     fc1.weight      4         3     1          10
+    fc1.weight: 2 units: spread 0 at step 10, 0 at step 20; equal at every look
     looked 2 times in 20 steps, every 10
     """
 
@@ -118,6 +130,7 @@ class Monitor:
         self._seen: dict[str, tuple[int, npt.NDArray[np.intp], npt.NDArray[np.bool_]]] = {}
         self._rows: list[MonitorRow] = []
         self._last: dict[str, MonitorRow] = {}
+        self._followed: dict[tuple[str, tuple[int, ...]], _Followed | None] = {}
 
     @property
     def steps(self) -> int:
@@ -138,6 +151,15 @@ class Monitor:
     def latest(self) -> dict[str, MonitorRow]:
         """The last row of each space; its step says since when it is so."""
         return dict(self._last)
+
+    @property
+    def growth(self) -> tuple[Growth, ...]:
+        """How units come apart that were equal at the first look, or nearer than 1 %: the spread at each look.
+
+        Of a weight at most four classes of sixteen units are followed. Look before the first step to see them from the
+        start.
+        """
+        return tuple(each.growth(name) for (name, _), each in self._followed.items() if each and each.points)
 
     def observe(self, name: str, activations: npt.ArrayLike, axis: int = -1) -> None:
         """Take note of activations in the step that is under way; several of one name count together.
@@ -170,7 +192,15 @@ class Monitor:
 
     def look(self) -> dict[str, MonitorRow]:
         """Look at every space now; give a row each."""
-        found = {each.name: MonitorRow(self._count, each.name, *self._counts(each)) for each in self._weights}
+        found: dict[str, MonitorRow] = {}
+        spreads: dict[str, float] = {}
+        for each in self._weights:
+            axis = each.axis % len(each.shape)
+            part = self._read(each.name, part_of(each.shape, axis, VALUES))
+            found[each.name] = MonitorRow(self._count, each.name, *self._counts(each, axis, part))
+            spread = self._spread(each, axis, part)
+            if spread is not None:
+                spreads[f"spread/{each.name}"] = spread
         for name, (_, labels, dead) in self._seen.items():
             found[name] = MonitorRow(self._count, name, len(dead), len(np.unique(labels)), int(dead.sum()))
         self._seen.clear()
@@ -182,24 +212,46 @@ class Monitor:
                 self._last[name] = row
         if self._log is not None:
             values = [(f"{what}/{name}", getattr(row, what)) for name, row in found.items() for what in COUNTS]
-            self._log(self._count, {tag: float(value) for tag, value in values})
+            self._log(self._count, {tag: float(value) for tag, value in values} | spreads)
         return found
 
-    def _counts(self, watched: Watched) -> tuple[int, int, int]:
+    def _counts(self, watched: Watched, axis: int, values: Array) -> tuple[int, int, int]:
         """Count the units of a weight, the distinct and the dead ones."""
-        axis = watched.axis % len(watched.shape)
         units = watched.shape[axis]
-        part = find_ties(self._read(watched.name, part_of(watched.shape, axis, VALUES)), axis, 1)
+        part = find_ties(values, axis, 1)
         if math.prod(watched.shape) <= VALUES * units:
             return units, len(np.unique(part.labels)), len(part.zero)
         sizes = np.bincount(part.labels, minlength=1)
         again = np.union1d(np.flatnonzero(sizes[part.labels] > 1), part.zero)
         if not len(again):
             return units, units, 0
-        index: list[slice | Array] = [slice(None)] * len(watched.shape)
-        index[axis] = again if len(again) < units else slice(None)
-        whole = find_ties(self._read(watched.name, tuple(index)), axis, 1)
+        whole = find_ties(self._whole(watched, axis, again), axis, 1)
         return units, units - len(again) + len(np.unique(whole.labels)), len(whole.zero)
+
+    def _whole(self, watched: Watched, axis: int, units: Array) -> Array:
+        """Read all values of some units."""
+        index: list[slice | Array] = [slice(None)] * len(watched.shape)
+        index[axis] = units if len(units) < watched.shape[axis] else slice(None)
+        return self._read(watched.name, tuple(index))
+
+    def _spread(self, watched: Watched, axis: int, part: Array) -> float | None:
+        """Measure how far the units are apart that are followed; None where there are none."""
+        key = (watched.name, watched.shape)
+        if key not in self._followed:
+            classes = near_classes(np.moveaxis(part, axis, 0))[:CLASSES]
+            self._followed[key] = _Followed([each[:MEMBERS] for each in classes]) if classes else None
+        followed = self._followed[key]
+        if followed is None:
+            return None
+        rows = np.moveaxis(self._whole(watched, axis, followed.units), axis, 0)
+        if not followed.points:
+            followed.groups = [each.tolist() for some in followed.groups for each in _truly_near(rows, some)]
+        spread = spread_of(rows, followed.groups)
+        if not followed.groups or not math.isfinite(spread):
+            self._followed[key] = followed if followed.groups else None
+            return None
+        followed.add(self._count, spread)
+        return spread
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything as plain values, for JSON."""
@@ -208,14 +260,23 @@ class Monitor:
             "steps": self._count,
             "looks": self._looks,
             "rows": [asdict(row) for row in self._rows],
+            "growth": [each.to_dict() for each in self.growth],
         }
 
     def __str__(self) -> str:
         rows = self._table()
-        return "\n".join(([named_table(TITLES, rows, right=range(1, 5))] if rows else []) + [self._head])
+        lines = [named_table(TITLES, rows, right=range(1, 5))] if rows else []
+        for each in self.growth:
+            lines += textwrap.wrap(f"{visible(each.where)}: {each.sentence}", LINE, subsequent_indent="    ")
+        return "\n".join([*lines, self._head])
 
     def _repr_html_(self) -> str:
-        return html_table(self._head, TITLES, [(visible(row[0]), *row[1:]) for row in self._table()])
+        shown = html_table(self._head, TITLES, [(visible(row[0]), *row[1:]) for row in self._table()])
+        if not (growths := self.growth):
+            return shown
+        told = "".join(f"<li>{html.escape(f'{visible(each.where)}: {each.sentence}')}</li>" for each in growths)
+        drawn = curves_svg(growth_curves(growths), "step", growth_label(growths))
+        return f"{shown}<figure>{drawn}<figcaption><ul>{told}</ul></figcaption></figure>"
 
     @property
     def _head(self) -> str:
@@ -227,6 +288,89 @@ class Monitor:
 
 
 COUNTS = ("distinct", "dead")
+
+
+@final
+class _Followed:
+    """Units of one weight that were near each other, and how far they have been apart."""
+
+    def __init__(self, classes: Sequence[Indices]) -> None:
+        self.units: Indices = np.sort(np.concatenate(classes))  # that are read
+        self.groups: list[list[int]] = [np.searchsorted(self.units, each).tolist() for each in classes]  # among them
+        self.points: dict[int, float] = {}
+
+    def add(self, step: int, spread: float) -> None:
+        self.points[step] = spread
+        if len(self.points) > POINTS:
+            self.points = dict(sorted(self.points.items())[::2])  # of an odd number: the last one stays
+
+    def growth(self, name: str) -> Growth:
+        places, spread = zip(*sorted(self.points.items()), strict=True)
+        return Growth(name, sum(map(len, self.groups)), len(self.groups), places, spread)
+
+
+def near_classes(units: Array) -> list[Indices]:
+    """Find units that are equal or near each other, from a few values of each, by one sort.
+
+    None is false on these values. One can be missed, where a unit that is not near lies between two that are along the
+    line on which they are sorted. Units of zeros, and those that are not finite, are left out.
+
+    Parameters
+    ----------
+    units
+        (units, ...): some values of each.
+
+    Returns
+    -------
+    list of arrays
+        The units of each class, in order, the class with the first unit first.
+
+    Examples
+    --------
+    >>> near_classes(np.array([[1.0, 2.0], [0.0, 0.0], [1.0, 2.0], [0.0, 0.0]]))
+    [array([0, 2])]
+    """
+    rows = np.asarray(units).reshape(len(units), -1)
+    rows = rows.astype(np.complex128 if np.iscomplexobj(rows) else np.float64)
+    line = np.cos(np.arange(1, rows.shape[1] + 1) ** 2)  # a direction that no weight has
+    with np.errstate(all="ignore"):
+        order = np.argsort((rows @ line).real, kind="stable")
+        rows = rows[order]
+        lengths = np.linalg.norm(rows, axis=1)
+        apart = np.linalg.norm(rows[1:] - rows[:-1], axis=1)
+        near = apart <= _tolerance(rows.shape) * np.maximum(lengths[1:], lengths[:-1])
+        near &= (lengths[1:] > 0) & (lengths[:-1] > 0)
+    parts = np.split(order, np.flatnonzero(~near) + 1)
+    return sorted((np.sort(part) for part in parts if len(part) > 1), key=lambda each: int(each[0]))
+
+
+def _tolerance(shape: tuple[int, ...]) -> float:
+    """Give the relative distance of units that are near, less where they are many of few values: t**values is chance.
+
+    Examples
+    --------
+    >>> _tolerance((512, 32)), _tolerance((1000, 1))
+    (0.01, 1e-12)
+    """
+    units, values = shape
+    return float(min(NEAR, (CHANCE / units**2) ** (1 / max(values, 1))))
+
+
+def _truly_near(rows: Array, members: Sequence[int]) -> list[Indices]:
+    """Keep of a class, of which a few values are near, the units near its first in all values, and so with the rest."""
+    found, left = [], np.array(members)
+    wide = rows.reshape(len(rows), -1)
+    wide = wide.astype(np.complex128 if np.iscomplexobj(wide) else np.float64)
+    tolerance = _tolerance(wide.shape)
+    while len(left) > 1:
+        apart = np.linalg.norm(wide[left] - wide[left[0]], axis=1)
+        longer = np.maximum(np.linalg.norm(wide[left], axis=1), np.linalg.norm(wide[left[0]]))
+        near = apart <= tolerance * longer
+        near[0] = True  # a NaN is near nothing
+        if near.sum() > 1:
+            found.append(left[near])
+        left = left[~near]
+    return found
 
 
 def part_of(shape: Sequence[int], axis: int, values: int = SAMPLES) -> tuple[slice, ...]:

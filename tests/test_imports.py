@@ -17,8 +17,9 @@ import symbreak
 
 PACKAGE = Path(symbreak.__file__).parent
 
-# What every part may import: exceptions, dtype names, figures, names loaded late, tables, threads, names made safe.
-GROUND = {"errors", "dtypes", "_figure", "_lazy", "_table", "_threads", "_visible"}
+# What every part may import: exceptions, dtype names, figures, growth and its curves, names loaded late, drawings,
+# tables, threads, names made safe.
+GROUND = {"errors", "dtypes", "_curves", "_figure", "_growth", "_lazy", "_svg", "_table", "_threads", "_visible"}
 
 # What the parts that import a framework may import beside it.
 FRAMEWORK_PARTS = {
@@ -30,8 +31,11 @@ FRAMEWORK_PARTS = {
 MAY_IMPORT = {
     "errors": set(),
     "dtypes": set(),
+    "_curves": set(),
     "_figure": set(),
+    "_growth": set(),
     "_lazy": set(),
+    "_svg": set(),
     "_table": set(),
     "_threads": set(),
     "_visible": set(),

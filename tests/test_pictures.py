@@ -9,6 +9,7 @@ import pytest
 import symbreak as sb
 from symbreak._scan import Options, bounded, list_entries, scan
 from symbreak._scan._pictures import COLUMNS, EACH, ROWS, SIDE, _incoming
+from symbreak.axes import Axes
 from symbreak.checkpoints import save_safetensors
 from symbreak.findings import Finding
 from symbreak.reports import DISTANCES, WEIGHTS, Picture, to_page
@@ -129,22 +130,110 @@ def test_the_spaces_of_a_network_are_drawn_by_what_writes_to_them():
     assert all(space.network for space in report.spaces)
 
 
-def test_spaces_in_heads_have_widths_and_no_picture():
+def nested(role, first, second):
+    """Make a network whose hidden space lies in heads, or in copies."""
     from symbreak.graph import Space, Weight
 
-    graph = sb.LayerGraph(
-        spaces=[Space("input", 4), Space("heads", 2), Space("value", 3), Space("output", 2)],
+    return sb.LayerGraph(
+        spaces=[Space("input", 4), Space("heads", len(first)), Space("value", first.shape[1]), Space("output", 2)],
         connections=[
-            Weight("v", np.ones((2, 3, 4)), [("head", "heads"), ("out", "value"), ("in", "input")]),
-            Weight("o", DRAW((2, 2, 3)), [("out", "output"), ("head", "heads"), ("in", "value")]),
+            Weight("v", first, [(role, "heads"), ("out", "value"), ("in", "input")]),
+            Weight("o", second, [("out", "output"), (role, "heads"), ("in", "value")]),
         ],
         inputs=["input"],
         outputs=["output"],
     )
+
+
+@pytest.mark.parametrize("role", ["head", "stack"])
+def test_a_space_in_heads_or_copies_is_drawn_with_the_units_that_the_finding_names(role):
+    """Units are numbered through the heads: 1.2 is unit 5 of two heads of three."""
+    first, second = DRAW((2, 3, 4)), DRAW((2, 2, 3))
+    first[1, 2], second[:, 1, 2] = first[1, 0], second[:, 1, 0]
+    graph = nested(role, first, second)
     report = sb.diagnose(graph)
+    (finding,) = [each for each in report.findings if each.code == "SB201"]
+    assert finding.groups == ((3, 5),)
+    picture = by_kind(report)["SB201", WEIGHTS]
+    assert (picture.where, picture.units, picture.width) == ("space value", 6, 4)
+    assert picture.rows[:2] == (3, 5)
+    assert picture.classes[:2] == (0, 0)
+    expected = np.stack([first[row // 3, row % 3] for row in picture.rows]).astype(np.float32)
+    assert np.array_equal(picture.values, expected)
+    assert (by_kind(report)["SB201", DISTANCES].values[:2, :2] == 0).all()
+
+
+def test_heads_that_are_equal_are_drawn_unit_beside_unit_and_the_heads_themselves_are_not():
+    first, second = DRAW((2, 3, 4)), DRAW((2, 2, 3))
+    first[1], second[:, 1] = first[0], second[:, 0]
+    report = sb.diagnose(nested("head", first, second))
     assert {space.where for space in report.spaces} == {"heads", "value"}
-    assert _incoming(graph, "value") is None
-    assert [picture.where for picture in report.pictures] == []
+    assert {picture.where for picture in report.pictures} == {"space value"}
+    picture = by_kind(report)["SB201", WEIGHTS]
+    assert (picture.rows, picture.classes) == ((0, 3, 1, 4, 2, 5), (0, 0, 1, 1, 2, 2))
+    assert np.array_equal(picture.values[::2], picture.values[1::2])
+    assert to_page(report).count('aria-label="weights of space value, SB201"') == 1
+
+
+def test_a_space_that_no_weight_writes_to_whole_has_no_picture():
+    graph = nested("head", np.ones((2, 3, 4)), DRAW((2, 2, 3)))
+    assert _incoming(graph, "value", (2, 3)).shape == (6, 4)
+    assert _incoming(graph, "value", (3, 2)) is None
+    assert _incoming(graph, "value", (3,)) is None
+    assert _incoming(graph, "input", (4,)) is None
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "units"),
+    [
+        ("boi", (3, 8, 5), lambda w, place: w[int(place[-1])]),
+        ("bio", (3, 5, 8), lambda w, place: w[int(place[-1])].T),
+        ("ooi", (2, 4, 5), lambda w, _: w.reshape(8, 5)),
+        ("ioo", (5, 2, 4), lambda w, _: w.reshape(5, 8).T),
+        ("boihw", (2, 6, 4, 3, 3), lambda w, place: w[int(place[-1])].reshape(6, -1)),
+    ],
+)
+def test_units_within_copies_and_along_several_axes_are_those_of_the_finding(axes, shape, units):
+    weight = DRAW(shape)
+    places = ["copy 1"] if axes.startswith("b") else [""]
+    whole = units(weight, places[0])
+    whole = whole if np.shares_memory(whole, weight) else None
+    assert whole is not None
+    whole[[2, 5]] = whole[1]
+    report = sb.diagnose({"w": weight}, axes={"w": axes})
+    (finding,) = report.findings
+    assert finding.groups == ((1, 2, 5),)
+    picture = by_kind(report)["SB102", WEIGHTS]
+    assert picture.where == finding.where
+    assert picture.rows[:3] == (1, 2, 5)
+    assert np.array_equal(picture.values, units(weight, finding.where)[list(picture.rows), :COLUMNS].astype(np.float32))
+    assert sb.diagnose(weight, axes=axes).pictures[0].rows == picture.rows
+
+
+@pytest.mark.parametrize("layout", [Axes("iohw", groups=2), Axes("oihw", groups=2), Axes("oihw", splits=2)])
+def test_units_that_are_compared_in_parts_have_their_own_picture_or_none(layout):
+    weight = DRAW((8, 4, 3, 3))
+    if layout.layout == "iohw":
+        weight[:4, 2] = weight[:4, 1]
+    else:
+        weight[5] = weight[4]
+    report = sb.diagnose({"w": weight}, axes={"w": layout})
+    (finding,) = report.findings
+    if layout.layout == "iohw":  # each index stands for a unit of every group
+        assert report.pictures == ()
+    else:
+        picture = by_kind(report)["SB102", WEIGHTS]
+        assert picture.rows[:2] == finding.groups[0] == (4, 5)
+        assert np.array_equal(picture.values, weight.reshape(8, -1)[list(picture.rows), :COLUMNS].astype(np.float32))
+
+
+def test_what_is_copied_along_an_axis_without_units_has_no_picture():
+    weight = DRAW((6, 5, 4))
+    weight[4] = weight[0]
+    report = sb.diagnose({"experts.w": weight}, axes={"experts.w": "boi"})
+    assert [finding.code for finding in report.findings] == ["SB206"]
+    assert report.pictures == ()
+    assert "<figure>" not in to_page(report)
 
 
 def test_pictures_and_widths_carry_the_name_of_their_file(tmp_path):

@@ -3,6 +3,9 @@
 from ._compare import compare as compare
 from ._entries import Entry as Entry
 from ._entries import list_entries as list_entries
+from ._follow import find_runs as find_runs
+from ._follow import one_run as one_run
+from ._follow import with_growth as with_growth
 from ._guard import guarded as guarded
 from ._judge import UNREADABLE as UNREADABLE
 from ._judge import ConfigLike as ConfigLike

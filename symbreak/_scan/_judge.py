@@ -73,7 +73,9 @@ class Options:
 def judge_named(array: Array, name: str, where: str, arrays: Arrays, options: Options) -> Report:
     """Judge one of several arrays, which are at hand for its bias."""
     report = _judge(array, name, where, arrays, options)
-    return with_pictures(report, array, where) if options.pictures and report.findings else report
+    if not options.pictures or not report.findings:
+        return report
+    return with_pictures(report, array, where, options.layouts.get(name))
 
 
 def _judge(array: Array, name: str, where: str, arrays: Arrays, options: Options) -> Report:

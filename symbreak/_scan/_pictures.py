@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from symbreak.axes import Axes, AxesLike
+from symbreak.diagnosis._units import copies, name_unit_axes
 from symbreak.findings import Finding
 from symbreak.reports import DISTANCES, WEIGHTS, Picture, Report, Space
 
@@ -30,7 +32,7 @@ EACH = 12  # pictures of one code and kind in a report
 AXIS = re.compile(r"(?:, axis (\d+))?")
 
 
-def with_pictures(report: Report, array: Array, where: str) -> Report:
+def with_pictures(report: Report, array: Array, where: str, axes: AxesLike = None) -> Report:
     """Add samples of one weight for what was found in it.
 
     Parameters
@@ -41,14 +43,33 @@ def with_pictures(report: Report, array: Array, where: str) -> Report:
         The weight. The least of it is read that the pictures show.
     where
         What findings call it.
+    axes
+        Its layout, where that is known: then units may lie in stacked copies, and along several axes.
     """
     found: list[Picture] = []
+    nested = {} if axes is None else _nested(array, where, axes, {each.where for each in report.findings})
     for finding in report.findings:
+        if finding.where in nested and finding.code in SINGLE:
+            found += _pictures(finding, nested[finding.where])
+            continue
         match = AXIS.fullmatch(finding.where.removeprefix(where))
         axis = int(match[1] or 0) if match and finding.where.startswith(where) else array.ndim
         if finding.code in SINGLE and axis < array.ndim and array.ndim > 1 and array.size:
             found += _pictures(finding, np.moveaxis(array, axis, 0))
     return replace(report, pictures=(*report.pictures, *found)) if found else report
+
+
+def _nested(array: Array, where: str, axes: AxesLike, wanted: set[str]) -> dict[str, Array]:
+    """Give the units of the copies in which something was found, and those along several axes, by what findings say.
+
+    Units that are compared in parts, as in groups, are not among them.
+    """
+    layout = Axes.of(axes, array.shape)
+    along = f"{where}, {name_unit_axes(array.shape, layout)}"
+    if not any(place.startswith(along) and not AXIS.fullmatch(place.removeprefix(where)) for place in wanted):
+        return {}
+    every = ((f"{along}{name}", parts) for name, parts in copies(array, layout))
+    return {place: parts[0] for place, parts in every if place in wanted and len(parts) == 1}
 
 
 def with_widths(report: Report, graph: "LayerGraph", path: str = "") -> Report:
@@ -69,14 +90,17 @@ def with_widths(report: Report, graph: "LayerGraph", path: str = "") -> Report:
 def with_network_pictures(report: Report, graph: "LayerGraph", path: str = "") -> Report:
     """Add samples of the weights that write to the spaces in which something was found.
 
-    A space whose units lie in heads or copies has no picture.
+    Of a space whose units lie in heads or copies those of the first come first, as findings number them.
     """
     before = f"{path}: " if path else ""
     units = {f"{before}space {space.name}": space.name for space in graph.spaces}
     found: list[Picture] = []
     for finding in report.findings:
         space = units.get(finding.where)
-        if finding.code in NETWORK and space is not None and (array := _incoming(graph, space)) is not None:
+        labels = report.partition.get(f"{before}{space}")
+        if finding.code not in NETWORK or space is None or labels is None:
+            continue
+        if (array := _incoming(graph, space, labels.shape)) is not None:
             found += _pictures(finding, array)
     return replace(report, pictures=(*report.pictures, *found))
 
@@ -100,14 +124,25 @@ def _first(pictures: Iterable[Picture], kept: dict[tuple[str, str], int]) -> Ite
             yield each
 
 
-def _incoming(graph: "LayerGraph", space: str) -> Array | None:
-    """Give the first weight that writes to a space, its units first; None where they lie in heads or copies."""
+def _incoming(graph: "LayerGraph", space: str, shape: tuple[int, ...]) -> Array | None:
+    """Give the first weight that writes to all units of a space, these first.
+
+    Parameters
+    ----------
+    graph, space
+        The network and the name of the space.
+    shape
+        Of its units: (units,), or (heads, units).
+    """
     for name in graph.writers(space):
         weight = next(weight for weight in graph.connections if weight.name == name)
         roles = [axis.role for axis in weight.axes]
-        axes = [n for n, axis in enumerate(weight.axes) if axis.role == "out" and axis.space == space]
-        if len(axes) == 1 and roles.count("out") == 1 and not {"head", "stack"} & set(roles):
-            return np.moveaxis(weight.array, axes[0], 0)
+        out = [n for n, axis in enumerate(weight.axes) if axis.role == "out" and axis.space == space]
+        over = [n for n, role in enumerate(roles) if role in ("head", "stack")]
+        if len(out) == 1 and roles.count("out") == 1:
+            units = np.moveaxis(weight.array, [*over, *out], range(len(over) + 1))
+            if len(over) < 2 and units.shape[: len(shape)] == shape and len(over) + 1 == len(shape):
+                return units.reshape(-1, *units.shape[len(shape) :])
     return None
 
 

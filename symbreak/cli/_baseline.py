@@ -76,12 +76,13 @@ class Baseline:
     def apply(self, report: Report) -> Report:
         """Leave out the findings that are known; the verdict counts them."""
         files = frozenset(report.files)
-        new = tuple(
-            finding
-            for finding in report.findings
-            if not any(each.holds(finding) for each in self._known.get(_place(finding, files, self._folder), ()))
+        new = report.filtered(
+            lambda finding: (
+                not any(each.holds(finding) for each in self._known.get(_place(finding, files, self._folder), ()))
+            )
         )
-        return replace(report, findings=new, known=report.known + len(report.findings) - len(new))
+        known = report.known + len(report.findings) - len(new.findings)
+        return replace(new, unselected=report.unselected, known=known)
 
     def gone(self, report: Report, options: Mapping[str, object]) -> list[str]:
         """List the known findings that a report has no more, of the files that it read whole and looked at alike."""

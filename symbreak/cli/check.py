@@ -77,6 +77,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compare", action="store_true", help="report weights that are the same in several of the files too (SB401)"
     )
     parser.add_argument(
+        "--run",
+        dest="one_run",
+        action="store_true",
+        help="take the files for those of one run, in the order given, and say how equal units come apart; files that "
+        "differ in the number of a step or an epoch alone are taken so without it",
+    )
+    parser.add_argument(
         "--network",
         action="store_true",
         help="judge each file as one network too, as far as it is known how its tensors are connected (SB2)",
@@ -303,7 +310,19 @@ def _kept(arguments: argparse.Namespace) -> "Iterator[_Keeper | None]":
 
 
 def _judge(arguments: argparse.Namespace, keeper: _Keeper | None) -> Report:
-    from symbreak._scan import Options, Step, bounded, compare, guarded, joined, list_entries, scan
+    from symbreak._scan import (
+        Options,
+        Step,
+        bounded,
+        compare,
+        find_runs,
+        guarded,
+        joined,
+        list_entries,
+        one_run,
+        scan,
+        with_growth,
+    )
 
     options = Options(arguments.workers, arguments.tolerance, {}, *_wired(arguments), arguments.format == "html")
     entries = list_entries(arguments.paths)
@@ -314,6 +333,7 @@ def _judge(arguments: argparse.Namespace, keeper: _Keeper | None) -> Report:
 
     steps: list[Step] = []
     last = None
+    report = None
     try:
         with progress(entries) as tell:
             for step in guarded(entries, begin_at):
@@ -325,7 +345,11 @@ def _judge(arguments: argparse.Namespace, keeper: _Keeper | None) -> Report:
         if arguments.compare:
             told = {skipped.where for step in steps for skipped in step.report.skipped}  # not to be said twice
             steps.append(Step(len(entries), compare([entry.path for entry in entries if entry.path not in told])))
+        report = joined(steps)
+        return with_growth(report, one_run(entries) if arguments.one_run else find_runs(entries), guarded)
     except KeyboardInterrupt:
+        if report is not None:  # all was judged; what is left is how it grew
+            return Report.merged([report, _not_followed()])
         steps.append(Step(len(entries), _interrupted(entries, last)))
     return joined(steps)
 
@@ -385,6 +409,14 @@ def _interrupted(entries: "Sequence[Entry]", last: "Step | None") -> Report:
     others = f", and {more} more {'file was' if more == 1 else 'files were'} not read" if more else ""
     fix = "check again; --resume FILE keeps what was judged"
     return unread(entries[number].path if entries else "", f"the scan was interrupted{done}{others}", fix)
+
+
+def _not_followed() -> Report:
+    """Report that it was not seen to the end how units come apart."""
+    from symbreak._scan import unread
+
+    reason = "the scan was interrupted when every file was judged, before it was seen how equal units come apart"
+    return unread("the files of a run", reason, "check again")
 
 
 def _render(report: Report, arguments: argparse.Namespace) -> str:

@@ -3,12 +3,13 @@
 import html
 import math
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 
+from symbreak._curves import MOST, Curve, curves_svg
 from symbreak._table import html_table, table
 
 from ._checks import as_positive, look_up
@@ -25,6 +26,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 LINE = 80  # characters
 AT_REST = 1e-5  # norm of the gradient: below it a network hardly moves, and what holds here goes on holding
 WIDEST = 20  # characters of a class's name in the table, so that a row fits into a line
+START, END = 1e-16, 0.1  # of a difference: what rounding leaves, and what tells units apart
+FLOOR = 1e-18  # below which the picture follows no difference
+SPAN = 100.0  # steps in a picture of classes none of which separates
 
 
 @final
@@ -121,7 +125,7 @@ class ClassStability:
         return textwrap.fill(self.verdict, LINE)
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.verdict)}</p>"
+        return f"<p>{html.escape(self.verdict)}</p>{_drawn([self])}"
 
     def __repr__(self) -> str:
         return f"ClassStability({self._name}, {len(self.units)} units, growth={self.growth:.6g})"
@@ -179,7 +183,7 @@ class Stability:
     def _repr_html_(self) -> str:
         if not self.classes:
             return f"<p>{html.escape(str(self))}</p>"
-        return html_table(self._above, TITLES, self._rows, "; ".join(self._notes))
+        return html_table(self._above, TITLES, self._rows, "; ".join(self._notes)) + _drawn(self.classes)
 
     @property
     def _above(self) -> str:
@@ -366,6 +370,38 @@ def _gradient_norm(net: Network, x: Any, y: Any, loss: str) -> float:
         if not np.isfinite(gradient).all():
             raise ValueError(f"the gradient of {name!r} at this point is not finite: there is no Hessian to look at")
     return math.hypot(*(float(np.linalg.norm(gradient)) for gradient in found.parameters.values()))
+
+
+def _drawn(classes: Sequence[ClassStability]) -> str:
+    """Draw what becomes of a difference of 1e-16 in each class whose growth is known; nothing where it is of none."""
+    known = [each for each in classes if not math.isnan(each.growth)][:MOST]
+    if not known:
+        return ""
+    span = max((steps for each in known if math.isfinite(steps := each.steps_to_separate())), default=SPAN)
+    curves = [Curve(f"{each._name}: {_when(each)}", _course(each.growth, span)) for each in known]
+    told = "; ".join(f"{each.space}, {len(each.units)} units, times {each.growth:.6g} a step" for each in known)
+    label = f"a difference of 1e-16 between tied units, step by step at the growth of this point: {told}"
+    drawn = curves_svg(curves, "step", label)
+    more = f" {len(classes) - len(known)} of {len(classes)} classes are not drawn." if len(known) < len(classes) else ""
+    text = f"A difference of 1e-16 along the direction that grows most, at the growth of this point.{more}"
+    return f"<figure>{drawn}<figcaption>{text}</figcaption></figure>"
+
+
+def _course(growth: float, span: float) -> tuple[tuple[float, float], ...]:
+    """Give a difference at the start, and where it is apart, is lost, or the picture ends.
+
+    Examples
+    --------
+    >>> _course(10.0, 15.0), _course(1.0, 90.0), _course(0.1, 90.0)
+    (((0.0, 1e-16), (15.0, 0.1)), ((0.0, 1e-16), (90.0, 1e-16)), ((0.0, 1e-16), (2.0, 1e-18)))
+    """
+    if growth == 1:
+        return (0.0, START), (span, START)
+    goal = END if growth > 1 else FLOOR
+    steps = math.log(goal / START) / math.log(growth) if growth > 0 else 0.0
+    if steps <= span:
+        return (0.0, START), (round(steps, 9), goal)
+    return (0.0, START), (span, START * growth**span)
 
 
 def _when(each: ClassStability) -> str:

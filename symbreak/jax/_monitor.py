@@ -5,6 +5,7 @@ from typing import Any, final
 import jax
 import numpy as np
 
+from symbreak._growth import Growth
 from symbreak._monitor import EVERY, Index, MonitorRow, Watched
 from symbreak._monitor import Monitor as Counter
 from symbreak.axes import Axes
@@ -28,8 +29,9 @@ class Monitor:
     every
         Steps from one look to the next.
     log
-        Called after each look with the step and ``{"distinct/<name>": count, "dead/<name>": count, ...}``; or a writer
-        of TensorBoard's. None keeps to the record.
+        Called after each look with the step and ``{"distinct/<name>": count, "dead/<name>": count, ...}``, and
+        ``"spread/<name>"`` of the weights that `growth` follows; or a writer of TensorBoard's. None keeps
+        to the record.
 
     Raises
     ------
@@ -47,6 +49,7 @@ class Monitor:
     >>> print(monitor)
     space           units  distinct  dead  since step
     Dense_0/kernel      3         2     1          10
+    Dense_0/kernel: 2 units: spread 0 at step 10, 0 at step 20; equal at every look
     looked 2 times in 20 steps, every 10
     """
 
@@ -70,6 +73,15 @@ class Monitor:
     def latest(self) -> dict[str, MonitorRow]:
         """The last row of each weight; its step says since when it is so."""
         return self._counter.latest
+
+    @property
+    def growth(self) -> tuple[Growth, ...]:
+        """How units come apart that were equal at the first look, or nearer than 1 %: the spread at each look.
+
+        Of a weight at most four classes of sixteen units are followed. Call :meth:`look` before the first step to see
+        them from the start.
+        """
+        return self._counter.growth
 
     def __call__(self, step: Any, params: Any) -> None:
         """Look if it is time.

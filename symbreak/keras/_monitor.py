@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from .._growth import Growth
 from .._monitor import EVERY, MonitorRow, Watched
 from .._monitor import Monitor as Counter
 from ._layouts import axes_of
@@ -23,8 +24,9 @@ class Monitor(keras.callbacks.Callback):
     every
         Steps from one look to the next.
     log
-        Called after each look with the step and ``{"distinct/<name>": count, "dead/<name>": count, ...}``; or an object
-        with ``add_scalar(tag, value, step)``. None keeps to the record.
+        Called after each look with the step and ``{"distinct/<name>": count, "dead/<name>": count, ...}``, and
+        ``"spread/<name>"`` of the weights that `growth` follows; or an object with
+        ``add_scalar(tag, value, step)``. None keeps to the record.
 
     Attributes
     ----------
@@ -84,6 +86,14 @@ class Monitor(keras.callbacks.Callback):
     def latest(self) -> dict[str, MonitorRow]:
         """The last row of each weight."""
         return self._counter.latest
+
+    @property
+    def growth(self) -> tuple[Growth, ...]:
+        """How units come apart that were equal at the first look, or nearer than 1 %: the spread at each look.
+
+        Of a weight at most four classes of sixteen units are followed.
+        """
+        return self._counter.growth
 
     @property
     def steps(self) -> int:

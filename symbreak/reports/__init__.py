@@ -2,6 +2,7 @@
 
 import typing as _typing
 
+from symbreak._growth import Growth as Growth
 from symbreak._lazy import names_from as _names_from
 from symbreak._visible import visible as visible
 
@@ -27,6 +28,7 @@ if _typing.TYPE_CHECKING:
     from ._sarif import to_sarif as to_sarif
 
 __all__ = [
+    "Growth",
     "Picture",
     "Report",
     "Skipped",

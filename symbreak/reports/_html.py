@@ -3,6 +3,7 @@
 import html
 from typing import TYPE_CHECKING
 
+from symbreak._growth import by_run
 from symbreak._visible import visible
 
 from ._text import MESSAGE
@@ -28,13 +29,15 @@ def to_html(report: "Report") -> str:
 
 
 def _figures(report: "Report") -> str:
-    if not report.pictures and not report.spaces:
+    if not report.pictures and not report.spaces and not report.growth:
         return ""
-    from ._page import depth_figure, figure, pictures_of
+    from ._page import depth_figure, figure, growth_figure, pictures_of
 
     drawn = "".join(figure(*each) for each in pictures_of(report, report.findings)[:FIGURES])
     network = [space for space in report.spaces if space.network]
-    return drawn + (depth_figure(network) if any(space.distinct < space.units for space in network) else "")
+    depth = depth_figure(network) if any(space.distinct < space.units for space in network) else ""
+    runs = list(by_run(report.growth).values())[:FIGURES]
+    return drawn + depth + "".join(map(growth_figure, runs))
 
 
 def _safe(text: str) -> str:

@@ -9,6 +9,8 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from symbreak._curves import curves_svg, growth_curves, growth_label
+from symbreak._growth import Growth, by_run, spread_text
 from symbreak._visible import visible
 from symbreak.findings import CODES, Finding
 
@@ -24,6 +26,7 @@ SHORT = 240  # of one where there are many
 MANY = 1000  # findings; also the rows of each part of the table that is folded
 SHOWN = 300  # rows that are not: a browser lays out what it shows, and of what is folded only the first line
 SPACES = 80  # bars
+GROWTHS = 200  # weights of a run in its table
 WIDTHS = {
     "level": "6rem",
     "code": "5rem",
@@ -61,6 +64,7 @@ figcaption{color:var(--faint);font-size:.9rem;overflow-wrap:anywhere}
 table{border-collapse:collapse;table-layout:fixed;width:100%;min-width:56rem;font-size:.9rem}caption{text-align:left;padding:.5rem;color:var(--faint)}
 th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid var(--line)}
 td{overflow-wrap:anywhere}td a{white-space:nowrap}
+table.growth{table-layout:auto;min-width:34rem}table.growth td.where{min-width:11rem}
 .n{text-align:right;font-variant-numeric:tabular-nums;overflow-wrap:normal}
 th button{all:unset;cursor:pointer;text-decoration:underline dotted}
 :focus-visible,th button:focus-visible{outline:2px solid var(--link);outline-offset:2px}
@@ -150,7 +154,7 @@ def to_page(report: "Report") -> str:
     """
     title = "symbreak: " + ("nothing found" if report.ok and not report.findings else _safe(report.verdict))
     policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src '{_hash(SCRIPT)}'"
-    parts = [_summary(report), _contents(report), _depth(report), _codes(report), _skipped(report), _table(report)]
+    parts = [part(report) for part in (_summary, _contents, _depth, _growth, _codes, _skipped, _table)]
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -222,6 +226,48 @@ def _contents(report: "Report") -> str:
 def _depth(report: "Report") -> str:
     spaces = [space for space in report.widths()[0] if space.network]
     return f"<h2 id='depth'>Distinct units along depth</h2>\n{depth_figure(spaces)}" if spaces else ""
+
+
+def growth_figure(growths: Sequence[Growth]) -> str:
+    """Draw how the units of some weights of one run come apart."""
+    curves = growth_curves(growths)
+    left = len(growths) - len(curves)
+    more = f" {left} more {'weight is' if left == 1 else 'weights are'} not drawn." if left else ""
+    text = (
+        "How far units are apart that were equal, relative to their length: a straight line is growth by one factor "
+        f"{_safe(growths[0].each)}, and from 0.1 on they do work of their own.{more}"
+    )
+    drawn = curves_svg(curves, growths[0].along, growth_label(growths))
+    return f"<figure>{drawn}<figcaption>{text}</figcaption></figure>"
+
+
+def _growth(report: "Report") -> str:
+    runs = by_run(report.growth)
+    parts = ["<h2 id='growth'>Growth from the tied state</h2>"] if runs else []
+    for run, some in runs.items():
+        parts.append(f"<h3 class='where'>{_safe(run)}</h3>\n{growth_figure(some)}\n{_growth_table(some, _safe(run))}")
+    return "\n".join(parts)
+
+
+def _growth_table(growths: Sequence[Growth], run: str) -> str:
+    growth = f"growth {_safe(growths[0].each)}"
+    titles = [("tensor", ""), ("units", "n"), ("first spread", "n"), ("last", "n"), (growth, "n")]
+    head = "".join(f"<th scope='col'{f' class={kind}' if kind else ''}>{title}</th>" for title, kind in titles)
+    rows = []
+    for each in growths[:GROWTHS]:
+        factor = "" if each.factor is None else f"{each.factor:.5g}"
+        numbers = (f"{each.units}", spread_text(each.spread[0]), spread_text(each.spread[-1]), factor)
+        cells = "".join(f"<td class=n>{number}</td>" for number in numbers)
+        rows.append(f"<tr><td class=where>{_safe(each.where)}</td>{cells}<td>{_safe(each.verdict)}</td></tr>")
+    caption = f"{len(growths)} {'weight' if len(growths) == 1 else 'weights'}" + (
+        f", the first {GROWTHS} here; --format json lists them all" if len(growths) > GROWTHS else ""
+    )
+    return (
+        f"<div class='scroll' role='region' tabindex='0' aria-label='Growth: {run}'><table class='growth'>"
+        f"<caption>{caption}</caption><thead><tr>{head}<th scope='col'>verdict</th></tr></thead>\n<tbody>\n"
+        + "\n".join(rows)
+        + "\n</tbody></table></div>"
+    )
 
 
 def _codes(report: "Report") -> str:

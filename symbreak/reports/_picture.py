@@ -5,7 +5,6 @@ The drawing is plain SVG: lines of cells in a few colours, each colour one path,
 """
 
 import html
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -13,6 +12,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from symbreak._svg import drawing, px
 from symbreak._visible import visible
 
 Array = npt.NDArray[Any]
@@ -94,13 +94,13 @@ def depth_svg(rows: Sequence[tuple[str, int, int]]) -> str:
         colour = EQUAL if distinct < units else "#0072b2"
         parts.append(
             f'<text x="{left - 6}" y="{top + 11}" text-anchor="end">{shown}</text>'
-            f'<rect x="{left}" y="{top}" width="{_px(bar * units / most)}" height="{LINE}" fill="{MISSING}" '
+            f'<rect x="{left}" y="{top}" width="{px(bar * units / most)}" height="{LINE}" fill="{MISSING}" '
             f'fill-opacity="0.35"/>'
-            f'<rect x="{left}" y="{top}" width="{_px(max(bar * distinct / most, 1))}" height="{LINE}" fill="{colour}"/>'
-            f'<text x="{_px(left + bar * units / most + 6)}" y="{top + 11}">{distinct} of {units}</text>'
+            f'<rect x="{left}" y="{top}" width="{px(max(bar * distinct / most, 1))}" height="{LINE}" fill="{colour}"/>'
+            f'<text x="{px(left + bar * units / most + 6)}" y="{top + 11}">{distinct} of {units}</text>'
         )
     label = f"distinct units of {len(rows)} spaces, in the order in which the network computes them"
-    return _svg(left + bar + 110, len(rows) * (LINE + 4), label, "".join(parts))
+    return drawing(left + bar + 110, len(rows) * (LINE + 4), label, "".join(parts))
 
 
 def _weights(picture: Picture) -> str:
@@ -117,7 +117,7 @@ def _weights(picture: Picture) -> str:
     low = tops[-1] + CELL + LINE if tops else LINE
     scale = f'<text x="{LABELS}" y="{low}">from {_number(-largest)} (blue) to {_number(largest)} (red)</text>'
     width = LABELS + CELL * values.shape[1]
-    return _svg(
+    return drawing(
         max(width, 300), low + 4, f"weights of {_what(picture)}", _names(picture, tops) + "".join(lines) + scale
     )
 
@@ -133,7 +133,7 @@ def _distances(picture: Picture) -> str:
     lines = [_line(cells.get(number), colour) for number, colour in enumerate((EQUAL, *DISTANT, MISSING))]
     side = tops[-1] + CELL if tops else 0
     parts = _names(picture, tops) + "".join(lines)
-    return _svg(max(LABELS + side, 200), side + 4, f"distances between units of {_what(picture)}", parts)
+    return drawing(max(LABELS + side, 200), side + 4, f"distances between units of {_what(picture)}", parts)
 
 
 def _what(picture: Picture) -> str:
@@ -175,19 +175,6 @@ def _names(picture: Picture, tops: Sequence[int]) -> str:
         if number == 0 or picture.classes[number] != picture.classes[number - 1]:
             parts.append(f'<text x="{LABELS - 6}" y="{top + CELL}" text-anchor="end">unit {unit}</text>')
     return "".join(parts)
-
-
-def _svg(width: float, height: float, label: str, content: str) -> str:
-    named = html.escape(visible(label, 300))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{named}" viewBox="0 0 {_px(width)} '
-        f'{_px(height)}" width="{_px(width)}" height="{_px(height)}" font-size="11" font-family="sans-serif" '
-        f'fill="currentColor" shape-rendering="crispEdges">{content}</svg>'
-    )
-
-
-def _px(value: float) -> str:
-    return f"{math.floor(value * 10 + 0.5) / 10:g}"
 
 
 def _number(value: float) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
+from symbreak._growth import Growth
 from symbreak._table import html_table
 from symbreak._visible import to_ascii_json, visible
 from symbreak.findings import Finding, Level
@@ -127,6 +128,8 @@ class Report:
         Samples of the weights of some findings, to be drawn.
     evidence
         Where it is from how the arrays are connected; empty where nothing is said of it.
+    growth
+        How units that are equal in one checkpoint of a run come apart in the others.
 
     Examples
     --------
@@ -151,6 +154,7 @@ class Report:
     known: int = 0
     pictures: tuple[Picture, ...] = ()
     evidence: str = ""
+    growth: tuple[Growth, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -181,6 +185,7 @@ class Report:
             sum(report.known for report in every),
             tuple(each for report in every for each in report.pictures),
             next((report.evidence for report in every if report.evidence), ""),
+            tuple(each for report in every for each in report.growth),
         )
 
     def only(self, codes: Iterable[str]) -> "Report":
@@ -200,7 +205,13 @@ class Report:
         1 error, 1 finding not selected; read 2 arrays
         """
         kept = tuple(finding for finding in self.findings if keep(finding))
-        return replace(self, findings=kept, unselected=self.unselected + len(self.findings) - len(kept))
+        places = {finding.where for finding in kept}
+        return replace(
+            self,
+            findings=kept,
+            unselected=self.unselected + len(self.findings) - len(kept),
+            growth=tuple(each for each in self.growth if not each.source or each.source in places),
+        )
 
     def counted(self) -> "Report":
         """Leave out the class of each unit, and keep how many units and distinct units there are.
@@ -294,6 +305,7 @@ class Report:
             "skipped": [{"where": skipped.where, "reason": skipped.reason} for skipped in self.skipped],
             **network,
             **({"evidence": self.evidence} if self.evidence else {}),
+            **({"growth": [each.to_dict() for each in self.growth]} if self.growth else {}),
             "summary": self.summary,
         }
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from symbreak._growth import by_run
 from symbreak._visible import columns, visible
 from symbreak.findings import Finding, Level
 
@@ -22,6 +23,7 @@ MOST = 100  # findings that are told; others are counted
 FEW = 3  # findings up to which a report of one file needs no table
 LINES = 40  # lines of the table; other rows are counted
 CODES = 22  # columns for the codes
+GROWTHS = 20  # weights that are told of each run; others are counted
 
 
 def fold_units(units: Sequence[int], runs: int = RUNS) -> str:
@@ -54,7 +56,7 @@ def to_text(report: "Report", colour: bool = False) -> str:
 
     Findings that say the same of places that differ in numbers alone, such as the blocks of a transformer, are told as
     one. Of more than a hundred the gravest are told and the others counted. The table is left out where a few findings
-    of one file are all there is.
+    of one file are all there is. Where files are those of one run, it is told how equal units come apart.
 
     Parameters
     ----------
@@ -78,6 +80,7 @@ def to_text(report: "Report", colour: bool = False) -> str:
         if skipped.where not in unread:
             lines += _wrap(f"skipped {visible(skipped.where)}: {visible(skipped.reason, MESSAGE)}", "", "    ")
     lines += _table(report, colour)
+    lines += _growth(report)
     if report.evidence:
         lines += _wrap(f"wired by: {visible(report.evidence, MESSAGE)}", "", "    ")
     return "\n".join([*lines, report.verdict])  # one line, however much it counts
@@ -144,6 +147,19 @@ def _table(report: "Report", colour: bool) -> list[str]:
     if more := len(rows) - shown:
         found.append(f"... and {more} more {'place' if more == 1 else 'places'}")
     return [*found, ""]
+
+
+def _growth(report: "Report") -> list[str]:
+    """Tell how units that were equal come apart along the files of each run."""
+    lines = []
+    for run, some in by_run(report.growth).items():
+        files = len({file for each in some for file in each.files})
+        lines += _wrap(f"growth along {files} files, {visible(run)}:", "", "    ")
+        for each in some[:GROWTHS]:
+            lines += _wrap(f"{visible(each.where)}: {each.sentence}", "    ", "        ")
+        if more := len(some) - GROWTHS if len(some) > GROWTHS else 0:
+            lines += _wrap(f"... and {more} more; --format json lists them all", "    ", "        ")
+    return [*lines, ""] if lines else []
 
 
 def _laid(line: tuple[str, ...], name: int, wide: Sequence[int]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, final
 import torch
 from torch import nn
 
+from symbreak._growth import Growth
 from symbreak._monitor import EVERY, MonitorRow, Watched, part_of
 from symbreak._monitor import Monitor as Counter
 
@@ -37,8 +38,9 @@ class Monitor:
     every
         Steps from one look to the next.
     log
-        Called after each look with the step and ``{"distinct/<name>": count, "dead/<name>": count, ...}``; or a writer
-        with ``add_scalar``, as TensorBoard's ``SummaryWriter``. None keeps to the record.
+        Called after each look with the step and ``{"distinct/<name>": count, "dead/<name>": count, ...}``, and
+        ``"spread/<name>"`` of the weights that `growth` follows; or a writer with ``add_scalar``, as
+        TensorBoard's ``SummaryWriter``. None keeps to the record.
     optimizer
         If one is given, each of its steps counts; else call :meth:`step`.
     activations
@@ -60,6 +62,7 @@ class Monitor:
     0.weight      3         2     0           1
     2.weight      1         1     0           1
     1             3         2     0           1
+    0.weight: 2 units: spread 0 at step 1; equal at every look
     looked 1 time in 1 step, every 1
     """
 
@@ -98,6 +101,15 @@ class Monitor:
     def latest(self) -> dict[str, MonitorRow]:
         """The last row of each space; its step says since when it is so."""
         return self._counter.latest
+
+    @property
+    def growth(self) -> tuple[Growth, ...]:
+        """How units come apart that were equal at the first look, or nearer than 1 %: the spread at each look.
+
+        Of a weight at most four classes of sixteen units are followed. Call :meth:`look` before the first step to see
+        them from the start.
+        """
+        return self._counter.growth
 
     @property
     def steps(self) -> int:

@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 
 import symbreak as sb
-from symbreak.reports import Report, Skipped, to_github, to_markdown, to_page, to_sarif, to_text
+from symbreak.reports import Growth, Report, Skipped, to_github, to_markdown, to_page, to_sarif, to_text
 
 FOLDER = pathlib.Path(__file__).parent / "reports"
 FORMATS = {
@@ -37,7 +37,20 @@ def sample() -> Report:
     faults = Report(
         (sb.Finding.of("SB301", "cut.npz", "the zip is truncated"),), (Skipped("cut.npz", "the zip is truncated"),)
     )
-    return Report.merged([*parts, _placed(network, "net.onnx"), faults, Report(files=("cut.npz",))])
+    return Report.merged([*parts, _placed(network, "net.onnx"), faults, Report(files=("cut.npz",), growth=_growths())])
+
+
+def _growths() -> tuple[Growth, ...]:
+    """Make up what two runs show: units that come apart, that don't, and that will."""
+    steps, run = (
+        (0, 100, 200, 300, 400),
+        ("step", "runs/step-*.npz", tuple(f"runs/step-{n}.npz" for n in range(0, 500, 100))),
+    )
+    return (
+        Growth("blocks.0.mlp.weight, axis 0", 8, 1, steps, (0.0, 2e-8, 3e-6, 5e-4, 0.4), *run),
+        Growth("head.weight, axis 0", 3, 1, steps, (0.0, 0.0, 0.0, 0.0, 0.0), *run),
+        Growth("<b>\u202e, axis 1", 4, 2, (1, 2, 4), (1e-7, 1e-6, 1e-4), "epoch", "e-*.npz", ("e-1", "e-2", "e-4")),
+    )
 
 
 def _placed(report: Report, path: str) -> Report:

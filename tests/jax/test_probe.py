@@ -159,6 +159,8 @@ def test_a_monitor_sees_units_part_and_takes_modules_too():
     model.kernel[...] = draw(0, 4, 3)
     monitor(2, model)
     assert [(row.step, row.distinct) for row in monitor.rows] == [(1, 1), (2, 3)]
+    (growth,) = monitor.growth
+    assert (growth.where, growth.units, growth.places, growth.spread[0], growth.apart) == ("kernel", 3, (1, 2), 0.0, 2)
 
 
 def test_bad_input_to_a_monitor_is_refused():

@@ -44,6 +44,9 @@ def test_distinct_and_dead_units_are_counted_every_so_many_steps():
     assert "hidden/kernel" in str(monitor)
     assert "looked 2 times in 8 steps" in monitor._repr_html_()
     assert monitor.to_dict()["steps"] == 8
+    (growth,) = monitor.growth  # of the units that are equal; the dead one is left out
+    assert (growth.where, growth.units, growth.places, growth.spread) == ("hidden/kernel", 2, (3, 6), (0.0, 0.0))
+    assert said[0][1]["spread/hidden/kernel"] == 0
 
 
 def test_weights_are_read_as_training_has_them():

@@ -87,6 +87,46 @@ def test_on_a_phone_nothing_but_the_table_and_pictures_scrolls_aside(tmp_path):
     assert probed(tmp_path, sample(), SORTED, "--window-size=500,800")["wide"] == 0
 
 
+CURVES = """<script>
+var drawn = Array.from(document.querySelectorAll("svg")).filter(function (e) {
+  return (e.getAttribute("aria-label") || "").indexOf("spread of units") === 0;
+});
+window.found = drawn.map(function (e) {
+  var box = e.getBoundingClientRect(), all = [], line = e.querySelector("path[stroke='#0072b2']");
+  e.querySelectorAll("path, text").forEach(function (part) { all.push(part.getBoundingClientRect()); });
+  return {
+    inside: all.every(function (r) {
+      return r.left >= box.left - 1 && r.right <= box.right + 1 && r.top >= box.top - 1 && r.bottom <= box.bottom + 1;
+    }),
+    wide: box.width, high: box.height, length: line.getTotalLength(), ink: getComputedStyle(e).fill,
+    text: parseFloat(getComputedStyle(e).fontSize) * box.width / e.viewBox.baseVal.width,
+    table: e.closest("figure").nextElementSibling.innerText
+  };
+});
+</script>"""
+
+
+@pytest.mark.parametrize("width", [500, 1200])
+def test_growth_is_drawn_whole_and_large_enough_to_read_beside_its_numbers(tmp_path, width):
+    found = probed(tmp_path, sample(), CURVES, f"--window-size={width},800")
+    assert len(found) == 2
+    for each in found:
+        assert each["inside"]
+        assert each["high"] > 200
+        assert each["wide"] <= width
+        assert each["text"] >= 10  # pixels of a letter
+        assert each["length"] > 100
+    assert "apart since step 400" in found[0]["table"]
+
+
+def test_growth_is_drawn_in_the_colour_of_the_text_of_the_theme(tmp_path):
+    light, dark = (
+        probed(tmp_path, sample(), CURVES, f"--blink-settings=preferredColorScheme={theme}")[0]["ink"]
+        for theme in (1, 0)
+    )
+    assert (light, dark) == ("rgb(27, 31, 36)", "rgb(230, 233, 236)")
+
+
 def axe() -> str | None:
     for package in ("axe_playwright_python", "axe_core_python"):
         spec = importlib.util.find_spec(package)

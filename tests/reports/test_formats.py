@@ -260,7 +260,11 @@ def test_the_page_holds_every_finding_its_explanation_and_its_fix_without_a_scri
             assert visible(text, 2000) in page.text
         assert visible(finding.where.split(": ", 1)[-1], 2000) in page.text
     assert sample().verdict in page.text
-    assert len(page.all("svg")) == 5  # a heat map and distances of the tied weight and of the network, and the depth
+    for growth in sample().growth:
+        assert visible(growth.where) in page.text
+        assert growth.verdict in page.text
+    # A heat map and distances of the tied weight and of the network, the depth, and the growth in each of two runs.
+    assert len(page.all("svg")) == 7
 
 
 def test_the_page_needs_nothing_from_outside():

@@ -47,6 +47,34 @@ def test_activations_of_the_step_that_is_looked_at_are_counted():
     assert (row.units, row.distinct, row.dead) == (6, len(torch.unique(values, dim=0)), 1)
 
 
+def test_units_that_start_near_are_followed_as_training_moves_them():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2)).double()
+    with torch.no_grad():
+        model[0].weight.copy_(0.5 + 1e-6 * torch.randn(6, 4))
+    optimizer = torch.optim.SGD(model.parameters(), 0.3)
+    x, expected = torch.randn(16, 4).double(), []
+
+    def spread():
+        rows = model[0].weight.detach()
+        return float(torch.sqrt(((rows - rows.mean(0)) ** 2).sum() / (rows**2).sum()))
+
+    with sbt.Monitor(model, every=5, optimizer=optimizer, activations=False) as monitor:
+        monitor.look()
+        for step in range(21):
+            if step % 5 == 0:
+                expected.append(spread())
+            optimizer.zero_grad()
+            model(x).square().mean().backward()
+            optimizer.step()
+    (growth,) = monitor.growth
+    assert (growth.where, growth.units, growth.places) == ("0.weight", 6, (0, 5, 10, 15, 20))
+    assert growth.spread == pytest.approx(expected, rel=1e-9)
+    assert monitor.to_dict()["growth"] == [growth.to_dict()]
+    assert growth.sentence in " ".join(str(monitor).split())
+    assert "<svg" in monitor._repr_html_()
+
+
 def test_what_runs_without_gradients_is_no_training_step():
     model = network()
     monitor = sbt.Monitor(model, every=1)
