@@ -1,7 +1,6 @@
 """Merging keeps the function and leaves one unit of each class, or says why it can't."""
 
 from fractions import Fraction
-from itertools import pairwise
 
 import ml_dtypes
 import numpy as np
@@ -20,6 +19,7 @@ from tests.repair._networks import (
     classes_left,
     dense,
     grouped_attention,
+    in_fractions,
     inputs,
     planted,
     rebuilt,
@@ -72,20 +72,10 @@ def test_a_network_without_classes_keeps_its_arrays():
 )
 def test_dense_networks_of_few_values_merge_exactly(sizes, seed, redundant):
     """In fractions: all classes, also those without two equal rows, and the outputs are equal with ==."""
-    rng = np.random.default_rng(seed)
-
-    def draw(*shape):
-        return np.vectorize(Fraction, otypes=[object])(rng.integers(-1, 2, shape))
-
-    net = engine.Network(
-        [
-            engine.Dense(draw(m, n), draw(m), "square" if k < len(sizes) - 2 else "identity")
-            for k, (n, m) in enumerate(pairwise(sizes))
-        ],
-        product="exact",
-    )
+    net = in_fractions(sizes, seed)
+    assert max(sizes[1:-1]) == 1 or classes_left(net.graph)
     small = sb.merge(net.graph, redundant=redundant)
-    x = draw(3, sizes[0])
+    x = np.vectorize(Fraction, otypes=[object])(np.random.default_rng(seed).integers(-1, 2, (3, sizes[0])))
     assert (rebuilt(net, small)(x) == net(x)).all()
     labels = sb.diagnose(net.graph).partition
     left = spaces(small)
@@ -203,6 +193,13 @@ def test_a_norm_that_weighs_units_by_their_multiplicity_gives_the_same_outputs(b
     assert sb.merge(small).arrays["embed.multiplicity"].tolist() == [3, 2, 1]
 
 
+def test_the_numbers_of_units_are_kept_where_they_differ_and_not_where_they_are_equal():
+    for classes, counts in (([0, 0, 1, 2, 3, 4], [2, 1, 1, 1, 1]), ([0, 0, 1, 1, 2, 2], None)):
+        small = sb.merge(planted(residual(Draw(0)), {"embed": classes}), multiplicity=True)
+        found = small.arrays.get("embed.multiplicity")
+        assert found is counts is None or found.tolist() == counts
+
+
 def test_a_norm_within_each_head_can_not_keep_multiplicities():
     rng = np.random.default_rng(0)
     label = [0, 0, 1]
@@ -272,6 +269,14 @@ def test_one_head_without_an_axis_of_heads_is_merged_too():
     small = sb.merge(products())
     assert small.weights["q.weight"].tolist() == [[2.0] * 3]  # 4 * sqrt(1 / 4)
     assert small.weights["k.weight"].tolist() == [[1.0] * 3]
+
+
+def test_what_queries_and_keys_have_beside_their_biases_is_not_scaled():
+    """A slope is that of one unit of a class; only the queries carry the number of the units."""
+    slope = PerUnit("slope", np.full(4, 3.0), [("out", "qk")], "slope")
+    assert sb.merge(products(per_unit=[slope])).arrays["slope"].tolist() == [3.0]
+    count = PerUnit("count", np.full(4, 2.0), [("out", "qk")], "multiplicity")
+    assert sb.merge(products(per_unit=[count])).arrays["count"].tolist() == [8.0]
 
 
 def test_norms_of_queries_and_keys_are_refused():
