@@ -94,7 +94,7 @@ if _typing.TYPE_CHECKING:
     from .streams import Key as Key
     from .streams import Stream as Stream
 
-__version__ = "0.0.1"
+__version__ = "0.1.0"
 
 # Loaded when they are first used: somebody who imports an initializer should not wait for the diagnostic, nor a check
 # of a file for the initializers.

@@ -1,5 +1,6 @@
 """The documentation says what is true: examples give what they show, and every public name and code has its page."""
 
+import datetime as dt
 import doctest
 import hashlib
 import importlib
@@ -166,11 +167,37 @@ def test_every_code_is_explained():
         assert row.fix
 
 
-def test_the_changelog_has_an_unreleased_section_with_one_line_a_capability():
-    entries = (ROOT / "CHANGELOG.md").read_text("utf-8").split("## Unreleased\n", 1)[1].split("\n## ", 1)[0]
-    lines = re.findall(r"^- (.+)$", entries, re.MULTILINE)
-    assert len(lines) > 5
-    assert [line for line in lines if not re.match(r"(Added|Changed|Fixed|Removed|Deprecated) ", line)] == []
+def changes() -> dict[str, str]:
+    """Give the sections of the changelog, the newest first, by their headings."""
+    _, *sections = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text("utf-8"), flags=re.MULTILINE)
+    return dict(section.split("\n", 1) for section in sections)
+
+
+def test_the_changelog_has_an_unreleased_section_above_the_releases_with_one_line_a_capability():
+    headings = list(changes())
+    assert headings[0] == "Unreleased"
+    assert len(headings) > 1
+    for heading, entries in changes().items():
+        lines = re.findall(r"^- (.+)$", entries, re.MULTILINE)
+        assert lines or heading == "Unreleased"
+        assert bool(lines) != ("Nothing yet." in entries)
+        assert [line for line in lines if not re.match(r"(Added|Changed|Fixed|Removed|Deprecated) ", line)] == []
+
+
+def test_citation_changelog_and_package_name_one_version_and_one_day():
+    citation = dict(
+        re.findall(r"^(version|date-released): (.+)$", (ROOT / "CITATION.cff").read_text("utf-8"), re.MULTILINE)
+    )
+    assert citation["version"] == symbreak.__version__
+    assert list(changes())[1] == f"{citation['version']} ({citation['date-released']})"
+    day = dt.date.fromisoformat(citation["date-released"])
+    assert day.isoformat() == citation["date-released"]
+    assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", symbreak.__version__)
+
+
+def test_the_page_on_ci_pins_the_version_that_there_is():
+    page = (ROOT / "docs/howto/ci.md").read_text("utf-8")
+    assert re.findall(r"rev: v([0-9.]+)", page) == [symbreak.__version__]
 
 
 # The page on the format of the streams says enough to draw them again: here is someone who does.

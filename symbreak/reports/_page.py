@@ -64,7 +64,8 @@ figcaption{color:var(--faint);font-size:.9rem;overflow-wrap:anywhere}
 table{border-collapse:collapse;table-layout:fixed;width:100%;min-width:56rem;font-size:.9rem}caption{text-align:left;padding:.5rem;color:var(--faint)}
 th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid var(--line)}
 td{overflow-wrap:anywhere}td a{white-space:nowrap}
-table.growth{table-layout:auto;min-width:34rem}table.growth td.where{min-width:11rem}
+table.growth{table-layout:auto;min-width:42rem}table.growth td.where{min-width:11rem}
+table.growth td:last-child{min-width:14rem}h3.where{margin-top:1.5rem}
 .n{text-align:right;font-variant-numeric:tabular-nums;overflow-wrap:normal}
 th button{all:unset;cursor:pointer;text-decoration:underline dotted}
 :focus-visible,th button:focus-visible{outline:2px solid var(--link);outline-offset:2px}
