@@ -43,7 +43,10 @@ def check_gradient(
     step
         The distance :math:`h`, in the units of the point. The error of the difference is of order :math:`h^4`.
     tolerance
-        The largest relative difference of the two slopes that is let pass, beside what rounding may cause.
+        The largest difference of the two slopes that is let pass, beside what rounding may cause: relative to the
+        larger of them, or to the root mean square of the slopes along all directions, :math:`|g| / \sqrt n` of n
+        values. A slope that is small by chance, as its direction runs nearly across the gradient, is not measured more
+        finely than the others.
     rounding
         How far rounding may take a value of the function, by default 16 units in its last place. More is needed where
         the function is a small difference of large numbers. The slopes may differ by this over `step`.
@@ -74,6 +77,7 @@ def check_gradient(
     if (got := {name: part.shape for name, part in found.items()}) != shapes:
         raise ValueError(f"the gradient must be shaped as the point: {_shown(shapes)}, not {_shown(got)}")
 
+    usual = np.sqrt(_inner(found, found) / sum(part.size for part in found.values()))
     generator = np.random.default_rng(rng)
     for number in range(directions):
         direction = {name: np.asarray(generator.standard_normal(part.shape)) for name, part in where.items()}
@@ -87,8 +91,9 @@ def check_gradient(
         measured = (8 * (near[0] - near[1]) - (far[0] - far[1])) / (12 * step)
         claimed = _inner(found, direction) / length
         noise = 16 * np.spacing(max(map(abs, near + far))) if rounding is None else rounding
+        allowed = tolerance * max(abs(claimed), abs(measured), usual) + noise / step
         # Not `difference > allowed`, which a NaN would pass.
-        if not abs(claimed - measured) <= tolerance * max(abs(claimed), abs(measured)) + noise / step:
+        if not abs(claimed - measured) <= allowed < np.inf:
             raise AssertionError(
                 f"the gradient says that the slope along direction {number} is {claimed:.12g}, but the function's "
                 f"slope is {measured:.12g} (difference {claimed - measured:.3g}, tolerance {tolerance:g})"

@@ -29,6 +29,7 @@ WRONG = {
     ),
     "zero": (lambda p: p.sum(), np.zeros_like),
     "not a number": (lambda p: p.sum(), lambda p: np.full_like(p, np.nan)),
+    "infinite": (lambda p: p.sum(), lambda p: np.array([1, np.inf, 1])),
     "off by one in a million and a half": (lambda p: p.sum(), lambda p: np.ones_like(p) * (1 + 1.5e-6)),
 }
 
@@ -62,6 +63,22 @@ def test_a_small_difference_of_large_numbers_passes_where_its_rounding_is_said()
     check_gradient(function, gradient, POINT, rounding=2 * np.spacing(1e6))
     with pytest.raises(AssertionError, match="the slope"):
         check_gradient(function, 1.01 * gradient, POINT, rounding=2 * np.spacing(1e6))
+
+
+def test_a_slope_that_is_small_by_chance_is_held_to_what_the_others_are():
+    """Along the first direction the slope is 1e-9, less than the difference's own error, of order step**4."""
+    direction = np.random.default_rng(0).standard_normal(3)
+    direction /= np.linalg.norm(direction)
+    across = np.array([1.0, 1.0, 0.0]) - direction * direction[:2].sum()
+
+    def function(p):
+        return across @ p + 1e-9 * direction @ p + 1e3 * (direction @ (p - POINT)) ** 5
+
+    claimed = across + 1e-9 * direction
+    assert claimed @ direction == pytest.approx(1e-9, rel=1e-6)
+    check_gradient(function, claimed, POINT)
+    with pytest.raises(AssertionError, match="along direction 0 is"):
+        check_gradient(function, claimed + 3e-6 * direction, POINT)  # the usual slope is 0.58
 
 
 def test_the_message_has_both_slopes():
