@@ -367,3 +367,10 @@ def test_a_long_message_is_cut_and_a_clean_report_has_no_table():
     clean = Page(to_page(Report(arrays=3)))
     assert clean.all("table") == []
     assert "clean: nothing found in 3 arrays" in clean.text
+
+
+@pytest.mark.parametrize(
+    "report", [Report(arrays=3), Report(), Report(arrays=3, unselected=2), Report(arrays=3, known=1)]
+)
+def test_the_title_is_the_verdict(report):
+    assert f"<title>symbreak: {report.verdict}</title>" in to_page(report)
