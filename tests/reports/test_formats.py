@@ -92,6 +92,8 @@ def test_weights_that_files_share_are_located_in_each():
     places = [place["physicalLocation"]["artifactLocation"]["uri"] for place in result["locations"]]
     assert places == ["a.npz", "b%2C%20c.npz"]
     assert to_github(report).startswith("::warning file=a.npz,title=SB401 a.npz%2C b%2C c.npz::")
+    dotted = Report((Finding.of("SB401", "./a.npz, ./b, c.npz", "m"),), files=("./a.npz", "./b, c.npz"), arrays=2)
+    assert sarif(dotted)["results"][0]["partialFingerprints"] == result["partialFingerprints"]
 
 
 def test_a_path_that_leads_to_no_file_is_where_its_finding_is():
