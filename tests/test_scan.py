@@ -264,6 +264,18 @@ def test_a_name_with_the_signs_of_a_pattern_is_a_name_where_it_is_there(models):
     assert [entry.path for entry in list_entries(["runs/[x]*.npy"])] == ["runs/[x]*.npy"]
 
 
+def test_a_link_that_leads_nowhere_is_reported_and_the_rest_is_judged(models):
+    """In a folder and by a pattern, also a link to what would be in the folder, and one to itself."""
+    before = [entry.path for entry in list_entries(["runs"])]
+    Path("runs/gone.npz").symlink_to("no.npz")
+    Path("runs/loop.npz").symlink_to("loop.npz")
+    for path in ("runs", "runs/**"):
+        report = sb.diagnose(path)
+        gone = [each.where for each in report.skipped if each.where not in before]
+        assert sorted(gone) == ["runs/gone.npz", "runs/loop.npz"]
+        assert set(before) <= set(report.files)
+
+
 def test_a_pattern_of_nothing_is_reported(models, capsys):
     report = sb.diagnose("runs/*.pt")
     assert [(each.code, each.where, each.message) for each in report.findings] == [

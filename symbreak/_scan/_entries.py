@@ -47,15 +47,13 @@ def list_entries(paths: Iterable[str | os.PathLike[str]]) -> list[Entry]:
         In the order of the paths, and within one in the order of the names.
     """
     entries: list[Entry] = []
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for path in paths:
         for entry in _one(os.fspath(path)):
-            if entry.fault is None:
-                real = Path(entry.path).resolve()
-                if real in seen:
-                    continue
+            real = os.path.realpath(entry.path) if entry.path else ""
+            if real not in seen:
                 seen.add(real)
-            entries.append(entry)
+                entries.append(entry)
     return entries
 
 
@@ -64,18 +62,20 @@ def _one(path: str) -> list[Entry]:
 
     if not path:  # Path("") would be the current folder
         return [Entry(path, fault=unread("''", "the path is empty", "name a file or a folder"))]
-    try:
-        matches = [path]
-        if glob.has_magic(path) and not os.path.lexists(path):
-            matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - the paths stay the caller's text
-            if not matches:
-                return [Entry(path, fault=unread(path, "no file has a name of this pattern", "check the pattern"))]
-        files = [file for match in matches for file in find_checkpoints(match)]
-    except UNREADABLE as error:
-        return [Entry(path, fault=unread(path, error))]
-    if not files:
+    matches = [path]
+    if glob.has_magic(path) and not os.path.lexists(path):
+        matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - the paths stay the caller's text
+        if not matches:
+            return [Entry(path, fault=unread(path, "no file has a name of this pattern", "check the pattern"))]
+    entries: list[Entry] = []
+    for match in matches:
+        try:
+            entries += [Entry(os.fspath(file), _size(file)) for file in find_checkpoints(match)]
+        except UNREADABLE as error:  # a link that leads nowhere, for one: what else matches is judged
+            entries.append(Entry(match, fault=unread(match, error)))
+    if not entries:
         return [Entry(path, fault=unread(path, "there is no checkpoint in this folder"))]
-    return [Entry(os.fspath(file), _size(file)) for file in files]
+    return entries
 
 
 def _size(file: Path) -> int:

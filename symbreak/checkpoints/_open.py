@@ -98,8 +98,8 @@ def find_checkpoints(path: str | os.PathLike[str]) -> list[Path]:
         For a folder, sorted: every file below it that its content says is a checkpoint. A sharded model is listed once,
         as its index. Files that certainly hold weights of a kind that can't be read, or are named so and can't be
         recognised, are listed too, and so are folders below that can't be looked into: opening them says so, and
-        nothing is passed over in silence. Symbolic links to files outside the folder are listed by the same rules;
-        those to folders are not followed.
+        nothing is passed over in silence. Symbolic links to files outside the folder are listed by the same rules, and
+        so are those that lead nowhere; those to folders are not followed.
 
     Raises
     ------
@@ -127,7 +127,9 @@ def find_checkpoints(path: str | os.PathLike[str]) -> list[Path]:
     root = path.resolve()
     for file in _files(path):
         linked = file.is_symlink()
-        if linked and file.resolve().is_relative_to(root):
+        if linked and Path(os.path.realpath(file)).is_relative_to(root):
+            if not file.exists() and file.suffix.lower() in SUFFIXES:
+                found.append(file)  # opening it says that it leads nowhere
             continue  # what it leads to is listed itself
         try:
             with Source(file, follow=linked) as source:

@@ -1,5 +1,6 @@
 """Where results go: stdout, or a file that is written whole or not at all."""
 
+import argparse
 import contextlib
 import errno
 import os
@@ -19,6 +20,13 @@ def wants_colour() -> bool:
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or (sys.stdout.isatty() and os.environ.get("TERM") != "dumb")
+
+
+def file_name(text: str) -> str:
+    """Read the name of a file from the command line; an empty one is most often a variable that isn't set."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty; name a file")
+    return text
 
 
 def is_same(path: str, other: str) -> bool:

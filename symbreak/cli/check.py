@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symbreak.cli._codes import code_list
-from symbreak.cli._output import is_one, is_same, output, wants_colour
+from symbreak.cli._output import file_name, is_one, is_same, output, wants_colour
 from symbreak.cli._progress import progress
 from symbreak.findings import Level
 from symbreak.reports import Report, to_text, visible
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file, a folder of files, a sharded model's index, or a pattern such as 'models/**/*.npz'",
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="how to print the result (default: text)")
-    parser.add_argument("--output", metavar="FILE", help="write the result to a file instead of stdout")
+    parser.add_argument("--output", metavar="FILE", type=file_name, help="write the result to a file instead of stdout")
     for option, text in (
         ("--select", "only these codes, or those that begin so: SB1,SB301"),
         ("--ignore", "not these codes; what could not be read counts all the same"),
@@ -45,15 +45,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     levels = [str(level) for level in reversed(Level)]
     parser.add_argument("--fail-on", choices=levels, help="lowest level for code 1 (default: warning)")
     parser.add_argument(
-        "--baseline", metavar="F", help="don't report the findings that this file holds, and say which of them are gone"
+        "--baseline",
+        metavar="F",
+        type=file_name,
+        help="don't report the findings that this file holds, and say which of them are gone",
     )
     parser.add_argument(
-        "--write-baseline", metavar="F", help="keep every finding in this file; exit with 0 if all was read"
+        "--write-baseline",
+        metavar="F",
+        type=file_name,
+        help="keep every finding in this file; exit with 0 if all was read",
     )
     settings = parser.add_mutually_exclusive_group()
     settings.add_argument(
         "--settings",
         metavar="F",
+        type=file_name,
         help="a TOML file with a table [tool.symbreak] (default: the nearest pyproject.toml that has one); the options "
         "here come before it",
     )
@@ -71,7 +78,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="threads (default: one for each processor); the result is the same",
     )
     parser.add_argument(
-        "--resume", metavar="FILE", help="keep in FILE what was judged, and don't judge again what is kept there"
+        "--resume",
+        metavar="FILE",
+        type=file_name,
+        help="keep in FILE what was judged, and don't judge again what is kept there",
     )
     parser.add_argument(
         "--compare", action="store_true", help="report weights that are the same in several of the files too (SB401)"
@@ -89,10 +99,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="judge each file as one network too, as far as it is known how its tensors are connected (SB2)",
     )
     parser.add_argument(
-        "--wiring", metavar="F", help="a file that says how the tensors of one model are connected; implies --network"
+        "--wiring",
+        metavar="F",
+        type=file_name,
+        help="a file that says how the tensors of one model are connected; implies --network",
     )
     parser.add_argument(
-        "--config", metavar="F", help="the model's config.json (default: the one beside the file); implies --network"
+        "--config",
+        metavar="F",
+        type=file_name,
+        help="the model's config.json (default: the one beside the file); implies --network",
     )
     parser.add_argument(
         "--show-wiring",

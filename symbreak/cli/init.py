@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from symbreak.cli._output import file_name
 from symbreak.cli._target import Refused, check_suffix, refuse_same, run_refusing, seed
 from symbreak.errors import BadCheckpoint, MissingExtra
 from symbreak.reports import visible
@@ -28,15 +29,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take the shapes, the rules, a seed, and where the file goes."""
     shapes = parser.add_mutually_exclusive_group(required=True)
     shapes.add_argument(
-        "--like", metavar="FILE", help="saved weights that have the names, shapes and dtypes; integers are copied"
+        "--like",
+        metavar="FILE",
+        type=file_name,
+        help="saved weights that have the names, shapes and dtypes; integers are copied",
     )
     shapes.add_argument(
-        "--shapes", metavar="F", help='a TOML or JSON file: {"name": [64, 32]}, or {"shape": [64, 32], "dtype": "..."}'
+        "--shapes",
+        metavar="F",
+        type=file_name,
+        help='a TOML or JSON file: {"name": [64, 32]}, or {"shape": [64, 32], "dtype": "..."}',
     )
-    parser.add_argument("--rules", metavar="F", help="a TOML or JSON file of rules, roles and a recipe")
+    parser.add_argument("--rules", metavar="F", type=file_name, help="a TOML or JSON file of rules, roles and a recipe")
     parser.add_argument("--recipe", metavar="NAME", help="a recipe for the whole model, such as gpt2")
     parser.add_argument("--seed", metavar="N", type=seed, default=0, help="of the random numbers (default: 0)")
-    parser.add_argument("-o", "--output", metavar="OUT", help="the file to write: .safetensors or .npz")
+    parser.add_argument("-o", "--output", metavar="OUT", type=file_name, help="the file to write: .safetensors or .npz")
     parser.add_argument("--dtype", metavar="D", help="of what no rule names one for (default: FILE's, or float32)")
     parser.add_argument("--workers", metavar="N", type=_workers, help="threads; they change the time, never the bits")
     parser.add_argument("--plan", action="store_true", help="show what each parameter would get, and write nothing")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from symbreak.cli._output import file_name
 from symbreak.cli._target import Refused, check_suffix, refuse_same, run_refusing, seed
 from symbreak.errors import BadCheckpoint, CannotRepair, MissingExtra
 from symbreak.reports import visible
@@ -24,7 +25,9 @@ LISTED = 8  # tensors in an error
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take a file, where the new one goes, and what to do."""
     parser.add_argument("path", metavar="FILE", help="a file of saved weights, or the index of a sharded model")
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the file to write: .safetensors or .npz")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=file_name, required=True, help="the file to write: .safetensors or .npz"
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--merge", action="store_true", help="one unit for each class: the same function, smaller")
     how.add_argument(
@@ -40,8 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="merge units too that are equal for every input but are read differently (SB202)",
     )
-    parser.add_argument("--wiring", metavar="F", help="a file that says how its tensors are connected")
-    parser.add_argument("--config", metavar="F", help="the model's config.json (default: the one beside FILE)")
+    parser.add_argument("--wiring", metavar="F", type=file_name, help="a file that says how its tensors are connected")
+    parser.add_argument(
+        "--config", metavar="F", type=file_name, help="the model's config.json (default: the one beside FILE)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -153,7 +153,7 @@ def to_page(report: "Report") -> str:
     str
         The page, of less than 5 MB: of very many findings the last ones are counted and not listed.
     """
-    title = "symbreak: " + ("nothing found" if report.ok and not report.findings else _safe(report.verdict))
+    title = f"symbreak: {_safe(report.verdict)}"
     policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src '{_hash(SCRIPT)}'"
     parts = [part(report) for part in (_summary, _contents, _depth, _growth, _codes, _skipped, _table)]
     return (

@@ -73,6 +73,8 @@ def to_sarif(report: "Report", version: str = "") -> str:
 def fingerprint(finding: Finding, files: "frozenset[str]") -> str:
     """Give a hash of what a finding is: its code, its file and what is in it, without the units and the message."""
     file, rest = split_place(finding.where, files)
+    if not file:  # several files, perhaps
+        rest = ", ".join(relative(part) if part in files else part for part in split_files(rest, files))
     parts = (finding.code, relative(file) if file else "", rest)
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 

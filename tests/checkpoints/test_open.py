@@ -105,12 +105,16 @@ def test_a_folder_lists_checkpoints_by_content_sorted_and_below(tmp_path):
     (tmp_path / "sklearn.pkl").write_bytes(b"\x80\x04N.")
     (tmp_path / "link.npy").symlink_to(tmp_path / "z.npy")
     (tmp_path / "broken.npy").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "b" / "loop.pt").symlink_to("loop.pt")
+    (tmp_path / "broken.txt").symlink_to(tmp_path / "nowhere")
     (tmp_path / "linked").symlink_to(tmp_path / "b")
     found = find_checkpoints(tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in found] == [
         "b/a.npy",
         "b/c/weights.data",
+        "b/loop.pt",
         "b/model",
+        "broken.npy",
         "z.npy",
     ]
 

@@ -211,6 +211,20 @@ def test_an_output_that_is_no_regular_file_is_written_to_and_not_replaced(models
         (["check"], "the following arguments are required: PATH"),
         (["check", "a", "--format", "xml"], "invalid choice: 'xml'"),
         (["check", "a", "--select", "SB999"], "no code begins with 'SB999'; the nearest are SB"),
+        *[
+            (["check", "a", option, ""], f"argument {option}: the path is empty; name a file")
+            for option in (
+                "--output",
+                "--baseline",
+                "--write-baseline",
+                "--settings",
+                "--resume",
+                "--wiring",
+                "--config",
+            )
+        ],
+        (["repair", "a", "-o", "b.npz", "--wiring", ""], "argument --wiring: the path is empty; name a file"),
+        (["init", "--shapes", "", "-o", "b.npz"], "argument --shapes: the path is empty; name a file"),
         (["check", "a", "--ignore", "SB101,"], "no code begins with ''; the nearest are SB"),
         (["explain", "SB311"], "no code begins with 'SB311'; the nearest are SB301"),
         (["explain", "\x1b[31m"], r"no code begins with '\x1b[31m'; the nearest are SB"),

@@ -92,6 +92,8 @@ def test_weights_that_files_share_are_located_in_each():
     places = [place["physicalLocation"]["artifactLocation"]["uri"] for place in result["locations"]]
     assert places == ["a.npz", "b%2C%20c.npz"]
     assert to_github(report).startswith("::warning file=a.npz,title=SB401 a.npz%2C b%2C c.npz::")
+    dotted = Report((Finding.of("SB401", "./a.npz, ./b, c.npz", "m"),), files=("./a.npz", "./b, c.npz"), arrays=2)
+    assert sarif(dotted)["results"][0]["partialFingerprints"] == result["partialFingerprints"]
 
 
 def test_a_path_that_leads_to_no_file_is_where_its_finding_is():
@@ -371,3 +373,10 @@ def test_a_long_message_is_cut_and_a_clean_report_has_no_table():
     clean = Page(to_page(Report(arrays=3)))
     assert clean.all("table") == []
     assert "clean: nothing found in 3 arrays" in clean.text
+
+
+@pytest.mark.parametrize(
+    "report", [Report(arrays=3), Report(), Report(arrays=3, unselected=2), Report(arrays=3, known=1)]
+)
+def test_the_title_is_the_verdict(report):
+    assert f"<title>symbreak: {report.verdict}</title>" in to_page(report)
