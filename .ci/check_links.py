@@ -3,6 +3,7 @@
 `python .ci/check_links.py HTML` prints what is wrong, a line each, and exits with 1 if there is any.
 """
 
+import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -28,8 +29,12 @@ class Page(HTMLParser):
         link = found.get("href") if tag in {"a", "link"} else found.get("src")
         if link:
             self.links.append(link)
-        if tag == "img" and not found.get("alt"):
-            self.undescribed.append(found.get("src") or "")
+        if tag == "img":
+            source, text = found.get("src") or "", found.get("alt") or ""
+            if not text:
+                self.undescribed.append(f"{source} has no text")
+            elif re.fullmatch(r"\S+\.(png|svg)", text):
+                self.undescribed.append(f"{source} has no text but the name of a file, {text!r}")
 
 
 def faults(folder: Path) -> list[str]:
@@ -38,7 +43,7 @@ def faults(folder: Path) -> list[str]:
     found = []
     for page in pages.values():
         name = page.path.relative_to(folder.resolve())
-        found += [f"{name}: the picture {source} has no text" for source in page.undescribed]
+        found += [f"{name}: the picture {fault}" for fault in page.undescribed]
         for link in sorted(set(page.links)):
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:

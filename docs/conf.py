@@ -12,6 +12,7 @@ os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 import inventories  # noqa: E402 - found beside this file
+import uses  # noqa: E402
 from sphinx.ext.autodoc.mock import _MockObject  # noqa: E402
 
 import symbreak  # noqa: E402
@@ -27,6 +28,7 @@ extensions = [
     "sphinx.ext.doctest",
     "sphinx.ext.extlinks",
     "sphinx.ext.intersphinx",
+    "sphinx.ext.viewcode",
     "numpydoc",
     "myst_nb",
     "sphinx_copybutton",
@@ -53,10 +55,12 @@ nb_execution_show_tb = True
 nb_execution_timeout = 120
 nb_execution_in_temp = True
 nb_output_stderr = "error"
+nb_merge_streams = True  # what a cell prints is one block, however long the cell takes
 
 # The reference, from the docstrings.
 autosummary_generate = True
 autosummary_ignore_module_all = False
+autosummary_context = {"uses": uses.uses(HERE)}  # the pages that show a name at work
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
@@ -89,10 +93,12 @@ nitpick_ignore = [
 
 html_theme = "furo"
 html_math_renderer = "mathml"
-html_title = "symbreak"
+html_title = f"symbreak {release}"
+html_favicon = "_static/symbreak.svg"
 html_static_path = ["_static"]
 html_css_files = ["symbreak.css"]
 html_theme_options = {"navigation_with_keys": True}
+html_search_scorer = "_static/scorer.js"
 html_show_sourcelink = False
 html_copy_source = False
 templates_path = ["_templates"]

@@ -100,6 +100,13 @@ def diagnose(
     ValueError
         If `axes` does not fit a shape, or names an array that is not there, or `tolerance` is out of its range.
 
+    See Also
+    --------
+    symbreak.testing.assert_no_ties : The same in a test.
+    merge, untie, reinit : What to do about ties.
+    symbreak.engine.stability : Whether tied units separate by themselves.
+    symbreak.torch.diagnose, symbreak.jax.diagnose, symbreak.keras.diagnose : Models of frameworks.
+
     Notes
     -----
     Vectors (biases, norm scales), numbers and masks of booleans are only looked at for values that are not finite. An

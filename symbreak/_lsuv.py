@@ -138,6 +138,11 @@ def lsuv(
         For arguments that make no sense, a forward that names a weight that is not there, or none, or others from one
         call to the next.
 
+    See Also
+    --------
+    critical : Computed, not measured.
+    gain : One layer.
+
     Notes
     -----
     A layer whose outputs are constant on the batch (a dead layer, a weight of zeros) or not finite can't be scaled: it

@@ -228,6 +228,11 @@ def fans(shape: Sequence[int], axes: AxesLike = None) -> Fans:
     ValueError
         If the shape has no output or no input axis, or does not fit `axes`.
 
+    See Also
+    --------
+    Axes : Layouts with groups, copies and fused parts.
+    VarianceScaling : What divides by them.
+
     References
     ----------
     Glorot, Bengio. "Understanding the difficulty of training deep feedforward neural networks". AISTATS 2010, section

@@ -445,6 +445,12 @@ def chain(layers: Sequence[tuple[Array, Array | None]], activation: str | Sequen
     ValueError
         No layers, a weight that has not two axes, or sizes that don't meet.
 
+    See Also
+    --------
+    LayerGraph : Networks of any other shape.
+    symbreak.engine.Network : Networks that can be trained.
+    symbreak.checkpoints.wire : The network of a saved model.
+
     Examples
     --------
     >>> import numpy as np

@@ -407,6 +407,12 @@ def plan(
     TypeError, ValueError
         For a shape, a rule or a role that makes no sense.
 
+    See Also
+    --------
+    initialize : Draw at once.
+    symbreak.recipes.GPT2 : A recipe: rules for a whole architecture.
+    diagnose : Look for ties without a plan.
+
     Examples
     --------
     >>> import symbreak as sb
@@ -476,6 +482,11 @@ def initialize(
     ------
     RuleError
         If a rule hits nothing, a parameter is hit by no rule, or an initializer can't make a shape.
+
+    See Also
+    --------
+    plan : Look before it is drawn, and audit afterwards.
+    symbreak.recipes.GPT2 : A recipe: rules for a whole architecture.
 
     Examples
     --------

@@ -138,6 +138,27 @@ def test_the_reference_lists_nothing_that_is_not_there():
     assert [name for name in documented() if not inspect.getdoc(resolve(name))] == []
 
 
+def see_also(name: str) -> list[str]:
+    """Give the names to which the page of a name sends its readers."""
+    after = (inspect.getdoc(resolve(name)) or "").partition("\nSee Also\n--------\n")[2].partition("\n\n")[0]
+    return [each for line in after.splitlines() for each in line.partition(" : ")[0].split(", ")]
+
+
+def test_names_to_see_also_have_pages():
+    pages, lost = documented(), []
+    for name in sorted(pages):
+        module = name.rpartition(".")[0]
+        lost += [(name, each) for each in see_also(name) if not {each, f"{module}.{each}"} & (pages - {name})]
+    missing = [part for part in FRAMEWORKS if not have(part)]
+    assert [(name, each) for name, each in lost if not each.startswith(tuple(f"symbreak.{x}" for x in missing))] == []
+
+
+@pytest.mark.parametrize("name", ["diagnose", "merge", "untie", "plan", "gain", "fans", "HeNormal", "GlorotUniform",
+                                  "TruncatedNormal", "Orthogonal", "Constant", "engine.train"])  # fmt: skip
+def test_names_that_readers_come_for_send_them_on(name):
+    assert len(see_also(f"symbreak.{name}")) >= 2
+
+
 def test_every_code_is_explained():
     for row in CODES.values():
         assert row.why.endswith(".")

@@ -1,5 +1,6 @@
 """The gallery: every program runs, leaves one picture, and says what is to be seen on it."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -37,6 +38,12 @@ def test_a_program_leaves_a_picture(path, tmp_path):
     printed = gallery.run(path, image)
     assert image.read_bytes().startswith(b"\x89PNG")
     assert gallery.page(gallery.read(path), printed).count("```python") == 1
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_a_program_can_be_downloaded_from_its_page(path):
+    (target,) = re.findall(r"\{download\}`[^<`]*<([^>]+)>`", gallery.page(gallery.read(path), ""))
+    assert (DOCS / "gallery" / target).resolve() == path
 
 
 def test_shards_are_the_whole(tmp_path):

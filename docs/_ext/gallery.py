@@ -98,7 +98,8 @@ def page(example: Example, printed: str) -> str:
     return (
         f"# {example.title}\n\n{example.text}\n\n"
         f"```{{image}} images/{example.name}.png\n:alt: {example.picture}\n:class: picture\n```\n\n"
-        f"```python\n{example.code}\n```\n{shown}"
+        f"```python\n{example.code}\n```\n{shown}\n"
+        f"{{download}}`The program: {example.name}.py <../examples/{example.name}.py>`\n"
     )
 
 

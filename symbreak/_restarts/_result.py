@@ -290,8 +290,9 @@ class Restarts:
     def _head(self) -> str:
         diverged = int(self.diverged.sum())
         told = f", {diverged} diverged" if diverged else ""
-        steps = f"{self.steps.min()} to {self.steps.max()} steps"
-        return f"{len(self)} starts, {steps}, the best is start {self.losses.argmin()}{told}"
+        low, high = self.steps.min(), self.steps.max()
+        steps = f"{low} to {high}" if low < high else str(high)
+        return f"{len(self)} starts, {steps} steps, the best is start {self.losses.argmin()}{told}"
 
     @property
     def _titles(self) -> tuple[str, str, str]:

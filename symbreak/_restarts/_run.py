@@ -120,6 +120,10 @@ def restarts(
     RuntimeError
         The executor's workers died, or it was shut down.
 
+    See Also
+    --------
+    symbreak.engine.train : One start.
+
     References
     ----------
     Glorot, Bengio. "Understanding the difficulty of training deep feedforward neural networks". AISTATS 2010,

@@ -41,6 +41,12 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     OSError
         `path` is missing, can't be opened, or is a folder without the index of a sharded model.
 
+    See Also
+    --------
+    find_checkpoints : All files of a folder.
+    save_safetensors : Write one.
+    symbreak.diagnose : Read and judge one.
+
     Notes
     -----
     Nothing from the file is executed, and no memory is asked for on its word. A file must not change while it is open:

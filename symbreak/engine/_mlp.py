@@ -59,6 +59,11 @@ def mlp(
     UnknownName
         An activation, product or initializer that isn't known.
 
+    See Also
+    --------
+    Network : Layers of any kind.
+    train : Train it.
+
     Examples
     --------
     >>> import symbreak as sb

@@ -435,6 +435,11 @@ def gradients(
     UnknownName
         A loss that is not in the table.
 
+    See Also
+    --------
+    train : Many steps.
+    symbreak.testing.check_gradient : Against finite differences.
+
     Examples
     --------
     Units with equal weights get equal error signals:

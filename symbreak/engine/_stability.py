@@ -261,6 +261,11 @@ def stability(
     UnknownName
         A loss that is not in the table.
 
+    See Also
+    --------
+    symbreak.diagnose : Which units are tied.
+    symbreak.untie : Separate them at once.
+
     Notes
     -----
     The growth is that of this point. Where the network is not at rest it moves on, its units still tied, and the growth

@@ -97,6 +97,12 @@ def train(
         As for `gradients`; a clip, a batch size or a network that `LBFGS` doesn't take; or a number of steps or rows
         that makes no sense.
 
+    See Also
+    --------
+    symbreak.restarts : From many starts side by side.
+    gradients : One step, looked at.
+    stability : Whether ties will last.
+
     Examples
     --------
     >>> import numpy as np

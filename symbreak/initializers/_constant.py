@@ -31,6 +31,11 @@ class Constant(AbstractInitializer):
     ValueError
         If a value is not finite in float32; when called, if the array can't be broadcast to the shape.
 
+    See Also
+    --------
+    Zeros, Ones : The two that have names.
+    Perturbed : A constant with a little noise, whose units can become different.
+
     Notes
     -----
     An array is copied, as float64, and can't be changed. Whether its units are equal is up to it, and an audit does not
@@ -144,6 +149,10 @@ class Constant(AbstractInitializer):
 @final
 class Zeros(AbstractInitializer):
     """Every entry is zero: what biases start at.
+
+    See Also
+    --------
+    Constant : Any other value.
 
     Examples
     --------

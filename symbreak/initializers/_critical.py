@@ -55,6 +55,11 @@ def critical(activation: str | Callable[[Any], Any], *, bias_std: float = 0.0) -
         For something that is neither, a `bias_std` that is no such number, or where no weights are critical: the
         message says with what biases there are some.
 
+    See Also
+    --------
+    gain : The first layer alone, and no biases.
+    lsuv : Measured on data.
+
     Notes
     -----
     Where several pairs are critical, the one of the smallest variance is given. The derivative is a difference of five

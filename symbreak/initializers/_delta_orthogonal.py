@@ -34,6 +34,11 @@ class DeltaOrthogonal(AbstractInitializer):
     ValueError
         If `gain` is zero, lost in float32, or not finite.
 
+    See Also
+    --------
+    Orthogonal : For dense layers.
+    Dirac : Without chance.
+
     Notes
     -----
     The middle is ``(size - 1) // 2`` along each axis. Like :class:`Orthogonal`, not ``portable``.

@@ -36,6 +36,12 @@ class Normal(AbstractInitializer):
         If a parameter is not finite, `std` is not positive or lost in float32, or values would leave float32; a std of
         0 is `Constant`.
 
+    See Also
+    --------
+    TruncatedNormal : Without its tails.
+    HeNormal : A variance that follows from the shape.
+    Constant : What a standard deviation of 0 would be.
+
     References
     ----------
     Box, Muller. "A note on the generation of random normal deviates". Ann. Math. Statist. 29 (1958).
@@ -77,6 +83,10 @@ class Uniform(AbstractInitializer):
     ------
     ValueError
         If a bound is not finite, they are not in order, or their distance is lost in float32.
+
+    See Also
+    --------
+    HeUniform, GlorotUniform : Bounds that follow from the shape.
 
     Examples
     --------
@@ -134,6 +144,11 @@ class TruncatedNormal(AbstractInitializer):
         If a parameter is not finite, the bounds are not in order, both lie more than 1e8 sigma from the mean, or they
         are less than 1e-20 sigma apart; if a corrected std is more than absolute bounds leave room for (below the width
         over sqrt(12), which a uniform has); as for :class:`Normal`.
+
+    See Also
+    --------
+    Normal : With its tails.
+    HeTruncatedNormal : A variance that follows from the shape.
 
     References
     ----------

@@ -106,6 +106,11 @@ def gain(
         For something that is neither, a parameter where there is none, or a function whose second moment (or variance)
         is zero or not finite, or comes from beyond 11 standard deviations.
 
+    See Also
+    --------
+    critical : Weights and biases together, at any depth.
+    VarianceScaling : What takes a gain, squared.
+
     Notes
     -----
     The names are ``identity``, ``relu``, ``leaky_relu``, ``relu6``, ``relu_squared``, ``elu``, ``celu``, ``selu``,

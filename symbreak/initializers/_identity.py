@@ -96,6 +96,11 @@ class Identity(_AbstractIdentity):
         If `gain` is zero, lost in float32, or not finite, or `shift` no integer; when called, if there are more units
         than inputs, whose rest would be zero and tied.
 
+    See Also
+    --------
+    Dirac : For convolutions.
+    PaddedIdentity : For more or fewer units than inputs.
+
     References
     ----------
     Le, Jaitly, Hinton. "A simple way to initialize recurrent networks of rectified linear units". 2015.
@@ -150,6 +155,11 @@ class Dirac(_AbstractIdentity):
     ------
     ValueError
         If `gain` is zero, lost in float32, or not finite.
+
+    See Also
+    --------
+    Identity : For dense layers.
+    DeltaOrthogonal : A random rotation in the middle of the kernel.
 
     Notes
     -----

@@ -48,6 +48,12 @@ class Orthogonal(AbstractInitializer):
     ValueError
         If `gain` is zero, lost in float32, or not finite.
 
+    See Also
+    --------
+    DeltaOrthogonal : For convolutions.
+    SpecialOrthogonal, Henaff, Cayley : Rotations, for recurrent weights.
+    LooksLinear : For layers followed by ReLU.
+
     Notes
     -----
     The numbers go through BLAS, whose rounding depends on the machine (``portable = False``): the random vectors are

@@ -39,6 +39,11 @@ class Perturbed(AbstractInitializer):
     NotImplementedError
         When it is called, if the other does not state its moments.
 
+    See Also
+    --------
+    Constant : The start that needs it most.
+    untie : The same for a network that is tied already.
+
     References
     ----------
     Rumelhart, Hinton, Williams. "Learning representations by back-propagating errors". Nature 323 (1986): small random

@@ -126,6 +126,10 @@ class ForgetBias(AbstractInitializer):
         For an order without the gate, or a value that is not finite; when called, for a shape that the gates don't
         divide.
 
+    See Also
+    --------
+    Chrono : For dependencies of a known length.
+
     Notes
     -----
     PyTorch adds two biases, ``bias_ih`` and ``bias_hh``: give one of them `value` and the other ``Zeros()``. Flax has a
@@ -197,6 +201,10 @@ class Chrono(AbstractInitializer):
     ValueError
         For a longest memory that is not more than 2 or letters that are not in the order; when called, for a shape that
         the gates don't divide.
+
+    See Also
+    --------
+    ForgetBias : One number for all units.
 
     Notes
     -----

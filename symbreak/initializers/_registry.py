@@ -130,6 +130,12 @@ def get(identifier: Any, **parameters: Any) -> AbstractInitializer:
     TypeError
         For anything else, or for parameters beside an instance or a dict.
 
+    See Also
+    --------
+    names : All that there are.
+    register : Add one.
+    from_config : A configuration, with its parameters.
+
     Examples
     --------
     >>> import symbreak as sb

@@ -115,6 +115,12 @@ class VarianceScaling(AbstractVarianceScaling):
     ValueError
         If a parameter is none of these.
 
+    See Also
+    --------
+    gain : The scale for any activation: ``VarianceScaling(gain(function) ** 2)``.
+    critical : The scale for any depth.
+    fans : The numbers that the variance is divided by.
+
     References
     ----------
     He et al. "Delving deep into rectifiers". ICCV 2015, equations 10 and 14. :arxiv:`1502.01852`
@@ -151,6 +157,11 @@ class VarianceScaling(AbstractVarianceScaling):
 class LecunNormal(_Family):
     r"""Normal with variance :math:`1 / \text{fan}_\text{in}`, for SELU, tanh and linear layers.
 
+    See Also
+    --------
+    LecunUniform, LecunTruncatedNormal : The same variance from other distributions.
+    gain : What to multiply by, for any activation.
+
     References
     ----------
     LeCun, Bottou, Orr, Müller. "Efficient BackProp". 1998, equation 16. Klambauer et al. "Self-normalizing neural
@@ -170,6 +181,10 @@ class LecunNormal(_Family):
 @final
 class LecunUniform(_Family):
     r"""Uniform with variance :math:`1 / \text{fan}_\text{in}`.
+
+    See Also
+    --------
+    LecunNormal, LecunTruncatedNormal : The same variance from other distributions.
 
     References
     ----------
@@ -192,6 +207,10 @@ class LecunTruncatedNormal(_Family):
 
     JAX and Keras call this one ``lecun_normal``.
 
+    See Also
+    --------
+    LecunNormal, LecunUniform : The same variance from other distributions.
+
     References
     ----------
     LeCun, Bottou, Orr, Müller. "Efficient BackProp". 1998, equation 16.
@@ -211,6 +230,10 @@ class LecunTruncatedNormal(_Family):
 class GlorotNormal(_Family):
     r"""Normal with variance :math:`2 / (\text{fan}_\text{in} + \text{fan}_\text{out})`.
 
+    See Also
+    --------
+    GlorotUniform, GlorotTruncatedNormal : The same variance from other distributions.
+
     References
     ----------
     Glorot, Bengio. "Understanding the difficulty of training deep feedforward neural networks". AISTATS 2010, eq. 12.
@@ -229,6 +252,12 @@ class GlorotNormal(_Family):
 @final
 class GlorotUniform(_Family):
     r"""Uniform with variance :math:`2 / (\text{fan}_\text{in} + \text{fan}_\text{out})`.
+
+    See Also
+    --------
+    GlorotNormal, GlorotTruncatedNormal : The same variance from other distributions.
+    HeNormal : For layers followed by ReLU.
+    critical : The scale that keeps signals alive at any depth.
 
     References
     ----------
@@ -251,6 +280,10 @@ class GlorotTruncatedNormal(_Family):
 
     JAX and Keras call this one ``glorot_normal``.
 
+    See Also
+    --------
+    GlorotNormal, GlorotUniform : The same variance from other distributions.
+
     References
     ----------
     Glorot, Bengio. "Understanding the difficulty of training deep feedforward neural networks". AISTATS 2010, eq. 12.
@@ -270,6 +303,13 @@ class GlorotTruncatedNormal(_Family):
 class HeNormal(_Family):
     r"""Normal with variance :math:`2 / \text{fan}_\text{in}`, for layers followed by ReLU.
 
+    See Also
+    --------
+    HeUniform, HeTruncatedNormal : The same variance from other distributions.
+    GlorotUniform : Behind tanh, or for no activation.
+    critical : The scale that keeps signals alive at any depth.
+    Orthogonal : For deep stacks.
+
     References
     ----------
     He, Zhang, Ren, Sun. "Delving deep into rectifiers". ICCV 2015, equation 10. :arxiv:`1502.01852`
@@ -288,6 +328,10 @@ class HeNormal(_Family):
 @final
 class HeUniform(_Family):
     r"""Uniform with variance :math:`2 / \text{fan}_\text{in}`, for layers followed by ReLU.
+
+    See Also
+    --------
+    HeNormal, HeTruncatedNormal : The same variance from other distributions.
 
     References
     ----------
@@ -309,6 +353,11 @@ class HeTruncatedNormal(_Family):
     r"""Normal cut at two sigma, with variance :math:`2 / \text{fan}_\text{in}` after the cut.
 
     JAX and Keras call this one ``he_normal``.
+
+    See Also
+    --------
+    HeNormal, HeUniform : The same variance from other distributions.
+    TruncatedNormal : A standard deviation and bounds of your own.
 
     References
     ----------

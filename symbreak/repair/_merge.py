@@ -67,6 +67,12 @@ def merge(
     ValueError
         A graph that can't be read as a network, values that are not finite, or a space that it has not.
 
+    See Also
+    --------
+    untie : Keep the size, and let the units become different.
+    reinit : Draw them again.
+    diagnose : Find the ties.
+
     Notes
     -----
     The queries of an attention layer carry the multiplicity: their rows are summed over each class, and multiplied by

@@ -63,6 +63,12 @@ def reinit(
     ValueError
         A graph that can't be read as a network, values that are not finite, or a layout that does not fit.
 
+    See Also
+    --------
+    untie : Keep the function.
+    merge : Keep the function in a smaller network.
+    diagnose : Find the ties.
+
     Notes
     -----
     The new weights are normal with mean 0 and variance :math:`g^2 / \text{fan}_\text{in}`, where g is the gain of the

@@ -57,6 +57,12 @@ def untie(graph: LayerGraph, rng: RngLike = None, *, size: float = 0.5) -> Layer
     ValueError
         A graph that can't be read as a network, values that are not finite, or a `size` that is not positive.
 
+    See Also
+    --------
+    merge : A smaller network with the same function.
+    reinit : Draw them again, at the price of the function.
+    diagnose : Find the ties.
+
     Notes
     -----
     The shares of a class add up to zero, in each kernel position and gate and for each unit that reads, to within a

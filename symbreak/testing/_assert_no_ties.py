@@ -63,6 +63,10 @@ def assert_no_ties(
     ValueError
         A code or level that there is not.
 
+    See Also
+    --------
+    symbreak.diagnose : The report itself.
+
     Examples
     --------
     >>> import numpy as np

@@ -230,7 +230,7 @@ def test_a_threshold_counts_the_starts_at_it():
 def test_the_table_says_how_many_starts_came_how_far():
     result = run(starts=40)
     lines = str(result).splitlines()
-    assert lines[0] == f"40 starts, 30 to 30 steps, the best is start {result.losses.argmin()}"
+    assert lines[0] == f"40 starts, 30 steps, the best is start {result.losses.argmin()}"
     assert lines[1].split() == ["mse", "starts", "at", "or", "below"]
     names = [line.split()[0] for line in lines[2:]]
     assert names == ["lowest", "10", "25", "median", "75", "90", "highest"]
