@@ -97,7 +97,8 @@ def page(example: Example, printed: str) -> str:
     shown = f"\n```text\n{printed}\n```\n" if printed else ""
     return (
         f"# {example.title}\n\n{example.text}\n\n"
-        f"```{{image}} images/{example.name}.png\n:alt: {example.picture}\n:class: picture\n```\n\n"
+        f":::{{div}} wide\n```{{image}} images/{example.name}.png\n"
+        f":alt: {example.picture}\n:class: picture\n```\n:::\n\n"
         f"```python\n{example.code}\n```\n{shown}\n"
         f"{{download}}`The program: {example.name}.py <../examples/{example.name}.py>`\n"
     )
