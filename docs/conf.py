@@ -41,10 +41,12 @@ extensions = [
     "error_list",
     "gallery",
     "mathml",
+    "names",
     "signatures",
 ]
 exclude_patterns = ["_build"]
 nitpicky = True
+default_role = "name"
 smartquotes_action = "qe"  # not dashes: --fail-on stays what it is
 
 # Pages in Markdown; those with code cells are run when they are built, and an error, or text on stderr, is a warning.
