@@ -33,6 +33,7 @@ extensions = [
     "myst_nb",
     "sphinx_copybutton",
     "sphinx_design",
+    "accessible",
     "animation",
     "catalogue",
     "cli_reference",
@@ -40,10 +41,12 @@ extensions = [
     "error_list",
     "gallery",
     "mathml",
+    "names",
     "signatures",
 ]
 exclude_patterns = ["_build"]
 nitpicky = True
+default_role = "name"
 smartquotes_action = "qe"  # not dashes: --fail-on stays what it is
 
 # Pages in Markdown; those with code cells are run when they are built, and an error, or text on stderr, is a warning.
@@ -97,6 +100,7 @@ html_title = f"symbreak {release}"
 html_favicon = "_static/symbreak.svg"
 html_static_path = ["_static"]
 html_css_files = ["symbreak.css"]
+html_js_files = ["accessible.js"]
 html_theme_options = {"navigation_with_keys": True}
 html_search_scorer = "_static/scorer.js"
 html_show_sourcelink = False

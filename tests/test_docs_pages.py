@@ -1,5 +1,6 @@
 """The documentation hangs together: every page is reached, every link leads to a heading, and all is spelt."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -128,3 +129,45 @@ def test_links_of_built_pages_are_checked(tmp_path):
         "two.html: one.html#gone leads to no anchor",
     ]
     assert "python .ci/check_links.py" in (ROOT / ".ci/run").read_text("utf-8")
+
+
+CELL = re.compile(r"^```\{code-cell\}\n(---\n.*?\n---\n|(?::[^\n]*\n)+|)(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def names(code: str, kind: type[ast.expr_context]) -> set[str]:
+    """Give the names that a piece of Python reads (`ast.Load`) or makes (`ast.Store`)."""
+    made, tree = set[str](), ast.parse(re.sub(r"^[%!].*", "", code, flags=re.MULTILINE))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, kind):
+            made.add(node.id)
+        elif kind is ast.Store and isinstance(node, ast.Import | ast.ImportFrom):
+            made |= {(each.asname or each.name).split(".")[0] for each in node.names}
+        elif kind is ast.Store and isinstance(node, ast.FunctionDef | ast.ClassDef):
+            made.add(node.name)
+        elif kind is ast.Store and isinstance(node, ast.arg):
+            made.add(node.arg)
+        elif kind is ast.Store and isinstance(node, ast.ExceptHandler) and node.name:
+            made.add(node.name)
+    return made
+
+
+def unexplained(text: str) -> list[str]:
+    """Give the names that cells which a reader sees take from cells that no reader sees."""
+    cells = [
+        (head, code) for head, code in CELL.findall(text) if not code.startswith("%%") and "remove-input" not in head
+    ]
+    seen = [code for head, code in cells if "remove-cell" not in head]
+    hidden = [code for head, code in cells if "remove-cell" in head]
+    made = set().union(*(names(code, ast.Store) for code in seen))
+    read = set().union(*(names(code, ast.Load) for code in seen))
+    return sorted(read & set().union(*(names(code, ast.Store) for code in hidden)) - made)
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if "remove-cell" in path.read_text("utf-8")], ids=name_of)
+def test_readers_see_where_the_names_of_a_cell_come_from(path):
+    assert unexplained(path.read_text("utf-8")) == []
+
+
+def test_a_cell_that_needs_a_hidden_one_is_found():
+    page = "```{code-cell}\n:tags: [remove-cell]\n\nimport numpy as np\n```\n\n```{code-cell}\nx = np.ones(3)\n```\n"
+    assert unexplained(page) == ["np"]

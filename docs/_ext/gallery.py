@@ -111,7 +111,7 @@ def index(examples: Iterable[Example]) -> str:
         "# Gallery",
         "",
         f"{len(listed)} short programs with a picture each. All of them were run when these pages were built; copy one "
-        "and run it, with `pip install 'symbreak[plot]'`.",
+        "and run it, with symbreak [installed](../index.md#install) as `[plot]` or `[all]`.",
         "",
     ]
     for part in PARTS:

@@ -68,6 +68,10 @@ def assert_no_ties(
     --------
     symbreak.diagnose : The report itself.
 
+    See Also
+    --------
+    symbreak.diagnose : The report itself.
+
     Examples
     --------
     >>> import numpy as np

@@ -1,0 +1,50 @@
+"""Built pages can be read by everybody: captions say their level, terminal colours stand out from their ground."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+if not DOCS.exists():
+    pytest.skip("the tests were copied without the documentation", allow_module_level=True)
+pytest.importorskip("sphinx", reason="the docs extra brings it")
+sys.path.insert(0, str(DOCS / "_ext"))
+
+import accessible  # noqa: E402 - found beside the pages
+
+STYLE = (DOCS / "_static" / "symbreak.css").read_text("utf-8")
+LIGHT, DARK = "#f2f2f2", "#202020"  # the grounds of code in the theme
+
+
+def luminance(colour: str) -> float:
+    """Give the relative luminance of a colour, as WCAG 2.2 defines it."""
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_the_contrast_is_that_of_the_standard():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)
+
+
+def test_colours_of_a_terminal_stand_out():
+    found = re.findall(r"^(.*)\.-Color-(\w+) \{ color: (#\w{6}); \}", STYLE, re.MULTILINE)
+    assert {name for _, name, _ in found} == {"Red", "Yellow", "Cyan"}
+    weak = [
+        (name, colour) for where, name, colour in found if contrast(colour, DARK if "body" in where else LIGHT) < 4.5
+    ]
+    assert weak == []
+
+
+def test_captions_of_the_sidebar_say_their_level():
+    context = {"furo_navigation_tree": '<p class="caption" role="heading"><span>Learn</span></p>'}
+    accessible.say_levels(None, "index", "page.html", context, None)
+    assert context["furo_navigation_tree"] == '<p class="caption" role="heading" aria-level="2"><span>Learn</span></p>'
