@@ -97,6 +97,11 @@ def test_the_command_is_installed():
     assert command.value == "symbreak.cli:main"
 
 
+def test_no_line_is_hidden_from_the_coverage():
+    """What is left out of account is what can't run; pyproject.toml names it."""
+    assert [path.name for path in PACKAGE.rglob("*.py") if re.search(r"#\s*pragma", path.read_text("utf-8"))] == []
+
+
 def test_the_types_are_shipped():
     assert (PACKAGE / "py.typed").is_file()
 

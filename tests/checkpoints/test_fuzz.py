@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given
 
 from symbreak.checkpoints import open_checkpoint
+from symbreak.errors import BadCheckpoint
+from tests.checkpoints._make import read_all
+from tests.checkpoints.malformed import FILE, hdf5
 from tests.fuzz import _target
 from tests.fuzz._edits import edited
 from tests.fuzz._target import Target, in_this_process
@@ -42,6 +45,10 @@ def test_the_files_that_mutations_start_from_are_taken(target, path):
     assert target.read + target.refused == before + 1
 
 
+# Some faults end the process that meets them.
+REFUSED = {name: (content, message) for name, content, message in hdf5.files() if message != "ended by SIG"}
+
+
 def described(path):
     with open_checkpoint(path) as ckpt:
         return ckpt.format, dict(ckpt.metadata), ckpt.skipped, {name: np.array(ckpt[name]) for name in ckpt}
@@ -57,6 +64,14 @@ def test_hdf5_is_the_same_without_its_process(path):
     assert list(arrays) == list(again)
     assert all(arrays[name].tobytes() == again[name].tobytes() for name in arrays)
     assert {name: each.dtype for name, each in arrays.items()} == {name: each.dtype for name, each in again.items()}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_malformed_hdf5_is_refused_without_its_process_too(tmp_path, name):
+    content, message = REFUSED[name]
+    (tmp_path / FILE).write_bytes(content)
+    with in_this_process(), pytest.raises(BadCheckpoint, match=message):
+        read_all(tmp_path / FILE)
 
 
 def test_an_input_that_ends_the_process_is_kept(tmp_path, monkeypatch, capsys):
