@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 MOST = 40  # spaces
 NAME = 40  # characters
-TITLE = "distinct units"
 
 
 def plot_widths(report: "Report", axes: "Axes | None") -> "Axes":

@@ -102,12 +102,6 @@ def truncated_moments(low: float, high: float) -> TruncatedMoments:
         return TruncatedMoments(float(first), float(variance.sqrt()))
 
 
-def upper_tail(x: float) -> float:
-    """Give P(Z > x) for a standard normal Z, rounded from decimal arithmetic."""
-    with _decimal(50):
-        return float(_tail(Decimal(x)))
-
-
 def _decimal(digits: int) -> AbstractContextManager[decimal.Context]:
     context = decimal.Context(
         prec=digits, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX, rounding=decimal.ROUND_HALF_EVEN
