@@ -1,9 +1,10 @@
-"""What a run of the tests holds: Hypothesis profiles, and how many cases of tests that have very many.
+"""What a run of the tests holds: Hypothesis profiles, how many cases of tests that have very many, and its coverage.
 
 `fast` is the profile by default; `deep` and `brief` go by name (`pytest --hypothesis-profile=deep`). Of tests that are
 marked `exhaustive` every third case is run; `pytest -m exhaustive` runs all of them.
 """
 
+import sys
 from collections import Counter
 
 from hypothesis import HealthCheck, settings
@@ -30,3 +31,9 @@ def pytest_collection_modifyitems(config, items):
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = kept
+
+
+def pytest_sessionfinish():
+    """Keep what coverage has measured: a worker is ended ten seconds later, whether it has kept it or not."""
+    if "coverage" in sys.modules and (measured := sys.modules["coverage"].Coverage.current()) is not None:
+        measured.save()

@@ -242,11 +242,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore
         flat, form = tree_flatten((args, kwargs))
         real = [self.shadows.get(id(each), each) if isinstance(each, torch.Tensor) else each for each in flat]
         args_, kwargs_ = tree_unflatten(real, form)
-        found = (
-            func(*args_, **kwargs_, **({} if place is None else {"device": "cpu"}))
-            if place is None
-            else func(*args_, **(kwargs_ | {"device": "cpu"}))
-        )
+        found = func(*args_, **(kwargs_ if place is None else kwargs_ | {"device": "cpu"}))
         if func._schema.is_mutable or (not any(each.is_meta for each in given) and place is None):
             return func(*args, **kwargs) if any(each.is_meta for each in given) else found
         made, form = tree_flatten(found)

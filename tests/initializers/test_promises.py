@@ -303,8 +303,10 @@ def test_instances_are_values(init):
     assert sb.from_config(json.loads(json.dumps(init.to_config()))) == init
     assert sb.get(init.to_config()) == init
     assert sb.get(init) is init
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match=f"cannot assign to field 'std': make another {type(init).__name__}"):
         init.std = 3
+    with pytest.raises(AttributeError, match=f"cannot delete field 'std': make another {type(init).__name__}"):
+        del init.std
 
 
 def test_no_two_rows_are_equal():

@@ -81,9 +81,9 @@ def test_a_class_may_be_decorated_as_a_dataclass_too(decorate):
     assert Decorated(3.0) == Decorated(3.0) != Decorated()
     assert hash(Decorated(3.0)) == hash(Decorated(3.0))
     assert np.abs(Decorated(3.0)((2, 2), rng=0)).tolist() == [[3.0, 3.0], [3.0, 3.0]]
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="cannot assign to field 'size'"):
         Decorated().size = 1.0
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="cannot delete field 'size'"):
         del Decorated().size
 
 

@@ -396,6 +396,7 @@ def test_fourier_kernels_have_the_units_of_scipys_transform():
             "takes layouts of one output and one input axis, without groups and splits; got Axes",
         ),
         (lambda: sb.Fourier("square"), "window is one of 'boxcar', 'hann', .*; got 'square'"),
+        (lambda: sb.Fourier(part="phase"), "part is one of 'both', .*; got 'phase'"),
         (lambda: sb.Fourier(part="phase"), "part is one of 'both', 'real', 'imaginary'; got 'phase'"),
         (lambda: sb.Fourier()((4, 2, 8)), r"a unit reads one channel, but `shape` \(4, 2, 8\) has 2"),
         (lambda: sb.Fourier()((4, 1, 8, 8)), r"a frame has one axis, but `shape` \(4, 1, 8, 8\) has 2"),

@@ -275,6 +275,13 @@ def test_recipes_are_values_with_names():
 NOT_FOR = {name: shape for name, shape in gpt2(1).items() if "c_proj" not in name}
 
 
+class Shifted(recipes.GPT2):
+    """Weights that are not about zero."""
+
+    def weight(self, part, tree):
+        return sb.Normal(0.02, mean=1.0), "off"
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -323,6 +330,11 @@ NOT_FOR = {name: shape for name, shape in gpt2(1).items() if "c_proj" not in nam
             r"MuP: 'wte' has shape \(3, 3\), and \(3,\) in the base model; shapes have as many",
         ),
         (lambda: recipes.MuP({"wte": (3, 0)})({"wte": (3, 3)}), RuleError, "axes, none of them empty"),
+        (
+            lambda: recipes.MuP({"wte": (3, 3)}, recipe=Shifted())({"wte": (3, 3)}),
+            RuleError,
+            "MuP scales weights about zero, and Normal.* of 'wte' has mean 1",
+        ),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(make, error, message):

@@ -199,10 +199,10 @@ def damage(path, kind):
         elif kind == "no text":
             arrays["settings"] = np.full(9, 255, np.uint8)
         np.savez(path, **arrays)
-    if kind == "a shape that lies":
+    if kind in ("a shape that lies", "no array"):
         with zipfile.ZipFile(path) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
-        members["best.npy"] = members["best.npy"][:-4]
+        members["best.npy"] = members["best.npy"][:-4] if kind == "a shape that lies" else b"no header at all"
         with zipfile.ZipFile(path, "w") as archive:
             for name, content in members.items():
                 archive.writestr(name, content)
@@ -218,6 +218,7 @@ DAMAGES = {
     "another dtype": "'losses' has shape .* and dtype float32",
     "a member less": "KeyError",
     "no text": "UnicodeDecodeError",
+    "no array": "'best' has no header: the magic string is not correct",
     "a shape that lies": "'best' has not the length that its shape calls for",
 }
 

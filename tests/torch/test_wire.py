@@ -404,6 +404,15 @@ def test_an_example_that_the_model_cannot_take_is_told(model, complaint):
     assert re.search(complaint, found[0].message)
 
 
+def test_a_model_that_fails_in_two_ways_is_told_with_both():
+    def fail(m, x):
+        raise RuntimeError("no values" if x.is_meta else "no such thing")
+
+    report = sbt.diagnose(Call(fail, fc1=nn.Linear(3, 8), fc2=nn.Linear(8, 2)), torch.randn(2, 3))
+    (note,) = [each for each in report.findings if each.code == "SB302"]
+    assert "the model could not be run: RuntimeError: no values; then RuntimeError: no such thing" in note.message
+
+
 def test_a_model_that_does_not_run_is_wired_by_names_and_the_report_says_so():
     def fail(m, x):
         raise RuntimeError("no such thing")

@@ -234,9 +234,7 @@ def _by_shapes(modules: list[_Module]) -> list[_Module] | None:
         return None
     order = [starts[0]]
     while above[order[-1]]:
-        order.append(above[order[-1]][0])
-        if len(order) > len(modules):
-            return None
+        order.append(above[order[-1]][0])  # never one again: each is above one alone, and the first above none
     return [modules[i] for i in order] if len(order) == len(modules) and len(modules) > 1 else None
 
 

@@ -56,6 +56,9 @@ def objects():
     yield "a frame of 2^62", program(b"\x95" + HUGE8), "a frame of 4,611,686,018,427,387,904 bytes is claimed"
     yield "an unknown opcode", program(b"\xff"), r"has the opcode 0xff, .* \(at byte 3 of the pickle\)"
     yield "an empty stack", program(b"\x85"), "takes a value that is not there"
+    yield "a value put into a tuple", program(b")Na"), "its pickle appends to a tuple"
+    listed = program(name("collections.OrderedDict"), b")]\x92")
+    yield "keyword arguments in a list", listed, "makes an object with a list for its keyword arguments"
     yield "two values", program(b"NN"), "does not end with its one value"
     yield "lists nested 600 deep", program(b"]" * 600, tensor(), b"a" * 600), "is nested more than 500 deep"
     yield "a key twice", program(dict_of(w=tensor()), b"(", text("w"), tensor(), b"u"), "the key 'w' twice in one dict"

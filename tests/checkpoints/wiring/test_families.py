@@ -327,6 +327,9 @@ FLAX = {
         ({"W1": (5, 3), "b1": (5,), "W2": (2, 5), "b2": (2,)}, ["'W2', (2, 5) float64: (out output, in 1)"]),
         ({"W1": (3, 5), "b1": (5,), "W2": (5, 2), "b2": (2,)}, ["'W2', (5, 2) float64: (in 1, out output)"]),
         ({"hidden.weight": (5, 3), "top.weight": (2, 5)}, ["(out output, in hidden)"]),
+        ({"0.weight": (3,), "0.bias": (3,), "1.weight": (5, 3), "2.weight": (2, 5)},
+         ["'0.weight', (3,) float64: scale, (out input)", "'1.weight', (5, 3) float64: (out 1, in input)"]),
+        ({"0.weight": (5, 3), "1.weight": (1,), "2.weight": (2, 5)}, ["(out output, in 0)"]),
     ],
 )  # fmt: skip
 def test_layers_of_other_frameworks_have_their_units_along_the_last_axis(shapes, lines):
@@ -348,6 +351,13 @@ def test_layers_of_other_frameworks_have_their_units_along_the_last_axis(shapes,
         ({"actor.0.weight": (5, 3), "critic.0.weight": (5, 3)}, "no rule knows it"),
         ({"W1": (5, 5), "W2": (5, 5)}, "no rule knows it"),
         ({"q1.weight": (5, 5), "q2.weight": (5, 5)}, "no rule knows it"),  # twin critics are no row
+        ({"fc1.weight": (5, 3), "fc1_weight": (5, 3)}, "no rule knows it"),  # one layer twice
+        ({"W1": (5, 3), "conv.weight": (2, 5, 3, 3)}, "no rule knows it"),
+        ({"conv1.weight": (8, 3, 3, 3), "conv2.weight": (8, 8, 3, 3)} | {f"bn{n}.weight": (8,) for n in (1, 2, 3)}
+         | {f"bn{n}.bias": (8,) for n in (1, 2, 3)}, "no rule knows it"),  # which norm follows which?
+        ({"0.weight": (5, 3), "1.weight": (5,), "1.bias": (4,), "2.weight": (2, 5)}, "vectors of several lengths"),
+        ({"lstm/lstm_cell/kernel": (3, 20), "lstm/lstm_cell/recurrent_kernel": (10, 20), "dense/kernel": (10, 2)},
+         "lstm has 20 slices of 10 units, which is no recurrent layer that is known"),
         ({"a{n}.weight": (5, 3)}, "no rule knows it"),
         ({"x": (3, 4, 5)}, "no rule knows it"),
     ],

@@ -167,6 +167,8 @@ def row(*layers, shape=(None, 3), **arrays):
         ("Dense", {"units": None}, "its units is no whole number"),
         ("Dense", {}, "its units is no whole number"),
         ("Conv1D", {"filters": 8, "data_format": "channels_around"}, "where its units lie isn't known"),
+        ("MaxPooling1D", {"pool_size": [2, 2]}, "its pool_size doesn't fit its input"),
+        ("LayerScale", {}, "it has not one scale"),
         ("GroupNormalization", {"groups": 3}, "8 units don't make 3 groups"),
         ("LayerNormalization", {"axis": [0, 1]}, "it normalizes over several axes"),
         ("Embedding", {"input_dim": 3, "output_dim": 8}, "units are looked up"),

@@ -288,6 +288,14 @@ REFUSED = [
     (between, [node("Mystery", "a", "q"), node("Add", "h q", "z")], {"a": np.ones((4, 8))}, "no rule knows it"),
     (between, [node("Conv", "h x", "z")], {}, "its kernel is no array of the file"),
     (between, [node("LSTM", "h x x", "z")], {}, "its weights are no arrays of the file"),
+    (between, [node("LSTM", "h p q", "z")], {"p": np.ones((1, 32, 8)), "q": np.ones((1, 30, 8))}, "weights don't meet"),
+    (between, [node("GatherElements", "b a", "q"), node("Add", "h q", "z")],
+     {"b": B[None], "a": np.zeros((1, 8), int)}, "what it looks up isn't known"),
+    (between, [node("GroupedMatMul", "h w x", "z")], {}, "its matrices are no stack in the file"),
+    (between, [node("MatMul", "x u", "g", "other"), node("Add", "h g", "z")], {"u": np.ones((3, 4))},
+     "axes of lengths 8 and 4 meet"),
+    (between, [node("MatMul", "x u", "g", "other"), node("Add", "h g", "z")], {"u": np.ones((3, 5))},
+     "an axis of 8 is split into 5 and others"),
 ]  # fmt: skip
 
 

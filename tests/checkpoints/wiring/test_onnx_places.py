@@ -86,10 +86,17 @@ def test_the_stream_and_the_units_of_each_expert_are_found(network):
         ([node("ScatterND", "h h h", "z")], "where it puts or looks isn't known"),
         ([node("ScatterElements", "h k h", "z", axis=1)], "it takes units for positions"),
         ([node("ScatterElements", "h k h", "z", axis=0)], "units go to different places"),
+        ([node("Unsqueeze", "h", "u", axes=[0]), node("ScatterND", "h one u", "z")], "doesn't meet what is there"),
+        (
+            [node("Unsqueeze", "h", "u", axes=[0]), node("ScatterElements", "h one u", "z")],
+            "doesn't meet what is there",
+        ),
+        ([node("ScatterND", "h zero h", "z")], "of how many axes its places are isn't known"),
         ([node("GatherND", "h k", "z")], "it takes units for positions"),
         ([node("GatherND", "h one", "z", batch_dims=1)], "it looks up batch by batch"),
     ],
 )
 def test_what_depends_on_units_is_not_followed(nodes, reason):
-    _, wiring = between(*nodes, k=np.arange(8)[None], one=np.array([[0]]), two=np.array([[0, 1]]))
+    numbers = {"zero": np.array(0), "one": np.array([[0]]), "two": np.array([[0, 1]])}
+    _, wiring = between(*nodes, k=np.arange(8)[None], **numbers)
     assert any(reason in each for each in wiring.unknown.values()), wiring.unknown
