@@ -118,7 +118,7 @@ class _Walk:
                 yield self.change(node, "continue", "break")
             case ast.Continue():
                 yield self.change(node, "break", "continue")
-            case ast.Return(value=value) if value is not None and not _is_none(value):
+            case ast.Return(value=value) if value is not None and not _is_named(value):
                 yield self.change(value, "None", "return")
             case ast.Expr(value=ast.Call()):
                 yield self.change(node, "pass", "statement")
@@ -159,13 +159,13 @@ class _Walk:
                 yield self.change(node, f"{SIGNS[type(op)]}({ast.unparse(operand)})", type(op).__name__)
             case ast.Call(func=func, args=args, keywords=keywords):
                 for number, keyword in enumerate(keywords):
-                    if keyword.arg is not None:
+                    if keyword.arg is not None and not _means_nothing(keyword, node):
                         fewer = ast.Call(func, args, keywords[:number] + keywords[number + 1 :])
                         yield self.change(node, ast.unparse(fewer), f"without {keyword.arg}=")
         yield from self.conditions(node)
         for _, value in ast.iter_fields(node):
             for each in value if isinstance(value, list) else [value]:
-                if isinstance(each, ast.AST):
+                if isinstance(each, ast.AST) and not _means_nothing(each, node):
                     yield from self.expression(each)
 
     def conditions(self, node: ast.AST) -> Iterator[Mutant]:
@@ -203,8 +203,17 @@ class _Walk:
         return self.starts[line - 1] + column
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+def _is_named(node: ast.expr) -> bool:
+    """Whether a value is None, or True or False, which have mutants of their own."""
+    return isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, bool))
+
+
+def _means_nothing(node: ast.AST, within: ast.AST) -> bool:
+    """Whether a part of a call is an assertion, `strict=`, or a size that NumPy finds, which any negative number is."""
+    if isinstance(node, ast.keyword):
+        return node.arg == "strict"
+    reshapes = isinstance(within, ast.Call) and isinstance(within.func, ast.Attribute) and within.func.attr == "reshape"
+    return reshapes and isinstance(node, ast.UnaryOp)
 
 
 def _end(node: ast.AST) -> int:
