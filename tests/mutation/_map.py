@@ -58,10 +58,11 @@ class Map:
         return cls(read["seconds"], lines)
 
 
-def place(sources: list[Path], tests: Path) -> Path:
+def place(sources: list[Path], tests: list[str]) -> Path:
     """Where the map of these files is kept: under a name that changes with what is in them."""
     digest = hashlib.sha256()
-    for path in (*sources, *sorted(tests.rglob("*.py"))):
+    files = [file for test in map(Path, tests) for file in ([test] if test.is_file() else sorted(test.rglob("*.py")))]
+    for path in (*sources, *files):
         digest.update(path.read_bytes())
     return KEPT / f"{digest.hexdigest()[:16]}.json"
 

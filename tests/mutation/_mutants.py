@@ -2,8 +2,8 @@
 
 Changed are comparisons, arithmetic, `and`, `or` and `not`, numbers, what is returned, what ends a loop, whether one is
 run at all, keywords that a call passes, statements that only call, and what a condition tests. Left alone is what has
-no behaviour to test or is text: strings, errors that are raised, assertions, types, decorators, `__repr__`, and class
-bodies other than their methods.
+no behaviour to test or is text: strings, errors that are raised, assertions, types, decorators, `__repr__`, class
+bodies other than their methods, and what would mean the same.
 """
 
 import ast
