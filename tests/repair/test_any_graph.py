@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import symbreak as sb
 from symbreak.errors import CannotRepair
-from symbreak.graph import LayerGraph, PerUnit, Weight
+from symbreak.graph import LayerGraph, PerUnit, Space, Weight
 from tests.diagnosis.test_partition import graphs
 
 WHOLE = {0.0: 0, 1.0: 1, 0.1: 3, -0.5: -2}
@@ -112,6 +112,38 @@ def test_units_that_are_drawn_again_are_not_tied(graph, seed):
     assert sb.diagnose(fresh).classes == ()
     for name, array in graph.arrays.items():
         assert fresh.arrays[name].shape == array.shape
+
+
+@pytest.mark.parametrize("repair", ["merge", "untie", "reinit"])
+def test_the_repaired_graph_is_wired_as_the_graph_was(repair):
+    axes = [("out", "a"), ("in", "x")], [("out", "y"), ("in", "a")], [("out", "a"), ("in", "a")]
+    graph = LayerGraph(
+        [Space("x", 2), Space("a", 3, "tanh"), Space("y", 3, "softmax")],
+        [
+            Weight("one", np.ones((3, 2)), axes[0]),
+            Weight("two", np.ones((3, 3)), axes[1], also=[axes[1]]),
+            Weight("mask", np.ones((3, 2)), axes[0], multiplies="one"),
+        ],
+        [
+            PerUnit("scale", np.ones(3), axes[0][:1], "scale", "none"),
+            PerUnit("bias", np.zeros(3), axes[0][:1]),
+            PerUnit("open", np.ones(3), axes[0][:1], "bias", multiplies="bias"),
+        ],
+        inputs=["x"],
+        outputs=["y"],
+    )
+    found = sb.merge(graph) if repair == "merge" else getattr(sb, repair)(graph, rng=0)
+    assert (found.inputs, found.outputs) == (graph.inputs, graph.outputs)
+    assert [(each.name, each.activation) for each in found.spaces] == [
+        ("x", "identity"),
+        ("a", "tanh"),
+        ("y", "softmax"),
+    ]
+    for old, new in zip(graph.connections, found.connections, strict=True):
+        assert (old.name, old.axes, old.also, old.multiplies) == (new.name, new.axes, new.also, new.multiplies)
+    for old, new in zip(graph.per_unit, found.per_unit, strict=True):
+        assert (old.name, old.kind, old.norm, old.multiplies) == (new.name, new.kind, new.norm, new.multiplies)
+        assert old.axes == new.axes
 
 
 @pytest.mark.parametrize("redundant", [False, True])

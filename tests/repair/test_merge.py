@@ -203,6 +203,13 @@ def test_a_norm_that_weighs_units_by_their_multiplicity_gives_the_same_outputs(b
     assert sb.merge(small).arrays["embed.multiplicity"].tolist() == [3, 2, 1]
 
 
+def test_the_numbers_of_units_are_kept_where_they_differ_and_not_where_they_are_equal():
+    for classes, counts in (([0, 0, 1, 2, 3, 4], [2, 1, 1, 1, 1]), ([0, 0, 1, 1, 2, 2], None)):
+        small = sb.merge(planted(residual(Draw(0)), {"embed": classes}), multiplicity=True)
+        found = small.arrays.get("embed.multiplicity")
+        assert found is counts is None or found.tolist() == counts
+
+
 def test_a_norm_within_each_head_can_not_keep_multiplicities():
     rng = np.random.default_rng(0)
     label = [0, 0, 1]
@@ -272,6 +279,14 @@ def test_one_head_without_an_axis_of_heads_is_merged_too():
     small = sb.merge(products())
     assert small.weights["q.weight"].tolist() == [[2.0] * 3]  # 4 * sqrt(1 / 4)
     assert small.weights["k.weight"].tolist() == [[1.0] * 3]
+
+
+def test_what_queries_and_keys_have_beside_their_biases_is_not_scaled():
+    """A slope is that of one unit of a class; only the queries carry the number of the units."""
+    slope = PerUnit("slope", np.full(4, 3.0), [("out", "qk")], "slope")
+    assert sb.merge(products(per_unit=[slope])).arrays["slope"].tolist() == [3.0]
+    count = PerUnit("count", np.full(4, 2.0), [("out", "qk")], "multiplicity")
+    assert sb.merge(products(per_unit=[count])).arrays["count"].tolist() == [8.0]
 
 
 def test_norms_of_queries_and_keys_are_refused():

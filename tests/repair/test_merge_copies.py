@@ -89,6 +89,18 @@ def test_what_the_copies_have_of_a_share_depends_on_what_weighs_them():
     assert experts_left(sb.merge(mixture_graph("softmax", (0, 0, 1, 1), bias=False))) == 2
 
 
+def test_a_scale_of_no_norm_in_the_router_is_that_of_one_copy_of_each_class():
+    scale = PerUnit("scale", np.array([3.0, 5.0, 5.0, 7.0]), [("out", "experts")], "scale", "none")
+    graph = mixture_graph("sigmoid", per_unit=[scale])
+    small = sb.merge(graph)
+    assert small.arrays["scale"].tolist() == [3.0, 5.0, 7.0]
+
+    def share(of):
+        return lambda r: SHARES["sigmoid"](r * of.arrays["scale"])
+
+    assert np.abs(run(small, share(small)) - run(graph, share(graph))).max() < 1e-12
+
+
 def test_units_of_copies_are_merged_with_them():
     graph = mixture_graph("sigmoid", (0, 1, 1))
     arrays = {name: np.array(array) for name, array in graph.arrays.items()}

@@ -87,6 +87,58 @@ def test_masks_keep_what_they_keep_at_zero():
     assert fresh.weights["two.weight"][mask].all()
 
 
+def two_groups(seed=0):
+    """Two grouped convolutions, one after the other, with two tied units in each."""
+    a = Draw(seed)
+    layers = [
+        engine.Conv1d(a(4, 2, 3), a(4), "tanh", groups=1),
+        engine.Conv1d(a(6, 2, 2), a(6), "relu", groups=2),
+        engine.Conv1d(a(4, 3, 2), a(4), "relu", groups=2),
+        engine.GlobalAveragePool(),
+        engine.Dense(a(2, 4), a(2)),
+    ]
+    names = ("first", "one", "two", "pool", "last")
+    net = engine.Network(dict(zip(names, layers, strict=True)))
+    return planted(net, {"one": [0, 0, 1, 2, 3, 4], "two": [0, 0, 1, 2]})
+
+
+def test_each_mask_keeps_its_own_weight():
+    fresh = sb.reinit(two_groups(), rng=0)
+    for name, closed in (("one", 12), ("two", 12)):
+        mask = fresh.weights[f"{name}.mask"] != 0
+        assert (~mask).sum() == closed
+        assert not fresh.weights[f"{name}.weight"][~mask].any()
+        assert fresh.weights[f"{name}.weight"][mask].all()
+
+
+def test_a_weight_with_zeros_is_no_mask_of_another():
+    """Two weights between the same spaces, both with a column of zeros: nothing says that zeros stay."""
+    arrays = np.ones((2, 3, 4))
+    arrays[..., 1] = 0
+    graph = LayerGraph(
+        [Space("x", 4), Space("h", 3), Space("y", 1)],
+        [Weight(name, array, [("out", "h"), ("in", "x")]) for name, array in zip("ab", arrays, strict=True)]
+        + [Weight("out", np.ones((1, 3)), [("out", "y"), ("in", "h")])],
+        inputs=["x"],
+        outputs=["y"],
+    )
+    fresh = sb.reinit(graph, rng=0).weights
+    assert fresh["a"].all()
+    assert fresh["b"].all()
+
+
+def test_zeros_are_drawn_where_no_other_weight_writes_to_the_units():
+    graph = sb.chain([(np.zeros((3, 2)), None), (np.ones((2, 3)), None)])
+    assert sb.reinit(graph, rng=0).weights["layers.0.weight"].all()
+
+
+def test_units_that_are_redundant_and_not_tied_stay():
+    """They are equal now, and the next step separates them."""
+    graph = sb.chain([(np.ones((3, 2)), None), (np.array([[1.0, 2.0, 4.0]]), None)])
+    fresh = sb.reinit(graph, rng=0)
+    assert np.array_equal(fresh.weights["layers.0.weight"], np.ones((3, 2)))
+
+
 def test_queries_and_keys_are_both_drawn():
     fresh = sb.reinit(products(), rng=0)
     for name in ("q.weight", "k.weight"):

@@ -278,10 +278,11 @@ def test_an_array_that_is_computed_can_not_change():
     assert np.ptp(rewrite(tensors, graph, sb.reinit(graph, 0))[0]["a"]) > 0
 
 
-def test_an_array_across_two_tensors_is_in_neither():
+@pytest.mark.parametrize("cut", [1, 6, 7])
+def test_an_array_across_two_tensors_is_in_neither(cut):
     """Two tensors of one storage, and an array that begins in the first and ends in the second."""
     storage = np.ones(8)
-    tensors = {"a": np.ones((4, 3)), "one": storage[:6], "two": storage[6:]}
+    tensors = {"a": np.ones((4, 3)), "one": storage[:cut], "two": storage[cut:]}
     graph = LayerGraph(
         [Space("x", 3), Space("h", 4), Space("y", 2)],
         [

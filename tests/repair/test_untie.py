@@ -289,6 +289,25 @@ def test_what_a_mask_keeps_at_zero_stays_at_zero():
     assert_close(rebuilt(net, free)(x), rebuilt(net, graph)(x))
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_which_head_reads_which_keys_stays(turned):
+    build, classes, _ = TABLE["grouped queries, tied groups"]
+    graph = planted(build(Draw(0)), classes)
+    connections = [
+        Weight(each.name, each.array.T, each.axes[::-1]) if turned and each.name == "att.groups" else each
+        for each in graph.connections
+    ]
+    graph = LayerGraph(graph.spaces, connections, graph.per_unit, inputs=graph.inputs, outputs=graph.outputs)
+    free = sb.untie(graph, rng=0)
+    assert np.array_equal(free.weights["att.groups"], graph.weights["att.groups"])
+    assert classes_left(free) == 0
+
+
+def test_units_that_are_redundant_and_not_tied_keep_their_weights():
+    graph = sb.chain([(np.ones((3, 2)), None), (np.array([[1.0, 2.0, 4.0]]), None)])
+    assert sb.untie(graph, rng=0).weights["layers.1.weight"].tolist() == [[1.0, 2.0, 4.0]]
+
+
 def test_tied_experts_behind_a_router_are_untied():
     graph = experts(tied_experts=True)
     free = sb.untie(graph, rng=0)
