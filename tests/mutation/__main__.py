@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     for path in sources:
         importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
     tests = TESTS[options.package]
-    runner = Runner(sources, place(sources, tests), options.profile, options.budget, chosen, tell)
+    runner = Runner(sources, place(sources, tests, options.profile), options.profile, options.budget, chosen, tell)
     with tempfile.TemporaryDirectory() as scratch:
         status = pytest.main(
             [*OPTIONS, f"--basetemp={scratch}/tests", *tests],

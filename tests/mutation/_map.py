@@ -58,9 +58,9 @@ class Map:
         return cls(read["seconds"], lines)
 
 
-def place(sources: list[Path], tests: list[str]) -> Path:
+def place(sources: list[Path], tests: list[str], profile: str) -> Path:
     """Where the map of these files is kept: under a name that changes with what is in them."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(profile.encode())
     files = [file for test in map(Path, tests) for file in ([test] if test.is_file() else sorted(test.rglob("*.py")))]
     for path in (*sources, *files):
         digest.update(path.read_bytes())

@@ -1,5 +1,8 @@
 """Engine networks with planted ties, and engine networks made anew from the arrays of a repaired graph."""
 
+from fractions import Fraction
+from itertools import pairwise
+
 import numpy as np
 
 import symbreak as sb
@@ -232,6 +235,39 @@ TABLE = {
     ),
     "RMS norm, classes of one size": (rms_residual, {"embed": [0, 0, 0, 1, 1, 1]}, {"embed": 2, "up": 8}),
 }
+
+
+def in_fractions(sizes, seed):
+    """A dense network of small whole numbers with planted classes, whose units are not all copies: block by block the
+    rows have equal sums, and so have the columns.
+    """
+    rng = np.random.default_rng(seed)
+    labels = [np.arange(size) for size in sizes]
+    for number in range(1, len(sizes) - 1):
+        labels[number] = np.sort(rng.integers(0, max(1, sizes[number] // 2), sizes[number]))
+
+    def weight(above, below):
+        array = np.zeros((len(above), len(below)), int)
+        for row in np.unique(above):
+            for column in np.unique(below):
+                block = np.ix_(above == row, below == column)
+                array[block] = rng.integers(-1, 2)
+                if (size := len(array[block])) == len(array[block].T):
+                    array[block] += np.stack([np.roll(np.arange(size), place) for place in range(size)])
+        return array
+
+    def bias(label):
+        return rng.integers(-1, 2, int(label.max()) + 1)[label]
+
+    exact = np.vectorize(Fraction, otypes=[object])
+    last = len(sizes) - 2
+    return engine.Network(
+        [
+            engine.Dense(exact(weight(above, below)), exact(bias(above)), "square" if number < last else "identity")
+            for number, (below, above) in enumerate(pairwise(labels))
+        ],
+        product="exact",
+    )
 
 
 def inputs(net, seed, batch=4):

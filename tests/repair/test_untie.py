@@ -2,7 +2,6 @@
 
 import tracemalloc
 from fractions import Fraction
-from itertools import pairwise
 
 import ml_dtypes
 import numpy as np
@@ -15,7 +14,7 @@ from symbreak import engine
 from symbreak.errors import CannotRepair
 from symbreak.graph import LayerGraph, PerUnit, Space, Weight
 from symbreak.repair import _untie
-from tests.repair._networks import TABLE, Draw, classes_left, dense, inputs, planted, rebuilt, residual
+from tests.repair._networks import TABLE, Draw, classes_left, dense, in_fractions, inputs, planted, rebuilt, residual
 from tests.repair.test_merge import assert_close, experts, mixture, products, tied_embedding, turned_heads
 
 CASES = {name: row[:2] for name, row in TABLE.items() if name != "grouped convolution"}
@@ -90,20 +89,10 @@ def test_heads_that_are_tied_as_wholes_separate():
 @given(sizes=st.lists(st.integers(1, 5), min_size=3, max_size=5), seed=st.integers(0, 2**32 - 1))
 def test_dense_networks_of_few_values_are_untied_exactly(sizes, seed):
     """In fractions: classes without two equal rows too, and the outputs are equal with ==."""
-    rng = np.random.default_rng(seed)
-
-    def draw(*shape):
-        return np.vectorize(Fraction, otypes=[object])(rng.integers(-1, 2, shape))
-
-    net = engine.Network(
-        [
-            engine.Dense(draw(m, n), draw(m), "square" if k < len(sizes) - 2 else "identity")
-            for k, (n, m) in enumerate(pairwise(sizes))
-        ],
-        product="exact",
-    )
+    net = in_fractions(sizes, seed)
+    assert max(sizes[1:-1]) == 1 or classes_left(net.graph)
     free = sb.untie(net.graph, rng=seed)
-    x = draw(3, sizes[0])
+    x = np.vectorize(Fraction, otypes=[object])(np.random.default_rng(seed).integers(-1, 2, (3, sizes[0])))
     assert (rebuilt(net, free)(x) == net(x)).all()
     assert classes_left(free) == 0
 
@@ -171,6 +160,27 @@ def test_shares_of_two_units_are_as_wide_as_those_of_many():
     graph = sb.chain([(np.ones((2, 2)), None), (np.full((2000, 2), 0.25), None)])
     shares = sb.untie(graph, rng=0).weights["layers.1.weight"] - 0.25
     assert np.sqrt(np.mean(shares**2)) == pytest.approx(0.125, rel=0.04)
+
+
+def test_each_class_has_shares_in_proportion_to_its_own_weights():
+    """A thousand classes of two units, half of which are read with weights ten times as large."""
+    one = np.repeat(np.random.default_rng(0).normal(size=(1000, 2)), 2, axis=0)
+    weight = np.repeat(np.tile([0.25, 2.5], 500), 2)[np.newaxis]
+    shares = sb.untie(sb.chain([(one, None), (weight, None)]), rng=0).weights["layers.1.weight"] - weight
+    for size in (0.25, 2.5):
+        assert np.sqrt(np.mean(shares[weight == size] ** 2)) == pytest.approx(size / 2, rel=0.05)
+
+
+def test_shares_of_fractions_have_the_same_size():
+    one, two = (np.full(shape, Fraction(1, 4), object) for shape in ((16, 2), (40, 16)))
+    found = sb.untie(sb.chain([(one, None), (two, None)]), rng=0, size=2.0).weights["layers.1.weight"]
+    assert np.sqrt(np.mean((found - two).astype(float) ** 2)) == pytest.approx(0.5, rel=0.1)
+
+
+def test_weights_whose_squares_are_too_large_are_shared_out_too():
+    weight = np.full((50, 16), 1e30, np.float32)
+    found = sb.untie(sb.chain([(np.ones((16, 2), np.float32), None), (weight, None)]), rng=0).weights["layers.1.weight"]
+    assert np.sqrt(np.mean((found / 1e30 - 1.0) ** 2)) == pytest.approx(0.5, rel=0.1)
 
 
 def test_shares_of_zero_weights_have_the_size_that_the_fan_calls_for():
@@ -306,6 +316,33 @@ def test_which_head_reads_which_keys_stays(turned):
 def test_units_that_are_redundant_and_not_tied_keep_their_weights():
     graph = sb.chain([(np.ones((3, 2)), None), (np.array([[1.0, 2.0, 4.0]]), None)])
     assert sb.untie(graph, rng=0).weights["layers.1.weight"].tolist() == [[1.0, 2.0, 4.0]]
+
+
+def test_shares_of_a_masked_kernel_add_up_to_zero_over_what_is_open():
+    """Units 0 and 1 are read by the first group of outputs, unit 2 by the second; all three are a class."""
+    rng = np.random.default_rng(0)
+    kernel, mask = rng.normal(size=(4, 1, 3)) * np.ones((4, 3, 1)), np.ones((4, 3), np.int8)
+    mask[:2, 2], mask[2:, :2] = 0, 0
+    kernel[mask == 0] = 0
+    mask_axes = [("out", "y"), ("in", "h")]
+    graph = LayerGraph(
+        [Space("x", 2), Space("h", 3, "tanh"), Space("y", 4)],
+        [
+            Weight("first", np.ones((3, 2)), [("out", "h"), ("in", "x")]),
+            Weight("kernel", kernel, [*mask_axes, ("receptive", None)]),
+            Weight("mask", mask, mask_axes, multiplies="kernel"),
+        ],
+        inputs=["x"],
+        outputs=["y"],
+    )
+    assert sb.diagnose(graph).partition["h"].tolist() == [0, 0, 1]
+    shares = sb.untie(graph, rng=0).weights["kernel"] - kernel
+    assert np.abs(shares[:2, :2]).min() > 0
+    assert np.abs(shares.sum(axis=1)).max() < 1e-15
+    assert not shares[2:].any()
+    assert not shares[:, 2].any()
+    spread = np.sqrt(np.mean(shares[:2, :2] ** 2) / np.mean(kernel[:2, :2] ** 2))
+    assert 0.2 < spread < 1.2
 
 
 def test_tied_experts_behind_a_router_are_untied():
