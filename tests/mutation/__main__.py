@@ -73,14 +73,13 @@ def main(arguments: list[str] | None = None) -> int:
     texts = {str(path): path.read_text() for path in sources}
     every = [mutant for path, text in texts.items() for mutant in mutants(path, text)]
     output = options.output or Path(".cache/mutation", f"{options.package}.diff")
-    chosen = every
+    chosen = random.Random(options.seed).sample(every, len(every))  # so that a run that is stopped is a sample
     if options.again:
         if not output.exists():
             parser.error(f"--again reads {output}, which is not there: run without it first")
         chosen = [every[int(number)] for number in re.findall(r"^# (\d+) ", output.read_text(), re.MULTILINE)]
     elif options.sample is not None:
-        picked = random.Random(options.seed).sample(range(len(every)), min(options.sample, len(every)))
-        chosen = [every[number] for number in sorted(picked)]
+        chosen = chosen[: options.sample]
     chosen = [each for each in chosen if options.only in str(each)]
     if not chosen:
         parser.error(f"no mutant is named like {options.only!r}; names are like '{every[0]}'")
@@ -105,6 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     output.parent.mkdir(parents=True, exist_ok=True)
     numbers = {mutant: number for number, mutant in enumerate(every)}
+    runner.verdicts.sort(key=lambda each: numbers[each[0]])
     output.write_text(
         "\n".join(
             f"# {numbers[mutant]} {verdict}\n{mutant.diff(texts[mutant.path])}"

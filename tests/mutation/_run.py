@@ -127,9 +127,11 @@ def _forked(work: Callable[[int], None], limit: float | None) -> tuple[str, str]
         os._exit(0)
     os.close(write)
     handle = os.pidfd_open(child)
-    ended, _, _ = select.select([handle], [], [], None if limit is None else 10 * limit)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # the child, if it hangs, and what its tests left behind
+    try:
+        ended, _, _ = select.select([handle], [], [], None if limit is None else 10 * limit)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # the child, if it hangs, and what its tests left behind
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     text = os.read(read, 4096).decode()
     os.close(read)
