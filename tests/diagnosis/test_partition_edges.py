@@ -196,6 +196,16 @@ def test_units_of_a_large_array_are_swapped_wherever_they_lie(monkeypatch):
     assert {each for each in found if each[0] == "hidden"} == {("hidden", (k, k + 12), "exchange") for k in range(6)}
 
 
+@pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 3, 4), (1, 2, 3, 2), (0, 3)])
+def test_an_array_is_cut_into_regions_that_hold_each_element_once(shape, monkeypatch):
+    monkeypatch.setattr(_sums, "CHUNK", 5)
+    array, seen = np.zeros(shape), np.zeros(shape, int)
+    for region in _sums._regions(array):
+        assert array[region].size <= 5
+        seen[region] += 1
+    assert (seen == 1).all()
+
+
 @pytest.mark.parametrize("order", ["C", "F", "strided", "reversed"])
 def test_strides_make_no_difference(order):
     graph = experts(up=tie_rows, down=tie_columns)

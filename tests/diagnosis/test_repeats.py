@@ -129,6 +129,7 @@ def test_all_heads_may_be_equal_and_large_blocks_are_shards():
         ("attention/query/kernel", (40, 4, 20), 1),
         ("attention/attention_output/kernel", (4, 20, 40), 0),
         ("attn/q_einsum/w", (4, 40, 20), 0),
+        ("attn/attn_vec_einsum/w", (4, 20, 40), 0),
     ],
 )
 def test_kernels_with_an_axis_of_heads_are_compared_along_it(name, shape, axis):
@@ -193,6 +194,11 @@ def test_a_subpixel_kernel_is_noted_and_is_no_warning(factor, layout):
     (finding,) = report.findings
     assert (finding.code, report.ok) == ("SB202", True)
     assert f"6 classes of {factor**2}, as a sub-pixel kernel for a factor of {factor} starts (ICNR)" in finding.message
+    turned = kernel if layout == "torch" else np.moveaxis(kernel, -1, 0)
+    units = [
+        tuple(np.flatnonzero((turned == turned[first]).all(axis=(1, 2, 3))).tolist()) for first in range(len(turned))
+    ]
+    assert set(finding.groups) == set(units)
 
 
 def test_a_dense_weight_arranged_so_is_no_subpixel_kernel():

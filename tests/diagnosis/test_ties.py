@@ -125,6 +125,15 @@ def test_digests_that_all_collide_too_change_nothing(monkeypatch):
     assert_same(np.random.default_rng(0).integers(0, 2, (40, 3)))
 
 
+@pytest.mark.parametrize("shape", [(7,), (3, 5), (5, 3), (2, 3, 4), (4, 2, 7), (3, 1, 2, 5)])
+@pytest.mark.parametrize("limit", [1, 4, 6, 1000])
+def test_features_are_cut_into_blocks_that_hold_each_once_and_in_order(shape, limit):
+    numbers = np.arange(np.prod(shape)).reshape(shape)
+    blocks = [numbers[block].ravel() for block in _tiles._feature_blocks(shape, limit)]
+    assert max(map(len, blocks)) <= limit
+    assert np.array_equal(np.concatenate(blocks), numbers.ravel())
+
+
 def test_colliding_hashes_take_few_comparisons(monkeypatch):
     """An adversary who makes all hashes collide gets a fixed number of passes, not one for each pair."""
     monkeypatch.setattr(_ties, "SMALL", 0)
