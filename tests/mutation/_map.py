@@ -22,14 +22,21 @@ class Map:
     lines: dict[str, dict[int, list[str]]]
 
     def tests(self, mutant: Mutant, kills: Counter[tuple[str, str]], budget: float) -> list[str]:
-        """Give the tests that run the changed lines: first what killed mutants of this function, then the fastest.
+        """Give the tests that run the changed lines, until `budget` seconds are spent.
 
-        The last one is the one that begins within `budget` seconds.
+        First those that killed mutants of this function; then one case of each test, those named for the module first
+        and the fastest first, then a second case of each, and so on.
         """
         found = {test for path, line in self._where(mutant) for test in self.lines.get(path, {}).get(line, ())}
-        order = sorted(found, key=lambda test: (-kills[mutant.path + mutant.scope, test], self.seconds[test]))
+        cases: Counter[str] = Counter()
+        order: list[tuple[int, int, bool, float, str]] = []
+        for test in sorted(found, key=lambda test: (self.seconds[test], test)):
+            function = test.partition("[")[0]
+            cases[function] += 1
+            other = Path(mutant.path).stem not in Path(function.partition("::")[0]).stem
+            order.append((-kills[mutant.path + mutant.scope, test], cases[function], other, self.seconds[test], test))
         chosen, spent = [], 0.0
-        for test in order:
+        for *_, test in sorted(order):
             if spent > budget:
                 break
             chosen.append(test)

@@ -183,6 +183,15 @@ def test_tests_are_those_that_run_the_line_killers_first_then_the_fastest():
     assert ways.tests(first, Counter(), 1) == ["fast", "killer"]
 
 
+def test_one_case_of_each_test_comes_before_a_second_and_those_of_the_module_s_name_come_first():
+    first = mutants("package/_m.py", "def f():\n    return 1\n")[0]
+    seconds = {"test_m.py::a[0]": 0.3, "test_m.py::a[1]": 0.2, "test_m.py::b": 0.6, "test_n.py::a[0]": 0.1}
+    ways = Map(seconds, {"package/_m.py": {2: list(seconds)}})
+    assert ways.tests(first, Counter(), 10) == [
+        "test_m.py::a[1]", "test_m.py::b", "test_n.py::a[0]", "test_m.py::a[0]",
+    ]  # fmt: skip
+
+
 def test_a_constant_has_the_tests_of_the_lines_that_name_it(tmp_path):
     path = str(tmp_path / "m.py")
     text = "LIMIT = 1\nLIMITS = 2\ndef f():\n    return LIMIT\ndef g():\n    return LIMITS\n"
