@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import symbreak as sb
 from symbreak.checkpoints import save_safetensors
 from symbreak.cli import main
-from symbreak.diagnosis import NearTies, _near, _pairs, find_near_ties, find_ties
+from symbreak.diagnosis import NearTies, _near, _pairs, find_near_ties, find_ties, judge_weight
 from symbreak.diagnosis._pairs import Window
 
 FACTORS = [1.0, -1.0, 2.0, -0.3]
@@ -316,6 +316,18 @@ def test_units_are_compared_within_their_head():
     report = sb.diagnose(rows, axes=sb.Axes("oi", splits=2), tolerance=0.01)
     assert [(each.code, each.groups) for each in report.findings] == [("SB103", ((2, 3),))]
     assert [each.groups for each in sb.diagnose(rows, tolerance=0.01).findings] == [((1, 6), (2, 3))]
+
+
+def test_a_bias_that_is_not_one_of_these_units_is_left_out():
+    rows = np.array([[1.0, 2.0], [2.0, 4.0], [5.0, 1.0]])
+    (found,) = judge_weight(rows, tolerance=1e-6).findings
+    assert (found.code, found.groups) == ("SB104", ((0, 1),))
+    assert judge_weight(rows, tolerance=1e-6, bias=np.array([1.0, 1.0, 0.0])).findings == ()
+    assert judge_weight(rows, tolerance=1e-6, bias=np.array([1.0, 1.0])).findings == (found,)
+    twice, halves = np.concatenate([rows, 3 * rows + 1]), sb.Axes("oi", splits=2)
+    parts = judge_weight(twice, axes=halves, tolerance=1e-6).findings
+    assert [each.groups for each in parts] == [((0, 1),)]
+    assert judge_weight(twice, axes=halves, tolerance=1e-6, bias=np.array([1.0, 1.0, 0.0])).findings == parts
 
 
 @pytest.mark.parametrize(
