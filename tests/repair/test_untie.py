@@ -2,6 +2,7 @@
 
 import tracemalloc
 from fractions import Fraction
+from itertools import pairwise
 
 import ml_dtypes
 import numpy as np
@@ -13,7 +14,7 @@ import symbreak as sb
 from symbreak import engine
 from symbreak.errors import CannotRepair
 from symbreak.graph import LayerGraph, PerUnit, Space, Weight
-from symbreak.repair import _untie
+from symbreak.repair import _facts, _untie
 from tests.repair._networks import TABLE, Draw, classes_left, dense, in_fractions, inputs, planted, rebuilt, residual
 from tests.repair.test_merge import assert_close, experts, mixture, products, tied_embedding, turned_heads
 
@@ -175,6 +176,28 @@ def test_shares_of_fractions_have_the_same_size():
     one, two = (np.full(shape, Fraction(1, 4), object) for shape in ((16, 2), (40, 16)))
     found = sb.untie(sb.chain([(one, None), (two, None)]), rng=0, size=2.0).weights["layers.1.weight"]
     assert np.sqrt(np.mean((found - two).astype(float) ** 2)) == pytest.approx(0.5, rel=0.1)
+
+
+def test_shares_of_fractions_add_up_to_zero_at_each_position():
+    kernel = np.full((2, 3, 4), Fraction(1, 4), object)
+    graph = LayerGraph(
+        [Space("x", 2), Space("h", 3, "tanh"), Space("y", 2)],
+        [
+            Weight("first", np.full((3, 2), Fraction(1), object), [("out", "h"), ("in", "x")]),
+            Weight("kernel", kernel, [("out", "y"), ("in", "h"), ("receptive", None)]),
+        ],
+        inputs=["x"],
+        outputs=["y"],
+    )
+    shares = sb.untie(graph, rng=0).weights["kernel"] - kernel
+    assert (shares.sum(axis=1) == 0).all()
+    assert (shares != 0).all()
+
+
+def test_classes_are_listed_unit_by_unit_in_order():
+    """The shares follow from the seed on every machine, whatever its sort does with equal labels."""
+    found = [units.tolist() for units in _facts.members(np.tile([2, 0, 1], 500)[:-1])]
+    assert found == [list(range(1, 1499, 3)), list(range(2, 1499, 3)), list(range(0, 1499, 3))]
 
 
 def test_weights_whose_squares_are_too_large_are_shared_out_too():
@@ -343,6 +366,36 @@ def test_shares_of_a_masked_kernel_add_up_to_zero_over_what_is_open():
     assert not shares[:, 2].any()
     spread = np.sqrt(np.mean(shares[:2, :2] ** 2) / np.mean(kernel[:2, :2] ** 2))
     assert 0.2 < spread < 1.2
+
+
+def test_shares_of_units_that_a_mask_hides_from_each_other_in_turn():
+    """Each unit of the second class reads two of the three of the first, so that no unit is open to all."""
+    rng = np.random.default_rng(0)
+    mask = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1]])
+    middle = np.where(mask, 0.5, rng.normal(size=(3, 3)))
+    weights = [rng.normal(size=(1, 2)) * np.ones((3, 1)), middle, rng.normal(size=(2, 1)) * np.ones(3)]
+    names = ("x", "a", "b", "y")
+    axes = [[("out", above), ("in", below)] for below, above in pairwise(names)]
+    graph = LayerGraph(
+        [Space(name, units, "tanh") for name, units in zip(names, (2, 3, 3, 2), strict=True)],
+        [Weight(str(k), weight, axes[k]) for k, weight in enumerate(weights)]
+        + [Weight("mask", mask, axes[1], multiplies="1")],
+        inputs=["x"],
+        outputs=["y"],
+    )
+
+    def run(graph, x):
+        arrays = [graph.weights["0"], graph.weights["1"] * mask, graph.weights["2"]]
+        for array in arrays:
+            x = np.tanh(x @ array.T)
+        return x
+
+    free = sb.untie(graph, rng=0)
+    assert (classes_left(graph), classes_left(free)) == (6, 0)
+    assert np.array_equal(free.weights["1"][mask == 0], middle[mask == 0])
+    assert np.abs(free.weights["1"] - middle)[mask == 1].min() > 0
+    x = rng.normal(size=(5, 2))
+    assert_close(run(free, x), run(graph, x))
 
 
 def test_tied_experts_behind_a_router_are_untied():
