@@ -246,9 +246,11 @@ class Facts:
         for mask in self.system.views:
             if mask is view or not is_mask(mask.array) or len(mask.sides) != 2 or mask.array.ndim != 2:
                 continue
-            if [side.node for side in mask.sides] != [side.node for side in plain]:
+            ends = [side.node for side in plain]
+            sides = mask.sides if [side.node for side in mask.sides] == ends else mask.sides[::-1]
+            if [side.node for side in sides] != ends:
                 continue
-            order = [axes[0] for axes in (side.axes for side in mask.sides)]
+            order = [side.axes[0] for side in sides]
             wide = [1] * view.array.ndim
             allowed = mask.array.transpose(np.argsort(order)) != 0
             for side in plain:

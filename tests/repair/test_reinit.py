@@ -41,13 +41,21 @@ def test_arrays_that_write_to_no_tied_unit_are_the_same_ones():
     assert rows.tolist() == [True, True, False, False, False]
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "identity", "of my own"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "identity", "of my own", "of my own, relu"])
 def test_the_scale_is_the_gain_over_the_root_of_the_fan(activation):
     graph = sb.chain([(np.ones((400, 64)), None), (np.ones((1, 400)), None)], activation=activation)
     drawn = sb.reinit(graph, rng=0).weights["layers.0.weight"]
-    gain = 1.0 if activation == "of my own" else sb.gain(activation)
+    gain = 1.0 if activation == "of my own" else sb.gain(activation.removeprefix("of my own, "))
     assert drawn.std() == pytest.approx(gain / 8, rel=0.03)
     assert abs(drawn.mean()) < 0.01
+    alone = sb.chain([(np.ones((4000, 1)), None), (np.ones((1, 4000)), None)], activation=activation)
+    assert sb.reinit(alone, rng=0).weights["layers.0.weight"].std() == pytest.approx(gain, rel=0.04)
+
+
+def test_weights_of_float64_are_drawn_in_float64():
+    graph = sb.chain([(np.ones((4, 3)), None), (np.ones((1, 4)), None)])
+    for drawn in (sb.reinit(graph, rng=0).weights["layers.0.weight"], sb.reinit(np.ones((4, 3)), rng=0) * np.sqrt(3)):
+        assert (drawn != drawn.astype(np.float32)).mean() > 0.5
 
 
 def test_fans_count_kernel_positions_and_the_heads_that_are_summed_but_no_gates_or_copies():
@@ -111,6 +119,29 @@ def test_each_mask_keeps_its_own_weight():
         assert fresh.weights[f"{name}.weight"][mask].all()
 
 
+@pytest.mark.parametrize("turned", ["weight", "mask", "both"])
+def test_a_mask_is_that_of_its_weight_however_both_lie(turned):
+    def laid(each):
+        turn = turned in ("both", "mask" if each.name.endswith(".mask") else "weight")
+        return Weight(each.name, each.array.T, each.axes[::-1]) if turn else each
+
+    graph = two_groups()
+    graph = LayerGraph(
+        graph.spaces,
+        [laid(each) for each in graph.connections],
+        graph.per_unit,
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+    )
+    fresh = sb.reinit(graph, rng=0).weights
+    for name in ("one", "two"):
+        weight, mask = fresh[f"{name}.weight"], fresh[f"{name}.mask"]
+        weight = weight if turned == "mask" else weight.T
+        mask = mask if turned == "weight" else mask.T
+        assert not weight[mask == 0].any()
+        assert weight[mask == 1].all()
+
+
 def test_a_weight_with_zeros_is_no_mask_of_another():
     """Two weights between the same spaces, both with a column of zeros: nothing says that zeros stay."""
     arrays = np.ones((2, 3, 4))
@@ -127,8 +158,9 @@ def test_a_weight_with_zeros_is_no_mask_of_another():
     assert fresh["b"].all()
 
 
-def test_zeros_are_drawn_where_no_other_weight_writes_to_the_units():
-    graph = sb.chain([(np.zeros((3, 2)), None), (np.ones((2, 3)), None)])
+@pytest.mark.parametrize("bias", [None, np.ones(3)])
+def test_zeros_are_drawn_where_no_other_weight_writes_to_the_units(bias):
+    graph = sb.chain([(np.zeros((3, 2)), bias), (np.ones((2, 3)), None)])
     assert sb.reinit(graph, rng=0).weights["layers.0.weight"].all()
 
 
