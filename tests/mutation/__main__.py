@@ -19,10 +19,10 @@ from ._run import KILLED, NO_TESTS, SURVIVED, TIMED_OUT, Runner
 
 TESTS = {
     "diagnosis": ["tests/diagnosis", "tests/catalogue/test_catalogue.py"],
-    "repair": ["tests/repair", "tests/diagnosis/test_masks.py"],
+    "repair": ["tests/repair", "tests/diagnosis/test_masks.py", "tests/diagnosis/test_partition_copies.py"],
     "streams": ["tests/streams"],
 }
-OPTIONS = ("-n", "0", "-q", "-p", "no:cacheprovider", "-m", "not slow and not exhaustive and not cluster")
+OPTIONS = ("-n", "0", "-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-m", "not slow and not exhaustive and not cluster")
 VERDICTS = (KILLED, TIMED_OUT, SURVIVED, NO_TESTS)
 
 

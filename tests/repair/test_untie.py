@@ -17,6 +17,7 @@ from symbreak.graph import LayerGraph, PerUnit, Space, Weight
 from symbreak.repair import _facts, _untie
 from tests.repair._networks import TABLE, Draw, classes_left, dense, in_fractions, inputs, planted, rebuilt, residual
 from tests.repair.test_merge import assert_close, experts, mixture, products, tied_embedding, turned_heads
+from tests.repair.test_merge_copies import mixture_graph
 
 CASES = {name: row[:2] for name, row in TABLE.items() if name != "grouped convolution"}
 CASES["layer norm, classes of several sizes"] = (
@@ -396,6 +397,36 @@ def test_shares_of_units_that_a_mask_hides_from_each_other_in_turn():
     assert np.abs(free.weights["1"] - middle)[mask == 1].min() > 0
     x = rng.normal(size=(5, 2))
     assert_close(run(free, x), run(graph, x))
+
+
+def test_the_sums_behind_a_mask_stay_as_they_are_in_low_precision():
+    """What rounding takes from a sum goes to an open weight, and to none that the mask hides."""
+    mask = 1 - np.eye(9, dtype=np.int8)
+    middle = np.full((9, 9), 0.7, np.float16)
+    axes = [[("out", above), ("in", below)] for below, above in pairwise("xaby")]
+    graph = LayerGraph(
+        [Space("x", 1), Space("a", 9, "tanh"), Space("b", 9, "tanh"), Space("y", 1)],
+        [
+            Weight("0", np.ones((9, 1), np.float16), axes[0]),
+            Weight("1", middle, axes[1]),
+            Weight("2", np.ones((1, 9), np.float16), axes[2]),
+            Weight("mask", mask, axes[1], multiplies="1"),
+        ],
+        inputs=["x"],
+        outputs=["y"],
+    )
+    found = sb.untie(graph, rng=0).weights["1"]
+    assert np.array_equal(found[mask == 0], middle[mask == 0])
+    for row, shown in zip(found, mask == 1, strict=True):
+        drift = row[shown].astype(float).sum() - 8 * float(np.float16(0.7))
+        assert abs(drift) <= float(np.spacing(np.abs(row[shown]).min()))
+
+
+@pytest.mark.parametrize("repair", ["untie", "reinit"])
+def test_experts_that_are_picked_by_index_are_not_tied(repair):
+    graph = mixture_graph("softmax, top_k", (0, 0, 1))
+    found = getattr(sb, repair)(graph, rng=0)
+    assert all(np.array_equal(found.arrays[name], array) for name, array in graph.arrays.items())
 
 
 def test_tied_experts_behind_a_router_are_untied():
