@@ -53,8 +53,8 @@ def test_the_scale_is_the_gain_over_the_root_of_the_fan(activation):
 
 
 def test_weights_of_float64_are_drawn_in_float64():
-    graph = sb.chain([(np.ones((4, 3)), None), (np.ones((1, 4)), None)])
-    for drawn in (sb.reinit(graph, rng=0).weights["layers.0.weight"], sb.reinit(np.ones((4, 3)), rng=0) * np.sqrt(3)):
+    graph = sb.chain([(np.ones((5, 4)), None), (np.ones((1, 5)), None)])  # the scale is 1/2, which rounds nothing
+    for drawn in (sb.reinit(graph, rng=0).weights["layers.0.weight"], sb.reinit(np.ones((5, 4)), rng=0)):
         assert (drawn != drawn.astype(np.float32)).mean() > 0.5
 
 
