@@ -123,6 +123,19 @@ def test_a_seed_sequence_is_a_seed_and_is_left_as_it_was():
     assert as_key(sequence.spawn(1)[0]) != as_key(sequence)
 
 
+def test_what_is_read_of_numpys_sources_is_eight_words():
+    sequence = np.random.SeedSequence(7)
+    assert as_key(sequence).seed == tuple(sequence.generate_state(8).tolist())
+    assert as_key(np.random.PCG64(7)).seed == tuple(np.random.PCG64(7).random_raw(8).tolist())
+
+
+def test_words_of_32_bits_begin_with_the_first_half_of_the_first_word():
+    one, two = (sb.Key(0).bit_generator("normal32") for _ in range(2))
+    halves = np.random.Generator(one).integers(0, 1 << 32, 2, np.uint32)
+    word = int(two.random_raw())
+    assert halves.tolist() == [word & 0xFFFFFFFF, word >> 32]
+
+
 @pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64])
 def test_a_generator_gives_other_numbers_at_each_call_and_the_same_from_the_same_state(bits):
     first, second = bits(1), np.random.Generator(bits(1))

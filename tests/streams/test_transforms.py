@@ -131,6 +131,33 @@ def test_the_polynomials_are_as_exact_as_they_say(p, tolerance):
             assert abs(cosine - mpmath.cos(mpmath.pi / 4 * x)) < tolerance * 10
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (1.0, 1.0), (2.0, 1.0), (0.0, 2.0), (1.0, 2.0), (-1.0, 0.5)])
+def test_normals_are_scaled_and_then_moved(mean, std, dtype):
+    stream = Stream(3, dtype=dtype)
+    for draw in (stream.normal, stream.truncated_normal):
+        plain = draw(1000)
+        assert np.array_equal(draw(1000, mean, std), plain * plain.dtype.type(std) + plain.dtype.type(mean))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_uniforms_between_close_bounds_stay_between_them(dtype):
+    """Between bounds a few roundings apart the sum would round beyond one of them."""
+    real, rng = np.dtype(dtype).type, np.random.default_rng(0)
+    for low in rng.uniform(0.5, 4.0, 300):
+        high = low + float(rng.uniform(0.2, 4.0)) * float(np.spacing(real(low)))
+        values = Stream(0, dtype=dtype).uniform(600, low, high)
+        assert real(low) <= values.min() <= values.max() <= real(high)
+
+
+def test_the_memory_of_a_stream_is_shown_until_it_is_used():
+    memory = np.empty(6, np.float32)
+    stream = Stream(0, out=memory)
+    assert stream.out is memory
+    assert stream.uniform(6).base is memory
+    assert stream.out is None
+
+
 def test_a_permutation_is_the_order_of_its_words():
     words = slow_words(KEY, "permutation", 12)
     assert Stream(KEY).permutation(12).tolist() == sorted(range(12), key=words.__getitem__)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import symbreak as sb
 from symbreak.streams import Stream, Window
 from symbreak.streams import _window as window_module
+from symbreak.streams._transforms import BLOCK
 from symbreak.streams._window import region
 
 LONG = Stream(5).normal(600_000)
@@ -147,6 +148,34 @@ def test_other_indices_are_refused(index, message):
         sb.Normal().region((5, 4), index, rng=0)
 
 
+@pytest.mark.parametrize(
+    ("starts", "length"),
+    [
+        ([0], 10_000),
+        ([700], 10_000),
+        ([100, 9000], 5000),
+        (range(0, 25_000, 250), 100),
+        (range(7, 9000, 3), 1),
+        ([], 0),
+    ],
+)
+@pytest.mark.parametrize("shares", [1, 3])
+def test_the_pieces_of_a_window_are_all_of_it_in_order(starts, length, shares, monkeypatch):
+    monkeypatch.setattr(window_module, "PIECE", 2048)
+    window = Window(30_000, np.array(starts, np.int64), length)
+    whole = (window.starts[:, None] + np.arange(length)).ravel()
+    done = 0
+    for piece, begin, end in window.pieces(4, shares):
+        assert (begin, piece.size, piece.total) == (done, end - begin, 30_000)
+        positions = (piece.starts[:, None] + np.arange(piece.length)).ravel()
+        assert np.array_equal(positions, whole[begin:end])
+        if len(starts) == 1 and begin:
+            assert whole[begin] % BLOCK == 0  # so that no block is drawn for two pieces
+        assert piece.size <= 2048 + BLOCK
+        done = end
+    assert done == window.size
+
+
 def test_a_window_counts_its_positions():
     window, shape, _ = region((6, 8), np.s_[1:3, 2:5])
     assert (window.starts.tolist(), window.length, window.size, shape) == ([10, 18], 3, 6, (2, 3))
@@ -158,6 +187,8 @@ def test_a_window_counts_its_positions():
 def test_positions_beyond_64_bits_are_refused_not_wrapped(index):
     with pytest.raises(ValueError, match=r"fewer than 2\*\*63 elements; got `shape` \(1099511627776, 1099511627776\)"):
         sb.Normal().region((2**40, 2**40), index, rng=0)
+    with pytest.raises(ValueError, match=r"fewer than 2\*\*63 elements"):
+        sb.Normal().region((2**40, 2**23), index, rng=0)
     assert sb.Normal().region((2**40, 2**22), np.s_[2**40 - 1, -2:], rng=0).shape == (2,)
 
 
