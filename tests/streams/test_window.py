@@ -176,6 +176,17 @@ def test_the_pieces_of_a_window_are_all_of_it_in_order(starts, length, shares, m
     assert done == window.size
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -2])
+def test_numbers_along_an_axis_are_those_of_each_position(axis):
+    shape = (3, 4, 5)
+    values = np.arange(10.0, 10 + shape[axis])
+    found = Stream(0).along(values, shape, axis)
+    whole = np.moveaxis(np.broadcast_to(values, (*np.delete(shape, axis), shape[axis])), -1, axis)
+    assert np.array_equal(np.broadcast_to(found, shape), whole)
+    window, _, _ = region(shape, np.s_[1:, 2, ::2])
+    assert np.array_equal(Stream(0, window=window).along(values, shape, axis), whole[1:, 2, ::2].ravel())
+
+
 def test_a_window_counts_its_positions():
     window, shape, _ = region((6, 8), np.s_[1:3, 2:5])
     assert (window.starts.tolist(), window.length, window.size, shape) == ([10, 18], 3, 6, (2, 3))
