@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import symbreak as sb
+from symbreak.diagnosis._arranged import stack_axis
 from symbreak.diagnosis._repeats import HEAD, covers, find_heads, find_segments, subpixel_group
 
 
@@ -240,3 +241,7 @@ def test_heads_have_at_least_eight_units_and_fill_the_axis():
     assert find_heads(labels) is None
     assert find_heads(np.zeros(40, int)) is None
     assert find_heads(np.arange(40)) is None
+
+
+def test_a_stack_has_two_long_axes_beside_the_first():
+    assert [stack_axis("a", shape) for shape in ((4, 1, 128), (4, 2, 128), (1, 2, 128))] == [None, 0, None]
