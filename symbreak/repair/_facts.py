@@ -246,17 +246,13 @@ class Facts:
         for mask in self.system.views:
             if mask is view or not is_mask(mask.array) or len(mask.sides) != 2 or mask.array.ndim != 2:
                 continue
-            ends = [side.node for side in plain]
-            sides = mask.sides if [side.node for side in mask.sides] == ends else mask.sides[::-1]
-            if [side.node for side in sides] != ends:
+            ends, theirs = [side.node for side in plain], [side.node for side in mask.sides]
+            if ends not in (theirs, theirs[::-1]):
                 continue
-            order = [side.axes[0] for side in sides]
             wide = [1] * view.array.ndim
-            allowed = mask.array.transpose(np.argsort(order)) != 0
+            allowed = (mask.array if ends == theirs else mask.array.T) != 0
             for side in plain:
                 wide[side.axes[0]] = view.array.shape[side.axes[0]]
-            if plain[0].axes[0] > plain[1].axes[0]:
-                allowed = allowed.T
             allowed = np.broadcast_to(allowed.reshape(wide), view.array.shape)
             if not (view.array[~allowed] != 0).any():
                 return np.asarray(allowed)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import symbreak as sb
-from symbreak.diagnosis._repeats import covers, find_heads, find_segments, subpixel_group
+from symbreak.diagnosis._arranged import stack_axis
+from symbreak.diagnosis._repeats import HEAD, covers, find_heads, find_segments, subpixel_group
 
 
 def random(*shape, seed=0):
@@ -119,7 +120,8 @@ def test_without_a_word_of_attention_blocks_are_shards(name):
 def test_all_heads_may_be_equal_and_large_blocks_are_shards():
     name = "layers.0.self_attn.q_proj.weight"
     assert found(name, np.concatenate([random(8, 20)] * 4)) == [("SB205", ", axis 0")]
-    assert found(name, np.concatenate([random(512, 20)] * 4)) == [("SB207", ", axis 0")]
+    assert found(name, np.concatenate([random(HEAD, 20)] * 4)) == [("SB205", ", axis 0")]
+    assert found(name, np.concatenate([random(HEAD + 1, 20)] * 4)) == [("SB207", ", axis 0")]
     assert found(name, random(32, 20)[[*range(31), 5]]) == [("SB102", ", axis 0")]  # a unit is no head
 
 
@@ -239,3 +241,7 @@ def test_heads_have_at_least_eight_units_and_fill_the_axis():
     assert find_heads(labels) is None
     assert find_heads(np.zeros(40, int)) is None
     assert find_heads(np.arange(40)) is None
+
+
+def test_a_stack_has_two_long_axes_beside_the_first():
+    assert [stack_axis("a", shape) for shape in ((4, 1, 128), (4, 2, 128), (1, 2, 128))] == [None, 0, None]

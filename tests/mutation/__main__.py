@@ -22,7 +22,8 @@ TESTS = {
     "repair": ["tests/repair", "tests/diagnosis/test_masks.py", "tests/diagnosis/test_partition_copies.py"],
     "streams": ["tests/streams"],
 }
-OPTIONS = ("-n", "0", "-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-m", "not slow and not exhaustive and not cluster")
+OPTIONS = ("-n", "0", "-q", "-p", "no:cacheprovider", "-p", "no:faulthandler")
+MARKS = "not slow and not exhaustive and not cluster"
 VERDICTS = (KILLED, TIMED_OUT, SURVIVED, NO_TESTS)
 
 
@@ -96,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     runner = Runner(sources, place(sources, tests, options.profile), options.profile, options.budget, chosen, tell)
     with tempfile.TemporaryDirectory() as scratch:
         status = pytest.main(
-            [*OPTIONS, f"--basetemp={scratch}/tests", *tests],
+            [*OPTIONS, "-m", MARKS, f"--basetemp={scratch}/tests", *tests],
             plugins=[runner],
         )
     if not runner.verdicts:

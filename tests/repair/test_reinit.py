@@ -218,6 +218,7 @@ def test_of_one_weight_the_equal_units_are_drawn(dtype):
     assert sb.diagnose(fresh).ok
     assert fresh[drawn].astype(float).std() == pytest.approx(1 / 8, rel=0.03)
     assert np.array_equal(sb.reinit(weight, rng=3), fresh)
+    assert sb.reinit(np.ones((4000, 1), dtype), rng=3).astype(float).std() == pytest.approx(1, rel=0.04)
 
 
 def test_units_are_found_along_the_axis_that_the_layout_says():
