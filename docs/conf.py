@@ -43,6 +43,7 @@ extensions = [
     "mathml",
     "names",
     "signatures",
+    "sources",
 ]
 exclude_patterns = ["_build"]
 nitpicky = True

@@ -13,6 +13,7 @@ pytest.importorskip("sphinx", reason="the docs extra brings it")
 sys.path.insert(0, str(DOCS / "_ext"))
 
 import accessible  # noqa: E402 - found beside the pages
+import sources  # noqa: E402
 
 STYLE = (DOCS / "_static" / "symbreak.css").read_text("utf-8")
 LIGHT, DARK = "#f2f2f2", "#202020"  # the grounds of code in the theme
@@ -48,3 +49,12 @@ def test_captions_of_the_sidebar_say_their_level():
     context = {"furo_navigation_tree": '<p class="caption" role="heading"><span>Learn</span></p>'}
     accessible.say_levels(None, "index", "page.html", context, None)
     assert context["furo_navigation_tree"] == '<p class="caption" role="heading" aria-level="2"><span>Learn</span></p>'
+
+
+def test_the_way_back_from_a_source_leads_to_the_page_of_the_name():
+    link = '<a class="viewcode-back" href="../a.html#symbreak.graph.chain">[docs]</a><a href="#x">x</a>'
+    context = {"body": link}
+    sources.lead_back(None, "howto/ci", "page.html", context, None)
+    assert context["body"] == link
+    sources.lead_back(None, "_modules/symbreak/graph", "page.html", context, None)
+    assert context["body"] == '<a class="viewcode-back" href="../a.html">[docs]</a><a href="#x">x</a>'
