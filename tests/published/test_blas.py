@@ -14,7 +14,7 @@ def found():
 @pytest.fixture(scope="module")
 def broken(found):
     if not found["width"].ours:
-        pytest.skip(f"BLAS breaks a tie at none of the widths {_blas.WIDTHS} on this machine")
+        pytest.skip(f"BLAS breaks no tie at {_blas.INPUTS} inputs and {_blas.WIDTHS} units here")
     return found
 
 
@@ -51,9 +51,30 @@ def test_the_loss_waits_on_the_plateau_and_then_leaves_it(broken):
     assert broken.curves["distance blas"][-1] > 0.1
 
 
-def test_where_no_width_breaks_the_figure_says_so(monkeypatch):
+def test_sizes_are_tried_until_blas_breaks_a_tie(monkeypatch):
+    tried = []
+
+    def run(inputs, width, product, steps):
+        tried.append((inputs, width, product))
+        return None, np.array([0.0, 1e-18 * ((inputs, width) == (33, 17))]), None
+
+    monkeypatch.setattr(_blas, "run", run)
+    assert _blas.breaking_size() == (33, 17)
+    assert tried == [(20, width, "blas") for width in _blas.WIDTHS] + [(33, 17, "blas")]
+    monkeypatch.setattr(_blas, "INPUTS", (20,))
+    assert _blas.breaking_size() == (20, 0)
+
+
+@pytest.mark.parametrize(("inputs", "width"), [(20, 33), (20, 200), (33, 81), (100, 17), (100, 49), (100, 200)])
+def test_training_is_stable_at_every_size_that_may_be_taken(inputs, width):
+    losses, distances, _ = _blas.run(inputs, width, "tie_preserving", 300)
+    assert losses[-1] < losses[0]
+    assert not distances.any()
+
+
+def test_where_no_size_breaks_a_tie_the_figure_says_so(monkeypatch):
     monkeypatch.setattr(_blas, "WIDTHS", (2,))
-    monkeypatch.setattr(_blas, "breaking_width", lambda: 0)
+    monkeypatch.setattr(_blas, "breaking_size", lambda: (20, 0))
     found = blas_escape(steps=5)
     assert found["width"].ours == 0
     assert [row.what for row in found.rows if row.what.startswith("BLAS")] == []
