@@ -50,11 +50,19 @@ def list_entries(paths: Iterable[str | os.PathLike[str]]) -> list[Entry]:
     seen: set[str] = set()
     for path in paths:
         for entry in _one(os.fspath(path)):
-            real = os.path.realpath(entry.path) if entry.path else ""
+            real = _real(entry.path)
             if real not in seen:
                 seen.add(real)
                 entries.append(entry)
     return entries
+
+
+def _real(path: str) -> str:
+    """Give where a path leads; the path itself if it is none."""
+    try:
+        return os.path.realpath(path) if path else ""
+    except (OSError, ValueError):
+        return path
 
 
 def _one(path: str) -> list[Entry]:

@@ -142,7 +142,7 @@ def _incoming(graph: "LayerGraph", space: str, shape: tuple[int, ...]) -> Array 
         if len(out) == 1 and roles.count("out") == 1:
             units = np.moveaxis(weight.array, [*over, *out], range(len(over) + 1))
             if len(over) < 2 and units.shape[: len(shape)] == shape and len(over) + 1 == len(shape):
-                return units.reshape(-1, *units.shape[len(shape) :])
+                return units.reshape(prod(shape), *units.shape[len(shape) :])
     return None
 
 
