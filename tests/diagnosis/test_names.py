@@ -80,7 +80,7 @@ SAID = [
     (names.is_member, ["*", "layers.*", "critic.*", "q.*", "expert.*", "experts.fc*", "experts.0.layers.*"], False),
     (names.is_copy, ["target_critic.fc.weight", "fc.weight.master", "model_ema.fc", "Teacher/fc"], True),
     (names.is_copy, ["critic.fc.weight", "oldest.fc", "embedding"], False),
-    (names.is_embedding, ["wte.weight", "embed_tokens.weight", "shared", "emb.0.weight", "Embedding_0/table"], True),
+    (names.is_embedding, ["wte.weight", "embed_tokens.weight", "shared", "emb.0.weight", "embedding/kernel"], True),
     (names.is_embedding, ["patch_embed.weight", "wte.proj.weight", "weight", "0", "shared_expert.weight"], False),
     (names.is_output_head, ["lm_head.weight", "LM_Head/kernel", "decoder.3.weight", "output"], True),
     (names.is_output_head, ["decoder.fc.weight", "head.weight", "weight", "lm_head.fc.weight"], False),

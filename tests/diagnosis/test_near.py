@@ -14,6 +14,7 @@ import symbreak as sb
 from symbreak.checkpoints import save_safetensors
 from symbreak.cli import main
 from symbreak.diagnosis import NearTies, _near, _pairs, find_near_ties, find_ties, judge_weight
+from symbreak.diagnosis._likeness import judge_near
 from symbreak.diagnosis._pairs import Window
 
 FACTORS = [1.0, -1.0, 2.0, -0.3]
@@ -308,6 +309,45 @@ def test_many_classes_are_cut_short_in_the_text_and_whole_in_the_groups():
     )
     assert finding.message.endswith("; ...")
     assert finding.message.count(";") == 8
+
+
+@pytest.mark.parametrize("classes", [1, 8, 9])
+def test_each_class_is_shown_with_its_own_distance_and_the_ninth_is_cut(classes):
+    rows = 10 * np.eye(2 * classes, 4 * classes)
+    rows[1::2] = rows[::2]
+    rows[1::2, -1] = 10 * 1e-4 * (1 + np.arange(classes))
+    (finding,) = sb.diagnose(rows, tolerance=1e-3).findings
+    shown = finding.message.partition("0.001: ")[2].split("; ")
+    assert len(shown) == min(classes, 8) + (classes == 9)
+    assert (shown[-1] == "...") == (classes == 9)
+    for number, text in enumerate(shown[:8]):
+        units, diameter = text.removesuffix(" apart)").split(" (at most ")
+        assert units == f"{2 * number}, {2 * number + 1}"
+        assert -1e-9 < float(diameter) - 1e-4 * (number + 1) < 2e-5
+    assert finding.groups == tuple((2 * k, 2 * k + 1) for k in range(classes))
+    assert finding.message.startswith(f"{2 * classes} units {'have' if classes == 1 else f'form {classes} classes'}")
+
+
+def test_exact_multiples_are_no_distance_apart():
+    rows = weight(u4=2 * BASE[1], u5=-BASE[2])
+    scaled, turned = sb.diagnose(rows, tolerance=0.01).findings
+    assert (scaled.code, turned.code) == ("SB104", "SB105")
+    assert scaled.message.endswith("equal up to a positive factor, within 0.01: 1, 4 (at most 0 apart)")
+    assert turned.message.endswith("equal up to sign, within 0.01: 2, 5 (at most 0 apart)")
+
+
+@pytest.mark.parametrize("rows", [np.ones((4, 3)), np.ones((1, 3)), np.ones((4, 0)), np.ones((0, 3)), np.zeros((4, 3))])
+def test_where_all_units_are_equal_or_none_is_there_nothing_is_near(rows):
+    assert judge_near("w", rows, 0.01, "weights") == []
+
+
+@pytest.mark.parametrize("first", [0, 5])
+def test_two_units_are_enough_and_are_numbered_from_the_first(first):
+    rows = np.array([[1.0, 2.0], [1.0, 2.0001]])
+    (finding,) = judge_near("w", rows, 0.01, "weights", first=first)
+    assert (finding.code, finding.groups) == ("SB103", ((first, first + 1),))
+    (finding,) = judge_near("w", np.array([[1.0, 2.0], [3.0, 6.0], [1.0, 0.0]]), 0.01, "weights", first=first)
+    assert (finding.code, finding.groups) == ("SB104", ((first, first + 1),))
 
 
 def test_units_are_compared_within_their_head():

@@ -243,5 +243,111 @@ def test_heads_have_at_least_eight_units_and_fill_the_axis():
     assert find_heads(np.arange(40)) is None
 
 
+@pytest.mark.parametrize(
+    ("units", "first", "again", "length", "size"),
+    [
+        (64, 0, 32, 16, 16),
+        (64, 16, 48, 16, 16),
+        (48, 8, 32, 16, 8),
+        (40, 0, 16, 8, 8),
+        (40, 4, 20, 8, None),  # begins within a head
+        (40, 0, 16, 2, None),  # ends within one
+        (40, 8, 20, 8, None),  # at half a head's distance
+        (36, 0, 16, 8, None),  # the axis ends within one
+        (28, 0, 14, 7, None),  # seven units are no head
+        (1024, 0, 512, 256, 256),
+        (1024, 0, 512, 512, None),
+    ],
+)
+def test_heads_begin_end_and_repeat_at_multiples_of_their_size(units, first, again, length, size):
+    labels = np.arange(units)
+    labels[again : again + length] = labels[first : first + length]
+    assert find_heads(labels) == size
+
+
+def test_heads_in_several_classes_are_said_class_by_class():
+    weight = random(64, 40)
+    weight[32:] = weight[:32]
+    (finding,) = sb.diagnose({"self_attn.q_proj.weight": weight}).findings
+    assert finding.message.startswith("all 2 blocks of 32 units are equal: 0, 1; ")
+    weight[32:] = weight[[*range(16, 32), *range(16)]]
+    (finding,) = sb.diagnose({"self_attn.q_proj.weight": weight}).findings
+    assert finding.message.startswith("all 4 blocks of 16 units form 2 classes that are equal: 0, 3; 1, 2; ")
+    assert finding.groups == tuple((u, u + 48) for u in range(16)) + tuple((u, u + 16) for u in range(16, 32))
+
+
+def test_many_parts_or_classes_are_cut_short_in_the_text_and_whole_in_the_groups():
+    for parts in (8, 9):
+        weight = np.concatenate([random(2 + part, 12, seed=part) for part in range(parts) for _ in range(2)])
+        (finding,) = sb.diagnose({"fc": weight}).findings
+        assert finding.message.startswith(f"each of {parts} parts repeats itself: units 0-3 are 2 times 2; units 4-9")
+        assert (finding.message.count(" are 2 times "), finding.message.endswith("; ...")) == (8, parts == 9)
+        assert len(finding.groups) == len(weight) // 2
+        stack = np.concatenate([random(parts, 24, 32)] * 2)
+        (finding,) = sb.diagnose({"experts.w": stack}).findings
+        assert finding.message.startswith(f"all {2 * parts} copies form {parts} classes that are equal")
+        assert (finding.message.count("; "), finding.message.endswith("; ...")) == (7 + (parts == 9), parts == 9)
+        assert finding.groups == tuple((copy, copy + parts) for copy in range(parts))
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([0, 1] * 3, [(0, 2, 3)]),
+        ([0, 1, 2] * 2, [(0, 3, 2)]),
+        ([0] * 6, []),
+        ([0, 1, 0], []),
+        ([0, 1, 2, 0, 1], []),
+        ([0, 1, 0, 1, 2], [(0, 2, 2)]),
+        ([0, 1, 2, 1, 2], [(1, 2, 2)]),
+        ([0, 1, 2, 0, 3, 4], []),
+        ([0], []),
+    ],
+)
+def test_blocks_have_two_units_and_follow_one_another(rows, expected):
+    assert [tuple(each) for each in find_segments(np.array(rows, np.intp))] == expected
+
+
+@pytest.mark.parametrize("group", [4, 9, 16])
+def test_a_subpixel_kernel_has_whole_groups_side_by_side_or_an_axis_apart(group):
+    assert subpixel_group(np.repeat(np.arange(3), group)) == group
+    assert subpixel_group(np.tile(np.arange(3), group)) == group
+    one_more = np.append(np.repeat(np.arange(3), group), 3)
+    swapped = np.repeat(np.arange(3), group)
+    swapped[[group - 1, group]] = swapped[[group, group - 1]]
+    others = (one_more, swapped, np.repeat(np.arange(3), group + 1), np.zeros(group, int), np.zeros(0, int))
+    assert [subpixel_group(labels) for labels in others] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "axis"),
+    [
+        ("a", (2, 64, 128), 0),
+        ("a", (2, 64, 17), 0),
+        ("a", (8, 64, 16), None),  # as short as a kernel
+        ("experts.w", (8, 64, 16), 0),
+        ("experts.w", (8, 64), None),
+        ("experts.w", (8, 4, 24, 32), 0),
+        ("a", (8, 4, 24, 32), None),
+        ("experts.conv.w", (8, 64, 128), None),
+        ("depthwise/kernel", (8, 64, 128), None),
+        ("a", (1, 64, 128), None),
+        ("a", (8, 64, 1), None),
+    ],
+)
+def test_copies_are_stacked_where_the_shape_or_the_name_says_so(name, shape, axis):
+    assert stack_axis(name, shape) == axis
+
+
+def test_equal_heads_along_an_axis_of_their_own_are_called_heads():
+    kernel = random(40, 4, 20)
+    kernel[:, 3] = kernel[:, 1]
+    (finding,) = sb.diagnose({"attention/query/kernel": kernel}).findings
+    assert finding.message == "2 of 4 heads are equal, value for value: 1, 3"
+    assert finding.groups == ((1, 3),)
+    kernel[:, [0, 3]] = 0
+    assert "SB205" not in [code for code, _ in found("attention/query/kernel", kernel)]
+
+
 def test_a_stack_has_two_long_axes_beside_the_first():
     assert [stack_axis("a", shape) for shape in ((4, 1, 128), (4, 2, 128), (1, 2, 128))] == [None, 0, None]

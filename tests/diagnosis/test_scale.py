@@ -2,6 +2,7 @@
 
 import itertools
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -129,3 +130,53 @@ def test_the_finding_is_a_warning_of_diagnose():
     report = sb.diagnose(network(1e-4))
     assert not report.ok
     assert [finding.code for finding in report.findings] == ["SB109"]
+
+
+def slow_gains(arrays, side):
+    """The deviations times the roots of the fans that are nearer to what is called for, weight by weight."""
+    return [array.astype(float).std() * (max if side < 0 else min)(array.shape) ** 0.5 for array in arrays.values()]
+
+
+@pytest.mark.parametrize(("std", "side"), [(1e-3, -1), (1e-6, -1), (3.0, 1), (50.0, 1)])
+def test_the_factors_are_those_of_a_slow_loop_whatever_the_pieces_and_the_mean(std, side):
+    arrays = network(std, (64, 200, 80, 150, 64))
+    arrays = {name: array + np.float32(30 * std) for name, array in arrays.items()}
+    gains = slow_gains(arrays, side)
+    text = f"{min(gains):.2g} to {max(gains):.2g} where about 1 is called for, "
+    text += f"a factor of 1e{np.log10(gains).sum():{'+' if side > 0 else ''}.0f} in all"
+    for size in (1, 1000, 30_000, 1 << 22):
+        cut = Source(in_memory(arrays).arrays, lambda name, _, size=size: in_memory(arrays).pieces(name, size))
+        (finding,) = judge_together(cut).findings
+        assert finding.code == "SB109"
+        assert finding.message.endswith(text)
+
+
+def test_a_run_is_broken_by_a_weight_of_the_other_side_or_of_none():
+    healthy = np.random.default_rng(1).standard_normal((64, 64)) / 8
+    for between in (healthy, 100 * healthy):
+        arrays = list(network(1e-4, (64,) * 5).values())
+        broken = {f"fc{k}": array for k, array in enumerate([*arrays[:2], between, *arrays[2:]])}
+        whole = {f"fc{k}": array for k, array in enumerate([*arrays, between])}
+        assert scales(broken) == []
+        assert "through 4 weights in a row, fc0 to fc3, signals vanish" in scales(whole)[0].message
+    up, down = network(3.0, (64,) * 4, "up{}"), network(1e-4, (64,) * 4, "down{}")
+    assert [finding.where for finding in scales(up | down)] == ["up0", "down0"]
+
+
+def test_half_of_the_weights_are_enough_and_fewer_are_not():
+    small, other = network(1e-4, (64,) * 4), list(network(0.1, (64,) * 5, "o{}").items())
+    assert len(scales(small | dict(other[:3]))) == 1
+    assert scales(small | dict(other)) == []
+
+
+@pytest.mark.parametrize("what", ["float16", "bfloat16", "float64", "complex64", "vectors", "constant", "lookup"])
+def test_what_counts_is_drawn_in_a_type_of_floats_with_two_axes_of_units(what):
+    arrays = network(1e-3)
+    if what in ("float16", "bfloat16", "float64", "complex64"):
+        arrays = {name: array.astype(getattr(ml_dtypes, what, what)) for name, array in arrays.items()}
+    elif what == "vectors":
+        arrays = {name: np.moveaxis(np.tile(array, (20, 20, 1, 1)), 0, -1) for name, array in arrays.items()}
+    else:
+        row = 1e-3 if what == "constant" else 1e-3 * np.arange(64) / 64
+        arrays = {name: np.full_like(array, 1) * row for name, array in arrays.items()}
+    assert bool(scales(arrays)) == (what in ("float16", "bfloat16", "float64"))
