@@ -10,10 +10,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 from scipy.special import ndtri
+from scipy.stats import pearsonr, spearmanr
 
 import symbreak as sb
-from symbreak.diagnosis import in_memory, judge_together
-from symbreak.diagnosis._one_stream import find_streams
+from symbreak.diagnosis import Source, in_memory, judge_together
+from symbreak.diagnosis._one_stream import correlation, find_streams, is_same
 from symbreak.diagnosis._sketch import WINDOW, fingerprints, sketches
 
 
@@ -252,3 +253,104 @@ def test_windows_do_not_overlap_and_constant_ones_say_nothing():
     source = in_memory({"a": rows.reshape(10, 100), "b": 2 * rows.reshape(10, 100)})
     drawn = {name: replace(sketch, drawn=True) for name, sketch in sketches(source).items()}
     assert find_streams(source, drawn) == []
+
+
+# How like two weights must be.
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "lost"),
+    [
+        ("float32", "float64", 1e-6),
+        ("float16", "float32", 1e-6),
+        ("bfloat16", "float32", 4 * 2.0**-16),
+        ("float16", "bfloat16", 4 * 2.0**-16),
+        ("int8", "float32", 4 * 2.0**-6),
+        ("bfloat16", "float8_e4m3fn", 4 * 2.0**-6),
+    ],
+)
+def test_the_coarser_type_says_how_much_of_the_correlation_may_be_lost(one, other, lost):
+    (sketch,) = sketches(in_memory({"a": random(8, 9)})).values()
+    pair = replace(sketch, dtype=one), replace(sketch, dtype=other)
+    for first, second in (pair, pair[::-1]):
+        assert [is_same(first, second, sign * (1 - 0.9 * lost)) for sign in (1, -1)] == [True, True]
+        assert [is_same(first, second, sign * (1 - 1.1 * lost)) for sign in (1, -1)] == [False, False]
+
+
+@pytest.mark.parametrize("scale", [1, 1e-200, 1e200, -3])
+def test_the_correlation_is_that_of_values_or_of_ranks_whichever_is_larger(scale):
+    x = np.random.default_rng(0).standard_normal(60)
+    for y in (0.5 * x + np.random.default_rng(1).standard_normal(40 + len(x))[: len(x)], np.exp(3 * x), 7 - 2 * x):
+        expected = max(pearsonr(x, y).statistic, spearmanr(x, y).statistic, key=abs)
+        assert correlation(x * scale, y) == pytest.approx(np.sign(scale) * expected, abs=1e-12)
+        assert correlation(y, np.append(x, [1e9, -1e9])) == pytest.approx(expected, abs=1e-12)
+    constants = np.ones(30)
+    assert correlation(np.linspace(0, 1, 30) ** 2, constants) == pytest.approx(1)  # by rank, in order
+    assert abs(correlation(constants, x[:30])) < 0.5
+
+
+def test_the_least_correlated_weight_is_told_with_the_values_that_it_has():
+    a, b, c = random(30, 40), 2 * random(5, 13), random(10, 20).astype(ml_dtypes.bfloat16)
+    ((_, _, message),) = found({"x.a": a, "y.b": b, "z.c": c})
+    least = correlation(a.reshape(-1)[:200].astype(float), c.reshape(-1).astype(float))
+    assert 0.9999 < least < 1
+    assert f"(the first 200 values correlate to {least:.6f}): x.a (30, 40), y.b (5, 13), z.c (10, 20)" in message
+    ((_, _, message),) = found({"x.a": a.reshape(60, 20), "y.b": b})
+    assert "(the first 65 values correlate to 1.000000)" in message
+    ((_, _, message),) = found({"x.a": a, "y.b": np.float32(2) * random(60, 30)})
+    assert "(the first 1,024 values correlate to 1.000000)" in message
+
+
+@pytest.mark.parametrize("count", [5, 6])
+def test_up_to_five_weights_are_listed(count):
+    ((_, where, message),) = found({f"{'abcdef'[k]}.fc": random(9, 9 + k) for k in range(count)})
+    assert where == "a.fc"
+    assert message.endswith("e.fc (9, 13)" + (", ... (6 in all)" if count == 6 else ""))
+
+
+def test_groups_are_one_finding_where_their_names_and_their_kind_are_alike():
+    def pair(one, other, seed, factor=2):
+        return {one: random(9, 9, seed=seed), other: factor * random(9, 9, seed=seed)}
+
+    layers = pair("actor.0.w", "critic.0.w", 0) | pair("actor.1.w", "critic.1.w", 1)
+    assert [message.rpartition("; ")[2] for *_, message in found(layers)] == ["likewise 1 more group of weights"]
+    equal = pair("actor.0.w", "critic.0.w", 0) | pair("actor.1.w", "critic.1.w", 1, factor=1)
+    assert [("equal" in message, "likewise" in message) for *_, message in found(equal)] == [
+        (False, False),
+        (True, False),
+    ]
+    other = pair("actor.0.w", "critic.0.w", 0) | pair("actor.1.w", "policy.1.w", 1)
+    assert [where for _, where, _ in found(other)] == ["actor.0.w", "actor.1.w"]
+    ends = pair("actor.fc", "critic.fc", 0) | pair("actor.out", "critic.out", 1)
+    assert len(found(ends)) == 1
+
+
+def test_copies_on_purpose_are_left_out_of_a_group():
+    arrays = {"a.w": random(9, 9), "target.w": random(9, 9), "b.w": 2 * random(9, 9)}
+    ((_, _, message),) = found(arrays)
+    assert message.endswith("correlate to 1.000000): a.w (9, 9), b.w (9, 9)")
+    ((_, _, message),) = found({"wte.weight": random(9, 9), "lm_head.weight": random(9, 9), "fc.weight": random(9, 9)})
+    assert "3 weights are equal" in message
+
+
+@pytest.mark.parametrize("gone", ["a", "b", "c"])
+def test_a_weight_that_cannot_be_read_again_is_left_out(gone):
+    source = in_memory({name: (k + 1) * random(9, 9 + k) for k, name in enumerate("abc")} | others(4))
+    drawn = sketches(source)
+
+    def pieces(name, size):
+        if name == gone:
+            raise OSError("gone")
+        yield from source.pieces(name, size)
+
+    assert find_streams(Source(source.arrays, pieces, (OSError,)), drawn) == [[name for name in "abc" if name != gone]]
+
+
+def test_two_streams_that_are_met_in_turns_are_two_groups():
+    """Their windows are alike, so all are candidates of one another."""
+    x = random(1, 1000).astype(np.float64)
+    streams_ = [x + np.repeat(random(1, 40, seed=seed), WINDOW) for seed in range(6)]
+    arrays = {
+        f"{turn}.{k}": ((turn + 1) * each).reshape(20, 50) for turn in range(3) for k, each in enumerate(streams_)
+    }
+    assert streams(arrays) == [[f"{turn}.{k}" for turn in range(3)] for k in range(6)]

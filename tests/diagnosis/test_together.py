@@ -173,7 +173,121 @@ def test_twin_critics_that_are_equal_are_found_and_their_targets_not_again():
     assert [(code, where) for code, where, _ in codes(arrays)] == [("SB206", "critic_*")]
 
 
+def test_blocks_are_told_apart_by_what_is_small_in_them():
+    """Four blocks of one weight, whose biases are equal in pairs."""
+    arrays = layers(4, same=(0, 1, 2, 3))
+    for number in (2, 3):
+        arrays[f"layers.{number}.fc1.bias"] = random(12, seed=9)
+    finding, other = together(arrays)
+    assert (other.code, other.where) == ("SB208", "layers.0.fc1.weight")
+    assert other.message == (
+        "2 weights are equal, value for value: layers.0.fc1.weight (12, 8), layers.2.fc1.weight (12, 8); "
+        "likewise 1 more group of weights"
+    )
+    assert finding.groups == ((0, 1), (2, 3))
+    assert finding.message == (
+        "4 blocks form 2 classes of identical ones, value for value (4 arrays each): "
+        "layers.0, layers.1; layers.2, layers.3"
+    )
+    arrays["layers.3.fc1.bias"] = random(12, seed=10)
+    (finding, *_) = together(arrays)
+    assert (finding.code, finding.groups) == ("SB204", ((0, 1),))
+
+
+def test_a_weight_without_a_twin_makes_blocks_different():
+    w = random(12, 8)
+    arrays = {"layers.0.a": w, "layers.1.a": w, "layers.0.b": random(9, 8, seed=1), "layers.1.b": random(9, 8, seed=2)}
+    assert [(code, where) for code, where, _ in codes(arrays)] == [("SB208", "layers.0.a")]
+    arrays["layers.1.b"] = arrays["layers.0.b"]
+    assert codes(arrays) == [("SB204", "layers.*", ((0, 1),))]
+    arrays |= {f"layers.{number}.b": np.ones((9, 8)) for number in (0, 1)}  # one that is drawn is enough
+    assert codes(arrays) == [("SB204", "layers.*", ((0, 1),))]
+
+
+@pytest.mark.parametrize("count", [2, 5, 6])
+def test_up_to_five_blocks_and_classes_are_listed(count):
+    (finding,) = together(layers(count, same=range(count)))
+    listed = (
+        [f"layers.{k}" for k in range(count)] if count < 6 else [*(f"layers.{k}" for k in range(4)), "...", "layers.5"]
+    )
+    assert finding.message.endswith(f"(4 arrays each): {', '.join(listed)}")
+    twice = {f"layers.{2 * k + j}.w": random(8, 8, seed=k) for k in range(count) for j in (0, 1)}
+    (finding,) = together(twice)
+    pairs = [f"layers.{2 * k}, layers.{2 * k + 1}" for k in range(min(count, 5))]
+    assert finding.message.endswith(f"(1 array each): {'; '.join(pairs)}{'; ...' if count > 5 else ''}")
+    assert finding.groups == tuple((2 * k, 2 * k + 1) for k in range(count))
+
+
+def test_only_what_is_identical_alike_is_likewise():
+    arrays = layers(3, "a.0.experts.", same=(0, 2)) | layers(3, "a.1.experts.", same=(0, 2), seed=10)
+    assert together(arrays)[0].message.endswith("a.0.experts.0, a.0.experts.2; likewise in 1 more place")
+    other = layers(3, "a.0.experts.", same=(0, 2)) | layers(3, "a.1.experts.", same=(1, 2), seed=10)
+    assert [(where, groups) for _, where, groups in codes(other)] == [
+        ("a.0.experts.*", ((0, 2),)),
+        ("a.1.experts.*", ((1, 2),)),
+    ]
+    fewer = layers(3, "a.1.experts.", same=(0, 2), seed=10)
+    fewer = {name: array for name, array in fewer.items() if "norm" not in name}
+    assert len(together(layers(3, "a.0.experts.", same=(0, 2)) | fewer)) == 2
+
+
+@pytest.mark.parametrize("container", ["heads.", "head.", "attn_heads.", "a/attention_heads_", "Head_"])
+def test_heads_are_known_by_the_last_part_of_their_name(container):
+    (finding,) = together(layers(2, container, same=(0, 1)))
+    expected = "SB204" if "/" in container else "SB205"
+    assert (finding.code, finding.where) == (expected, f"{container}*")
+
+
+@pytest.mark.parametrize("numbers", [("", "_1"), ("", "_1", "_2")])
+def test_layers_of_keras_are_compared_with_all_their_arrays(numbers):
+    arrays = {}
+    for number in numbers:
+        arrays |= {f"net/dense{number}/kernel": random(8, 9), f"net/dense{number}/bias": random(9, seed=1)}
+    arrays |= {"net/conv/kernel": random(8, 9, seed=2), "dense_5/kernel": random(8, 9, seed=3)}
+    (finding,) = together(arrays)
+    assert (finding.where, finding.groups) == ("net/dense_*", (tuple(range(len(numbers))),))
+    listed = ", ".join(f"net/dense{number}" for number in numbers)
+    assert finding.message.endswith(f"blocks are identical, value for value (2 arrays each): {listed}")
+    arrays["net/dense/bias"] = random(9, seed=4)
+    codes_ = [code for code, *_ in codes(arrays)]
+    assert ("SB204" in codes_) == (len(numbers) > 2)
+
+
+def test_a_bias_that_cannot_be_read_leaves_its_block_out():
+    arrays = layers(4, same=(0, 1, 2))
+
+    def pieces(name, size):
+        if name == "layers.1.fc1.bias":
+            raise OSError("gone")
+        yield from in_memory(arrays).pieces(name, size)
+
+    findings = judge_together(Source(in_memory(arrays).arrays, pieces, (OSError,))).findings
+    assert [(finding.code, finding.groups) for finding in findings if finding.code == "SB204"] == [("SB204", ((0, 2),))]
+
+
 # Which arrays are equal.
+
+
+@pytest.mark.parametrize("size", [1, 100, 4096, 1 << 22])
+@pytest.mark.parametrize("count", [2, 4, 5, 9])
+def test_arrays_are_equal_to_the_last_piece_whatever_their_number(size, count):
+    """Pairs of equal arrays that differ from the next pair in their last value, or in one in the middle."""
+    arrays = {}
+    for number in range(count):
+        w = random(40, 50)
+        w[-1 if number % 2 else 30, -1] = 5 + number
+        arrays |= {f"a{number}": w, f"b{number}": w.copy()}
+    source = in_memory(arrays)
+    cut = Source(source.arrays, lambda name, _: source.pieces(name, size))
+    expected = {f"{letter}{number}": f"a{number}" for number in range(count) for letter in "ab"}
+    assert find_identical(cut, sketches(source)) == expected
+
+
+def test_arrays_of_other_shapes_and_types_are_not_equal_and_constants_are():
+    zeros = {"a": np.zeros((4, 6)), "b": np.zeros((6, 4)), "c": np.zeros((4, 6), np.float32), "d": np.zeros((4, 6))}
+    source = in_memory(zeros)
+    assert find_identical(source, sketches(source)) == {"a": "a", "d": "a"}
+    assert codes({f"layers.{number}.w": np.ones((4, 6)) for number in range(3)}) == []
 
 
 def test_arrays_are_compared_to_their_last_byte_and_in_every_dtype():
