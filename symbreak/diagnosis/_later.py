@@ -7,7 +7,7 @@ then every 2,048, in types of one byte every 256: an array is read in one pass, 
 looked at then. Of matrices the beginning is taken by columns as well. The correlation of what follows decides.
 
 What is found for certain, of draws in float32 or float64: a weight of 128 values that begins among the first 65,536 of
-another one, one of 2,112 that begins among the first 1,048,576, and either where up to 400 values of its beginning were
+another one, one of 2,112 that begins among the first 1,046,528, and either where up to 400 values of its beginning were
 overwritten and as many are left. Likewise a matrix that lies transposed, and whose columns have 128 values, or which
 holds 2,112. Of more than 1,024 weights fewer starts are looked up: 64 from 32,768 weights on, and beyond 8,192 no
 columns.
@@ -174,6 +174,9 @@ def _read(source: Source, name: str, count: int, *, turned: bool) -> tuple[list[
             carry = flat[:0]
         if have >= LIMIT:
             break
+    if seen >= DENSE and len(carry) > BITS:  # the last window stands before less than `every` values
+        part = _numbers(carry[: BITS + 1])
+        codes.append(_codes((part[1:] > part[:-1]).reshape(1, BITS)))
     found_ = [_Beginning(name, False, _numbers(np.concatenate(begin))[:count])]
     if edge:
         rows = np.concatenate(edge)

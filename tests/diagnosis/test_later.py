@@ -59,6 +59,30 @@ def test_far_distances_are_found_for_weights_of_2112_values(begin):
         assert later({"long": stream.reshape(shape), "short": part}) == [{"long": (begin, False), "short": (0, False)}]
 
 
+@pytest.mark.parametrize("size", [DENSE + 2112, DENSE + 2114, DENSE + EVERY + 2112, 70_000, 150_000])
+@pytest.mark.parametrize("left", [0, 1, 64, 1000, 2047])
+def test_far_distances_are_found_up_to_the_end(size, left):
+    stream = draw(size)
+    begin = size - left - 2112
+    arrays = {"long": stream[: size - size % 2].reshape(2, -1), "short": stream[begin:][:2112].reshape(66, 32)}
+    assert later(arrays) == [{"long": (begin, False), "short": (0, False)}]
+
+
+@pytest.mark.parametrize("begin", [LIMIT - EVERY - 1, LIMIT - EVERY])
+def test_the_first_million_values_are_looked_at(begin):
+    stream = draw(LIMIT + 2112)
+    arrays = {"long": stream.reshape(4, -1), "short": stream[begin : begin + 2112].reshape(66, 32)}
+    assert later(arrays) == [{"long": (begin, False), "short": (0, False)}]
+
+
+@pytest.mark.parametrize("begin", [0, 1, 63, 64, DENSE - 128, DENSE - 65, DENSE - 64, DENSE - 1])
+@pytest.mark.parametrize("size", [DENSE + 128, 100_000])
+def test_128_values_are_enough_among_the_first(begin, size):
+    stream = draw(size)
+    arrays = {"long": stream.reshape(-1, 16), "short": stream[begin : begin + 128].reshape(2, 64)}
+    assert later(arrays) == [{"long": (begin, False), "short": (0, False)}]
+
+
 def test_what_is_beyond_the_limit_is_not_read(monkeypatch):
     monkeypatch.setattr(_later, "LIMIT", 100_000)
     stream = draw(300_000)
@@ -82,7 +106,7 @@ def test_the_windows_stand_where_they_are_said_to_whatever_the_pieces():
             if rises[0]:
                 rises = ~rises
             assert int(codes[number]) == sum(int(bit) << place for place, bit in enumerate(rises)), (size, number)
-        assert windows.position(len(codes)) + EVERY > 200_000
+        assert windows.position(len(codes) - 1) + 65 <= 200_000 < windows.position(len(codes)) + 65
 
 
 @pytest.mark.parametrize("shape", [(200, 30), (30, 90), (128, 9), (700, 2)])
