@@ -1,5 +1,6 @@
 """Weights that begin further on in one stream, or lie transposed (SB208): found as promised, and never by chance."""
 
+import itertools
 import time
 from dataclasses import replace
 
@@ -142,6 +143,144 @@ def test_coarse_types_are_found_among_the_first_values_and_mostly_beyond(dtype):
     assert near >= (20 if dtype != "float8_e4m3fn" else 17)
     assert far >= {"float16": 18, "bfloat16": 17, "float8_e4m3fn": 2}[dtype]
     assert both >= {"float16": 18, "bfloat16": 17, "float8_e4m3fn": 17}[dtype]
+
+
+@pytest.mark.parametrize("size", [40, 1000, 7000, 60_000, 1 << 22])
+@pytest.mark.parametrize(
+    "shape", [(3, 900), (900, 3), (70, 70), (2, 64), (2, 63), (2500, 2), (1, 500), (500, 1), (9, 8, 7)]
+)
+def test_beginnings_are_read_by_rows_and_of_matrices_by_columns(shape, size):
+    w = draw(*shape)
+    source = in_memory({"w": w})
+    cut = Source(source.arrays, lambda name, _: source.pieces(name, size))
+    for count in (128, 600, 2112):
+        rows, *columns = _later._read(cut, "w", count, turned=True)[0]
+        assert (rows.turned, rows.values.tolist()) == (False, w.reshape(-1)[:count].tolist())
+        matrix = len(shape) == 2 and min(shape) > 1 and w.size >= 128
+        assert [each.turned for each in columns] == [True] * matrix
+        assert all(each.values.tolist() == w.T.reshape(-1)[:count].tolist() for each in columns)
+        assert len(_later._read(cut, "w", count, turned=False)[0]) == 1
+
+
+def test_a_stretch_is_read_from_any_place():
+    w = draw(5000)
+    source = in_memory({"w": w.reshape(50, 100)})
+    for size in (400, 1999, 8000, 1 << 22):
+        cut = Source(source.arrays, lambda name, _, size=size: source.pieces(name, size))
+        for known in (128, 1024, 2112):
+            of = _later._Beginning("w", False, w[:known])
+            for begin in (0, 1, 1088, 1089, 2000, 3976, 3977, 4990):
+                found = _later._stretch(cut, of, begin)
+                assert (found.dtype, found.tolist()) == (np.float64, w[begin : begin + 1024].tolist())
+            columns = _later._Beginning("w", True, w[:known])
+            assert _later._stretch(cut, columns, 100).tolist() == w[100:known][:1024].tolist()
+
+
+def slow_code(values):
+    """The comparisons of 65 values as bits, turned around if the first is a rise."""
+    rises = [after > before for before, after in itertools.pairwise(values)]
+    bits = [rise != rises[0] for rise in rises]
+    return sum(bit << place for place, bit in enumerate(bits)), 12 <= sum(rises) <= 52
+
+
+@pytest.mark.parametrize(("rows", "together"), [(16, 1 << 16), (1, 1), (3, 7)])
+def test_windows_are_looked_up_at_every_start_as_in_a_slow_search(rows, together, monkeypatch):
+    monkeypatch.setattr(_later, "ROWS", rows)
+    monkeypatch.setattr(_later, "TOGETHER", together)
+    stream, starts = draw(3000), 300
+    arrays = {f"w{k}": draw(int(size), seed=k) for k, size in enumerate((65, 66, 130, 500, 700))}
+    arrays |= {"a": stream[:700], "b": -stream[101:400], "c": stream[635:1400], "d": stream[350:415], "e": stream[199:]}
+    arrays["f"] = np.sort(draw(300, seed=9))  # windows that say nothing
+    arrays = {name: array.reshape(1, -1) for name, array in arrays.items()}
+    source = in_memory(arrays)
+    read = [_later._read(source, name, starts + 64, turned=False) for name in arrays]
+    beginnings = [each for (each,), _ in read]
+    windows = [_later._Windows(number, codes, DENSE // 64, EVERY) for number, (_, codes) in enumerate(read)]
+    at = {}
+    for number, each in enumerate(beginnings):
+        if each.name != "e":
+            for begin in range(min(starts, len(each.values) - 64)):
+                at.setdefault(slow_code(each.values[begin : begin + 65].tolist()), []).append((number, begin))
+    expected = {}
+    for number, array in enumerate(arrays.values()):
+        for begin in range(0, array.size - 64, 64):
+            code = slow_code(array[0, begin : begin + 65].tolist())
+            for other, start in at.get(code, []) if code[1] else []:
+                if other != number:
+                    expected.setdefault((number, other), []).append((begin, start))
+    found = _later._matches(beginnings, windows, starts, {"e"})
+    assert {pair: places[:4] for pair, places in expected.items()} == found
+    assert len(found) > 6
+
+
+@pytest.mark.parametrize("rises", [10, 11, 12, 13, 51, 52, 53, 54])
+def test_twelve_rises_and_twelve_falls_say_enough(rises):
+    codes = _later._codes((np.arange(64) >= 64 - rises)[np.newaxis])
+    assert _later._tells(codes).tolist() == [12 <= rises <= 52]
+
+
+def pieces_of(arrays, gone):
+    def pieces(name, size):
+        if gone(name, size):
+            raise OSError("gone")
+        yield from in_memory(arrays).pieces(name, size)
+
+    return Source(in_memory(arrays).arrays, pieces, (OSError,))
+
+
+@pytest.mark.parametrize("gone", ["a", "b", "x"])
+@pytest.mark.parametrize("again", [False, True])
+def test_what_cannot_be_read_is_passed_by_and_the_others_are_found(gone, again):
+    """At once, or only where the stretch is compared."""
+    one, two = draw(9000), draw(9000, seed=1)
+    arrays = {"a": one[:4000], "b": one[2500:], "x": two[:4000], "y": two[2500:]}
+    arrays = {name: array.reshape(-1, 50) for name, array in arrays.items()}
+    drawn, asked = sketches(in_memory(arrays)), []
+
+    def is_gone(name, _):
+        asked.append(name)
+        return name == gone and asked.count(name) > again
+
+    found = find_later(pieces_of(arrays, is_gone), drawn, {})
+    pairs = [("a", "b")] * (gone == "x") + [("x", "y")] * (gone != "x")
+    assert [(each.one.name, each.other.name) for each in found] == pairs
+
+
+def test_of_weights_that_begin_alike_the_longest_stands_for_all():
+    stream = draw(9000)
+    arrays = {"a": stream[1000:1200], "b": stream[1000:8000], "c": stream[1000:1400], "late": stream[5000:5400]}
+    arrays |= {"early": stream[300:2000]}
+    arrays = {name: array.reshape(-1, 50) for name, array in arrays.items()}
+    source = in_memory(arrays)
+    found = find_later(source, sketches(source), {"a": 0, "b": 0, "c": 0})
+    places = [{place.name: place.begin for place in (each.one, each.other)} for each in found]
+    assert sorted(places, key=lambda each: each["b"]) == [{"b": 0, "early": 700}, {"b": 4000, "late": 0}]
+    assert all(each.correlation == pytest.approx(1) for each in found)
+    assert sorted(each.count for each in found) == [400, 1000]
+
+
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_parts_of_one_stream_are_joined_by_one_pair_less_than_they_are(count):
+    stream = draw(9000)
+    arrays = {f"w{k}": stream[k * 100 :][: 2000 + 50 * k].reshape(-1, 50) for k in range(count)}
+    pairs = [tuple(pair) for pair in later(arrays)]
+    assert len(pairs) == count - 1
+    assert {name for pair in pairs for name in pair} == set(arrays)
+
+
+@pytest.mark.parametrize("length", [20, 60_000])
+@pytest.mark.parametrize("changed", ["short", "long"])
+def test_up_to_400_values_of_a_beginning_may_be_overwritten(length, changed):
+    stream = draw(1100 + 20 * length)
+    arrays = {"long": stream[: 1000 + 20 * length].copy(), "short": 3 * stream[100:900]}
+    arrays[changed][:400] = draw(400, seed=1)
+    (pair,) = later({name: array.reshape(-1, 20) for name, array in arrays.items()})
+    assert pair["long"][0] - pair["short"][0] == 100
+
+
+def test_many_weights_are_looked_up_each():
+    arrays = {f"w{k:02}": draw(2000, seed=k % 20)[(k // 20) * 300 :].reshape(-1, 20) for k in range(40)}
+    assert later(arrays) == [{f"w{k:02}": (300, False), f"w{k + 20}": (0, False)} for k in range(20)]
 
 
 # What is not found, and what is said.
