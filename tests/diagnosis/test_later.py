@@ -121,6 +121,13 @@ def test_a_matrix_that_lies_transposed_is_found(shape, both):
         assert later({"one": long, "other": further}) == [{"one": (1234, False), "other": (0, True)}]
 
 
+@pytest.mark.parametrize("levels", [2, 7, 100])
+def test_a_quantized_matrix_that_lies_transposed_is_found(levels):
+    """Many neighbours are equal there."""
+    whole = np.round(levels * draw(200, 30) / 2).astype(np.int8)
+    assert len(later({"one": whole, "other": whole.T.copy()})) == (levels > 2)
+
+
 def test_a_beginning_that_was_overwritten_is_passed_by():
     """An embedding whose first row is that of the padding."""
     table = draw(300, 20)

@@ -89,7 +89,7 @@ SAID = [
     (starts_at_zero, ["head.weight", "head", "Head/kernel", "head.proj.weight", "head.0.weight", "pos_embed"], True),
     (starts_at_zero, ["q.lora_B.default.weight", "adaLN_modulation.1.weight", "head.proj.0.weight"], True),
     (starts_at_zero, ["controlnet_down.3.fc.proj.weight", "unet.zero.a.b.c.weight"], True),
-    (starts_at_zero, ["weight", "fc.weight", "head.a.fc.weight", "head.a.fc.0.weight", "head.a.0.1.b.weight"], False),
+    (starts_at_zero, ["weight", "fc.weight", "head.a.fc.weight", "head.a.fc.0.weight", "head.0.1.b.weight"], False),
     (is_table, ["mixer.A_log", "inv_freq", "rope.sin_cached", "prelu/alpha"], True),
     (is_table, ["A_log.weight", "mixer.in_proj.weight", "alpha/kernel"], False),
 ]  # fmt: skip
