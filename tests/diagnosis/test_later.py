@@ -128,6 +128,14 @@ def test_a_quantized_matrix_that_lies_transposed_is_found(levels):
     assert len(later({"one": whole, "other": whole.T.copy()})) == (levels > 2)
 
 
+@pytest.mark.parametrize("begin", [4321, 100_000])
+@pytest.mark.parametrize("kind", ["int8", "float16"])
+def test_a_part_of_the_same_rounded_values_is_found_though_neighbours_are_equal(begin, kind):
+    long = np.round(4 * draw(150_000)).astype(kind)
+    arrays = {"long": long.reshape(150, -1), "short": long[begin : begin + 2500].reshape(50, 50)}
+    assert later(arrays) == [{"long": (begin, False), "short": (0, False)}]
+
+
 def test_a_beginning_that_was_overwritten_is_passed_by():
     """An embedding whose first row is that of the padding."""
     table = draw(300, 20)
