@@ -351,7 +351,7 @@ def _stretch(source: Source, of: _Beginning, begin: int) -> Values:
         return of.values[begin : begin + COMPARED].astype(np.float64)
     parts: list[Array] = []
     for low, flat in _flats(source, of.name):
-        parts.append(_numbers(flat[max(0, begin - low) : max(0, begin + COMPARED - low)]).astype(np.float64))
+        parts.append(_numbers(flat[max(0, begin - low) : begin + COMPARED - low]).astype(np.float64))
         if low + len(flat) >= begin + COMPARED:
             break
     return np.concatenate(parts)

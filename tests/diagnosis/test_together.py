@@ -283,6 +283,18 @@ def test_arrays_are_equal_to_the_last_piece_whatever_their_number(size, count):
     assert find_identical(cut, sketches(source)) == expected
 
 
+@pytest.mark.parametrize("short", ["a", "b"])
+def test_an_array_that_ends_early_equals_no_other(short):
+    w = random(40, 50)
+    source = in_memory({"a": w, "b": w.copy()})
+
+    def pieces(name, _):
+        yield from [w[:30], w[30:]][: 1 if name == short else 2]
+
+    assert find_identical(Source(source.arrays, pieces), sketches(source)) == {}
+    assert find_identical(source, sketches(source)) == {"a": "a", "b": "a"}
+
+
 def test_arrays_of_other_shapes_and_types_are_not_equal_and_constants_are():
     zeros = {"a": np.zeros((4, 6)), "b": np.zeros((6, 4)), "c": np.zeros((4, 6), np.float32), "d": np.zeros((4, 6))}
     source = in_memory(zeros)
