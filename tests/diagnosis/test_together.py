@@ -97,6 +97,7 @@ def test_optimizer_state_and_counters_do_not_make_blocks_different_or_alike():
         arrays[f"layers.{number}.norm.num_batches_tracked"] = np.int64(number)
         arrays[f"layers.{number}.fc1.weight.exp_avg"] = random(12, 8, seed=99)
     assert [code for code, *_ in codes(arrays)] == ["SB204"]
+    assert [code for code, *_ in codes(dict(reversed(arrays.items())))] == ["SB204"]
 
 
 @pytest.mark.parametrize(
