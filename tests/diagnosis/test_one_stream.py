@@ -68,6 +68,7 @@ def test_a_stream_is_found_among_quantized_weights(levels):
     values = random(32, 32)
     rounded = np.round(values / np.abs(values).max() * levels).astype(np.int8)
     assert streams({"a": values, "b": rounded, **others(3)}) == [["a", "b"]]
+    assert streams({"a": values, "b": 2 * values, "c": rounded, **others(3)}) == [["a", "b", "c"]]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float8_e4m3fn"])
@@ -258,23 +259,23 @@ def test_windows_do_not_overlap_and_constant_ones_say_nothing():
 # How like two weights must be.
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "lost"),
-    [
-        ("float32", "float64", 1e-6),
-        ("float16", "float32", 1e-6),
-        ("bfloat16", "float32", 4 * 2.0**-16),
-        ("float16", "bfloat16", 4 * 2.0**-16),
-        ("int8", "float32", 4 * 2.0**-6),
-        ("bfloat16", "float8_e4m3fn", 4 * 2.0**-6),
-    ],
-)
-def test_the_coarser_type_says_how_much_of_the_correlation_may_be_lost(one, other, lost):
+LOST = [
+    ("float32", "float64", 1e-6),
+    ("float16", "float32", 1e-6),
+    ("bfloat16", "float32", 4 * 2.0**-16),
+    ("float16", "bfloat16", 4 * 2.0**-16),
+    ("int8", "float32", 4 * 2.0**-6),
+    ("bfloat16", "float8_e4m3fn", 4 * 2.0**-6),
+]
+
+
+def test_the_coarser_type_says_how_much_of_the_correlation_may_be_lost():
     (sketch,) = sketches(in_memory({"a": random(8, 9)})).values()
-    pair = replace(sketch, dtype=one), replace(sketch, dtype=other)
-    for first, second in (pair, pair[::-1]):
-        assert [is_same(first, second, sign * (1 - 0.9 * lost)) for sign in (1, -1)] == [True, True]
-        assert [is_same(first, second, sign * (1 - 1.1 * lost)) for sign in (1, -1)] == [False, False]
+    for one, other, lost in LOST:
+        pair = replace(sketch, dtype=one), replace(sketch, dtype=other)
+        for first, second in (pair, pair[::-1]):
+            assert [is_same(first, second, sign * (1 - 0.9 * lost)) for sign in (1, -1)] == [True, True]
+            assert [is_same(first, second, sign * (1 - 1.1 * lost)) for sign in (1, -1)] == [False, False]
 
 
 @pytest.mark.parametrize("scale", [1, 1e-200, 1e200, -3])
@@ -323,6 +324,27 @@ def test_groups_are_one_finding_where_their_names_and_their_kind_are_alike():
     assert [where for _, where, _ in found(other)] == ["actor.0.w", "actor.1.w"]
     ends = pair("actor.fc", "critic.fc", 0) | pair("actor.out", "critic.out", 1)
     assert len(found(ends)) == 1
+
+
+def test_three_weights_that_differ_are_not_said_with_three_that_are_equal():
+    arrays = {f"{name}.0.w": (k + 1) * random(9, 9) for k, name in enumerate("abc")}
+    arrays |= {f"{name}.1.w": random(9, 9, seed=1) for name in "abc"}
+    assert [("equal" in message, "likewise" in message) for *_, message in found(arrays)] == [
+        (False, False),
+        (True, False),
+    ]
+
+
+def test_many_pairs_are_found_each():
+    arrays = {f"{turn}.{k:02}": (turn + 1) * random(9, 9, seed=k) for turn in range(2) for k in range(30)}
+    assert streams(arrays) == [[f"0.{k:02}", f"1.{k:02}"] for k in range(30)]
+
+
+def test_what_is_meant_hides_nothing_that_comes_after_it():
+    shared = {"wte.weight": random(9, 9), "lm_head.weight": random(9, 9)}
+    assert [where for _, where, _ in found(shared | {"a.x": random(9, 9, seed=1), "b.x": random(9, 9, seed=1)})] == [
+        "a.x"
+    ]
 
 
 def test_copies_on_purpose_are_left_out_of_a_group():

@@ -66,6 +66,11 @@ def test_only_64_bit_integers_are_indices(dtype):
     ("name", "state"),
     [
         ("optimizer_weights/a", True),
+        ("optimizer_weights/adam/a", True),
+        ("exp_avg", True),
+        ("fc1.weight.momentum_buffer", True),
+        ("step", True),
+        ("row_var", True),
         ("old_dirs.0", True),
         ("state.old_stps.3.1", True),
         ("state.1.d", True),

@@ -266,6 +266,17 @@ def test_a_bias_that_cannot_be_read_leaves_its_block_out():
     assert [(finding.code, finding.groups) for finding in findings if finding.code == "SB204"] == [("SB204", ((0, 2),))]
 
 
+def test_a_block_that_equals_what_is_no_block_hides_no_others():
+    v, w = random(12, 8), random(12, 8, seed=1)
+    arrays = {"fc": v, "layers.0.w": v, "layers.1.w": w, "layers.2.w": w}
+    assert codes(arrays)[0] == ("SB204", "layers.*", ((1, 2),))
+
+
+def test_findings_are_placed_as_told():
+    findings = judge_together(in_memory(layers(2, same=(0, 1))), "file: {}".format).findings
+    assert [finding.where for finding in findings] == ["file: layers.*"]
+
+
 # Which arrays are equal.
 
 
