@@ -64,8 +64,8 @@ def test_only_64_bit_integers_are_indices(dtype):
 
 STATES = """exp_avg fc1.weight.momentum_buffer step row_var old_dirs.0 state.old_stps.3.1 state.1.d state.3.sum
 optimizer_weights/a optimizer_weights/adam/a optimizer.vars.0 x/g_optimizer/vars/1 a/param_states/b opt_state/0/mu"""
-WEIGHTS = """fc.sum states.1.d exp_avg.weight state.weight a/optimizer_weights/b optimizer_weights goptimizer/vars/1 vars/1
-optimizer/fc/1 0.1 0"""
+WEIGHTS = """fc.sum states.1.d exp_avg.weight state.weight a/optimizer_weights/b optimizer_weights goptimizer/vars/1
+vars/1 optimizer/fc/1 0.1 0"""
 
 
 def test_state_of_an_optimizer_is_told_by_the_part_that_counts():
