@@ -191,6 +191,34 @@ def test_for_a_large_class_the_diameter_is_a_bound(monkeypatch, rows_at_a_time):
     assert exact < bound < 4.1 * exact
 
 
+@pytest.mark.parametrize("rows_at_a_time", [1, 3, 1 << 20])
+@pytest.mark.parametrize("shortest", [0, 1, 9])
+@pytest.mark.parametrize("symmetry", ["none", "sign"])
+def test_the_bound_is_twice_the_largest_distance_from_the_first_over_the_shortest_length(
+    monkeypatch, symmetry, shortest, rows_at_a_time
+):
+    rows = np.random.default_rng(0).normal(size=8) + 1e-2 * np.random.default_rng(1).normal(size=(10, 8))
+    rows[shortest] *= 0.95
+    distances = np.linalg.norm(rows - rows[0], axis=1)
+    if symmetry == "sign":
+        rows[::3] *= -1
+    monkeypatch.setattr(_near, "EXACT", 9)
+    monkeypatch.setattr("symbreak.diagnosis._rows.BLOCK", 8 * rows_at_a_time)
+    found = find_near_ties(rows, 0.1, symmetry=symmetry)
+    lengths = np.linalg.norm(rows, axis=1)
+    assert found.diameters == {0: pytest.approx(2 * distances.max() / lengths.min(), rel=1e-12)}
+
+
+def test_classes_of_up_to_1024_units_have_the_largest_of_all_distances():
+    """The two that are farthest apart are on either side of the first."""
+    rows = np.ones((1025, 2))
+    rows[:, 1] += 1e-5 * np.arange(1025)
+    rows[[0, 512]] = rows[[512, 0]]
+    exact = distance(rows[1], rows[1023], "none")
+    assert find_near_ties(rows[:1024], 0.01).diameters[0] == pytest.approx(distance(rows[512], rows[1023], "none"))
+    assert find_near_ties(rows, 0.01).diameters[0] > 1.0001 * exact
+
+
 def test_exactly_equal_units_are_one_row():
     """10,000 padding rows are compared with nothing: beyond the labels, memory is that of the few that differ."""
     rows = np.ones((10_000, 512))
@@ -370,3 +398,15 @@ def test_the_command_refuses_what_is_no_tolerance(value, capsys):
 def test_near_ties_show_their_groups_in_order():
     found = NearTies(np.array([0, 1, 0, 2, 1]), {1: 0.1, 0: 0.2})
     assert found.groups == ((0, 2), (1, 4))
+
+
+@pytest.mark.parametrize("classes", [1, 20, 21, 24])
+def test_a_notebook_shows_twenty_classes_with_their_distances_and_counts_the_others(classes):
+    units = np.repeat(np.arange(1.0, classes + 1), 2)
+    shown = NearTies(units.astype(np.intp) - 1, {label: (label + 1) / 1000 for label in range(classes)})._repr_html_()
+    assert f"{2 * classes} units in {classes} class{'es' if classes > 1 else ''}" in shown
+    assert shown.count("largest distance in the class of") == min(classes, 20)
+    assert f"largest distance in the class of {2 * min(classes, 20) - 2}<" in shown
+    assert f"{min(classes, 20) / 1000:.3g}" in shown
+    assert ("more classes" in shown) == (classes > 20)
+    assert classes <= 20 or f"and {classes - 20} more classes" in shown

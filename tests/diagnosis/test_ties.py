@@ -421,3 +421,68 @@ def test_floats_whose_last_bits_are_zero_are_told_apart(keep):
     search._begin(heads, signless=True, look=False)
     assert not _search._tell(heads)
     assert find_ties(array).groups == ((7, 2999),)
+
+
+# What is remembered, and shown.
+
+
+def test_while_it_is_remembered_an_array_is_searched_once_along_each_axis():
+    array = np.random.default_rng(0).integers(0, 2, (6, 6)).astype(np.float32)
+    with _ties.remembering():
+        first = find_ties(array)
+        assert find_ties(array) is find_ties(array, -2) is find_ties(array.T, 1) is first
+        assert find_ties(array, 1) is find_ties(array.T) is not first
+        assert find_ties(array.copy()) is not first
+    assert find_ties(array) is not first
+    with _ties.remembering():
+        assert find_ties(array) is not first
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda a: a[:4],
+        lambda a: a[:, :3],
+        lambda a: a[:, :, np.newaxis],
+        lambda a: a[::2],
+        lambda a: a.T,
+        lambda a: a.view(np.int64),
+        lambda a: a.view(">f8"),
+        lambda a: a[1:],
+    ],
+    ids=["shorter", "narrower", "of three axes", "strides", "turned", "integers", "byte order", "further on"],
+)
+def test_arrays_that_share_memory_are_remembered_apart(other):
+    array = np.array([[0.0, 1, 0, 1], [-0.0, 1, 0, 1], [0.0, 1, 0, 1], [2, 1, 0, 1], [0, 1, 0, 2], [2, 1, 0, 1]])
+    with _ties.remembering():
+        expected = find_ties(other(array.copy()))
+        whole = find_ties(array)
+        found = find_ties(other(array))
+        assert find_ties(array) is whole is not found
+    assert found.labels.tolist() == expected.labels.tolist()
+    assert found.zero.tolist() == expected.zero.tolist()
+
+
+def test_what_is_remembered_is_held_so_that_no_other_array_takes_its_place():
+    with _ties.remembering():
+        labels = [find_ties(np.array([[1.0], [float(number)]])).labels.tolist() for number in range(1, 9)]
+    assert labels == [[0, 0]] + [[0, 1]] * 7
+
+
+@pytest.mark.parametrize("classes", [1, 20, 21, 24])
+def test_a_notebook_shows_twenty_classes_and_counts_the_others(classes):
+    shown = find_ties(np.repeat(np.arange(1.0, classes + 1), 2)[:, np.newaxis])._repr_html_()
+    assert f"{2 * classes} units in {classes} class{'es' if classes > 1 else ''}" in shown
+    assert shown.count("class of 2") == min(classes, 20)
+    assert ("more classes" in shown) == (classes > 20)
+    assert classes <= 20 or f"and {classes - 20} more classes" in shown
+    assert "all zero" not in shown
+    assert "not finite" not in shown
+
+
+def test_a_notebook_shows_units_that_are_zero_or_not_finite():
+    shown = find_ties(np.array([[1.0], [0.0], [np.inf], [0.0], [np.nan]]))._repr_html_()
+    assert "5 units in 4 classes" in shown
+    for name, units in (("class of 2", "1, 3"), ("all zero", "1, 3"), ("not finite", "2, 4")):
+        assert f"{name}</" in shown
+        assert f"{units}</" in shown.split(name)[1]
