@@ -95,6 +95,30 @@ def test_every_pair_planted_among_many_is_found_up_to_the_border(monkeypatch, ca
     assert sorted(found.groups) == expected
 
 
+@pytest.mark.parametrize("symmetry", ["none", "scale", "sign"])
+@pytest.mark.parametrize("tolerance", [1e-5, 1e-9, 4e-16])
+@pytest.mark.parametrize(
+    ("few", "candidates"),
+    [(256, 1 << 22), (0, 1 << 22), (0, 0)],
+    ids=["as few rows", "by the tree", "by products"],
+)
+def test_no_near_pair_is_lost_to_rounding(monkeypatch, few, candidates, tolerance, symmetry):
+    """The square of a small distance is far below a rounding of the lengths that it is computed from."""
+    monkeypatch.setattr(_pairs, "FEW", few)
+    monkeypatch.setattr(_pairs, "CANDIDATES", candidates)
+    random = np.random.default_rng(2)
+    half = random.normal(size=(120, 40)) * np.exp2(random.uniform(0, 3, (120, 1)))
+    noise = random.normal(size=half.shape)
+    noise *= (
+        0.9 * tolerance * np.linalg.norm(half, axis=1, keepdims=True) / np.linalg.norm(noise, axis=1, keepdims=True)
+    )
+    other = np.nextafter(half, 2 * half) if tolerance < 1e-15 else half + noise
+    found = find_near_ties(
+        np.concatenate([half, {"none": 1, "scale": 4, "sign": -1}[symmetry] * other]), tolerance, symmetry=symmetry
+    )
+    assert found.groups == tuple((unit, unit + 120) for unit in range(120))
+
+
 def test_the_tree_is_left_where_it_would_give_too_many_candidates(monkeypatch):
     tried = []
     by_tree = Window._by_tree

@@ -134,6 +134,25 @@ def test_features_are_cut_into_blocks_that_hold_each_once_and_in_order(shape, li
     assert np.array_equal(np.concatenate(blocks), numbers.ravel())
 
 
+@given(count=st.integers(1, 60), keys=st.integers(1, 40), top=st.sampled_from([0, 40, 63]), seed=st.integers(0, 2**32))
+def test_repeated_keys_are_those_of_a_dictionary(count, keys, top, seed):
+    random = np.random.default_rng(seed)
+    values = random.integers(0, keys, count).astype(np.uint64) << np.uint64(top)
+    values ^= random.integers(0, 2, count).astype(np.uint64) << np.uint64(50)
+    units = np.sort(random.permutation(1000)[:count])
+    first, expected = {}, []
+    for unit, value in zip(units.tolist(), values.tolist(), strict=True):
+        if first.setdefault(value, unit) != unit:
+            expected.append((unit, first[value]))
+    later, firsts = _search._repeated(units, values)
+    assert list(zip(later.tolist(), firsts.tolist(), strict=True)) == expected
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=6))
+def test_units_written_as_a_slice_are_the_same_units(units):
+    assert np.arange(20)[_search._as_slice(np.array(units))].tolist() == units
+
+
 def test_colliding_hashes_take_few_comparisons(monkeypatch):
     """An adversary who makes all hashes collide gets a fixed number of passes, not one for each pair."""
     monkeypatch.setattr(_ties, "SMALL", 0)
