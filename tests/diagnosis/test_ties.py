@@ -216,6 +216,69 @@ def test_the_outermost_codes_that_are_not_finite_are_seen_alone(name):
         assert find_ties(np.array([[codes[0], codes[code]]])).not_finite.tolist() == [0]
 
 
+def test_the_table_of_small_types_is_that_of_their_values():
+    for name, row in _bits._SMALL.items():
+        dtype, bits = as_dtype(name), _bits.bits_of(as_dtype(name))
+        count = row.keep + 1 if name.startswith(("float4", "float6")) else 256**dtype.itemsize
+        codes = np.arange(count, dtype=f"u{dtype.itemsize}").view(dtype)
+        with np.errstate(all="ignore"):
+            wide = codes.astype(np.float32)
+        loaded = np.empty_like(codes)
+        bits.load(codes, loaded)
+        found = loaded.view(f"u{dtype.itemsize}")
+        _, expected = np.unique(wide[~np.isnan(wide)], return_inverse=True)
+        _, classes = np.unique(found[~np.isnan(wide)], return_inverse=True)
+        assert len(np.unique(classes * 65536 + expected)) == len(np.unique(classes)) == len(np.unique(expected)), name
+        bad = ~np.isfinite(wide)
+        assert (bits.always_finite, bits.has_zero) == (not bad.any(), bool((wide == 0).any())), name
+        assert not found[wide == 0].any(), name
+        assert not bits.suspicious(loaded[~bad][np.newaxis]), name
+        edges = np.flatnonzero(bad & ~(np.roll(bad, 1) & np.roll(bad, -1)))
+        assert all(bits.suspicious(loaded[np.newaxis, edge : edge + 1]) for edge in edges), name
+        with np.errstate(all="ignore"):
+            marks = bits.not_finite(loaded[:, np.newaxis])
+        not_finite, nan = marks or (np.zeros(count, bool), np.zeros(count, bool))
+        assert np.array_equal(not_finite, bad), name
+        assert np.array_equal(nan, np.isnan(wide)), name
+
+
+@st.composite
+def numbered(draw):
+    """Arrays of numbers that differ, of any shape, order and strides, and an axis."""
+    dtype = np.dtype(draw(st.sampled_from(["u2", ">u2", "f4", ">f4", "f8", "c8", "c16"])))
+    shape = draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
+    room = np.zeros([2 * length + 1 for length in shape], dtype)
+    steps = [draw(st.sampled_from([slice(0, n), slice(0, 2 * n, 2), slice(n - 1, None, -1)])) for n in shape]
+    array = room[tuple(steps)]
+    if draw(st.booleans()):
+        array = np.empty(shape, dtype, order=draw(st.sampled_from("CF")))
+    array = array.transpose(draw(st.permutations(range(array.ndim))))
+    array[...] = np.arange(1, array.size + 1).reshape(array.shape)
+    return np.moveaxis(array, draw(st.integers(0, array.ndim - 1)), 0)
+
+
+@given(units=numbered(), tile=st.sampled_from([64, 256, 1 << 20]), head=st.sampled_from([1, 3, 32]))
+def test_tiles_hold_each_value_of_each_unit_once(units, tile, head):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_tiles, "TILE", tile)
+        patch.setattr(_tiles, "ROW", 16)
+        patch.setattr(_tiles, "ACROSS", 3)
+        patch.setattr(_tiles, "HEAD", head)
+        tiles = _tiles.Tiles(units)
+        buffer = tiles.buffer()
+        found, rows = [], np.sort(units.reshape(len(units), -1), axis=1)
+        for some in tiles.ranges(0, len(units)):
+            loaded = [tiles.load(some, block, buffer) for block in tiles.blocks[:1]]
+            assert max(codes.shape[1] for codes, _ in loaded) <= tiles.width
+            found.append(np.concatenate([tiles.load(some, block, buffer)[1].copy() for block in tiles.blocks], axis=1))
+        assert np.array_equal(np.sort(np.concatenate(found), axis=1), rows)
+        assert tiles.unit_bytes == rows[0].nbytes
+        first = tiles.view[(slice(None), *tiles.head)].reshape(len(units), -1)
+        assert first.shape[1] <= head
+        assert tiles.flat is None or np.array_equal(np.sort(tiles.flat), np.sort(rows, axis=None))
+        assert tiles.rows is None or np.array_equal(np.sort(tiles.rows, axis=1), rows)
+
+
 @pytest.fixture
 def small_tiles(monkeypatch):
     """Cut even small arrays into many tiles, of few units and few features."""
