@@ -96,6 +96,26 @@ def test_every_pair_planted_among_many_is_found_up_to_the_border(monkeypatch, ca
 
 
 @pytest.mark.parametrize("symmetry", ["none", "scale", "sign"])
+@pytest.mark.parametrize("length", [1.0, 1.5, 1.99])
+@pytest.mark.parametrize("candidates", [1 << 22, 0], ids=["by the tree", "by products"])
+def test_pairs_at_the_border_are_found_where_no_direction_is_left_out(monkeypatch, candidates, length, symmetry):
+    """Of units with five weights every direction is searched, so that no distance is shortened."""
+    monkeypatch.setattr(_pairs, "FEW", 0)
+    monkeypatch.setattr(_pairs, "CANDIDATES", candidates)
+    monkeypatch.setattr(_pairs, "CHECKED", 4)  # so that a fine product follows the coarse one
+    random = np.random.default_rng(4)
+    half = random.normal(size=(60, 5))
+    half *= length / np.linalg.norm(half, axis=1, keepdims=True)
+    across = random.normal(size=half.shape)
+    across -= half * np.einsum("ij,ij->i", across, half)[:, np.newaxis] / length**2
+    far = 1e-3 * np.where(np.arange(60) % 2, 0.9999, 1.0001)
+    angle = 2 * np.arcsin(far / 2)[:, np.newaxis]  # so that both are of one length
+    other = np.cos(angle) * half + np.sin(angle) * length * across / np.linalg.norm(across, axis=1, keepdims=True)
+    units = np.concatenate([half, {"none": 1, "scale": 3, "sign": -1}[symmetry] * other])
+    assert find_near_ties(units, 1e-3, symmetry=symmetry).groups == tuple((unit, unit + 60) for unit in range(1, 60, 2))
+
+
+@pytest.mark.parametrize("symmetry", ["none", "scale", "sign"])
 @pytest.mark.parametrize(("tolerance", "width"), [(1e-5, 40), (1e-9, 40), (4e-16, 5)])
 @pytest.mark.parametrize(
     ("few", "candidates"),
