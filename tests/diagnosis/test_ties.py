@@ -568,3 +568,35 @@ def test_a_notebook_shows_units_that_are_zero_or_not_finite():
     for name, units in (("class of 2", "1, 3"), ("all zero", "1, 3"), ("not finite", "2, 4")):
         assert f"{name}</" in shown
         assert f"{units}</" in shown.split(name)[1]
+
+
+# What keeps a search fast.
+
+
+@pytest.mark.parametrize(
+    ("dtype", "axis"), [("float32", 0), ("float32", 1), ("float64", 0), ("float64", 1), ("complex64", 0)]
+)
+def test_hashes_without_signs_tell_drawn_floats_apart(dtype, axis):
+    array = np.random.default_rng(0).normal(size=(900, 40)).astype(dtype)
+    heads = np.zeros((2, len(array)), np.uint64)
+    for found, values in zip(heads, (array, np.negative(array)), strict=True):
+        weight = values if axis == 0 else np.ascontiguousarray(values.T).T
+        _search.Search(_tiles.Tiles(weight), 1)._begin(found, signless=True, look=False)
+    assert _search._tell(heads[0])
+    assert len(np.unique(heads[0])) == len(array)
+    assert len(np.unique(heads[0] >> np.uint64(40))) > 0.99 * len(array)
+    assert np.array_equal(heads[0], heads[1])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("turned", [(0, 1, 2, 3), (0, 3, 1, 2), (0, 2, 3, 1)])
+def test_features_that_lie_together_are_one_axis_and_are_compared_where_they_lie(order, turned):
+    array = np.asarray(np.random.default_rng(0).normal(size=(4, 3, 5, 2)), order=order).transpose(turned)
+    tiles = _tiles.Tiles(array)
+    assert tiles.view.shape == (4, 30)
+    assert tiles.in_place
+    assert tiles.across == (order == "F")
+    assert np.shares_memory(tiles.flat, array)
+    assert (tiles.rows is None) == (order == "F")
+    assert _tiles.Tiles(array[::2]).flat is None
+    assert not _tiles.Tiles(array.astype(">f8")).in_place
