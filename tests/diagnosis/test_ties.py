@@ -442,8 +442,12 @@ def test_little_memory_is_used_beside_the_array(axis):
         tracemalloc.stop()
 
 
-def test_a_broadcast_array_is_one_class():
+@pytest.mark.parametrize("small", [0, 1 << 13])
+def test_a_broadcast_array_is_one_class(small, monkeypatch):
+    monkeypatch.setattr(_ties, "SMALL", small)
     assert find_ties(np.broadcast_to(np.arange(3.0), (5, 3))).groups == ((0, 1, 2, 3, 4),)
+    assert find_ties(np.broadcast_to(2.0, (5, 3))).groups == ((0, 1, 2, 3, 4),)
+    assert find_ties(np.broadcast_to(np.array([[1.0], [2], [1]]), (3, 4))).groups == ((0, 2),)
 
 
 @pytest.mark.parametrize("array", [np.array(["a"]), np.array([object()]), np.zeros(3, "V2"), np.zeros(2, "M8[s]")])
