@@ -604,3 +604,25 @@ def test_features_that_lie_together_are_one_axis_and_are_compared_where_they_lie
     assert (tiles.rows is None) == (order == "F")
     assert _tiles.Tiles(array[::2]).flat is None
     assert not _tiles.Tiles(array.astype(">f8")).in_place
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bfloat16"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_units_that_begin_alike_are_told_apart_by_one_hash_of_the_whole(dtype, axis, monkeypatch):
+    """Also where one has the blocks of another in another order."""
+    monkeypatch.setattr(_ties, "SMALL", 0)
+    monkeypatch.setattr(_tiles, "TILE", 1 << 10)
+    monkeypatch.setattr(_tiles, "ROW", 64)
+    monkeypatch.setattr(_tiles, "ACROSS", 4)
+    again = []
+    folded = _search.Search._folded
+    monkeypatch.setattr(_search.Search, "_folded", lambda self, units: again.append(units) or folded(self, units))
+    array = 1000 * np.random.default_rng(0).normal(size=(30, 256))
+    array[:, :64] = 7
+    array[11] = np.roll(array[12], 128)
+    array[11, :64] = 7
+    array[11, 128:192], array[12, 128:192] = 7, 7
+    array[20] = array[3]
+    array = array.astype(as_dtype(dtype))
+    assert find_ties(array if axis == 0 else np.ascontiguousarray(array.T), axis).groups == ((3, 20),)
+    assert not any(len(units) for units in again)
