@@ -473,3 +473,12 @@ def test_a_tolerance_finds_near_units_along_each_axis_with_the_biases_of_it():
         ({1: np.array([1.0, 0, 0, 2, 0])}, ["SB103", "SB104"]),
     ):
         assert codes(judge_array(array, "w", tolerance=1e-3, biases=biases)) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "dtype"), [(0x7F800001, "float32"), (0x7C01, "float16"), (0x7F81, "bfloat16"), (0x7D, "float8_e5m2")]
+)
+def test_a_vector_with_a_nan_that_signals_is_judged_without_a_warning(code, dtype):
+    dtype = np.dtype(getattr(ml_dtypes, dtype, dtype))
+    vector = np.array([0, code, 0], f"u{dtype.itemsize}").view(dtype)
+    assert judge_array(vector, "v").findings[0].message == "1 of 3 values are not finite: 1"
