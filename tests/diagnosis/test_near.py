@@ -95,6 +95,15 @@ def test_every_pair_planted_among_many_is_found_up_to_the_border(monkeypatch, ca
     assert sorted(found.groups) == expected
 
 
+@pytest.mark.parametrize("tolerance", [0.01, 0.4])
+def test_pairs_of_every_length_are_found(tolerance):
+    """Of the same direction, and of lengths that differ by just less than the tolerance."""
+    half = np.random.default_rng(5).normal(size=(70, 40))
+    half *= np.exp2(np.arange(70) / 10)[:, np.newaxis] / np.linalg.norm(half, axis=1, keepdims=True)
+    found = find_near_ties(np.concatenate([half, (1 - 0.999 * tolerance) * half]), tolerance)
+    assert found.groups == tuple((unit, unit + 70) for unit in range(70))
+
+
 @pytest.mark.parametrize("symmetry", ["none", "scale", "sign"])
 @pytest.mark.parametrize("length", [1.0, 1.5, 1.99])
 @pytest.mark.parametrize("candidates", [1 << 22, 0], ids=["by the tree", "by products"])
@@ -283,6 +292,7 @@ def test_the_bias_is_one_more_entry():
     assert find_near_ties(rows, 1e-6, symmetry="sign", bias=np.array([1.0, 0, -1.0])).groups == ((0, 2),)
     assert find_near_ties(rows, 1e-6, symmetry="sign", bias=np.array([1.0, 0, 1.0])).groups == ()
     assert find_near_ties(rows[[0, 0]], 0.1, bias=np.array([1.0, 9.0])).groups == ()
+    assert find_near_ties(np.eye(3)[[0, 0, 1, 2]], 0.1, bias=np.array([0.0, 9, 0, 0])).labels.tolist() == [0, 1, 2, 3]
     assert find_near_ties(rows[[0, 0]], 0.1, bias=np.array([1.0, np.nan])).labels.tolist() == [0, 1]
     assert find_near_ties(rows, 0.5, bias=np.array([np.inf, np.inf, 1e300])).labels.tolist() == [0, 1, 2]
     assert find_near_ties(np.zeros((2, 3)), 0.1, bias=np.array([1.0, 1.05])).groups == ((0, 1),)

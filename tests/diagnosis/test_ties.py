@@ -626,3 +626,10 @@ def test_units_that_begin_alike_are_told_apart_by_one_hash_of_the_whole(dtype, a
     array = array.astype(as_dtype(dtype))
     assert find_ties(array if axis == 0 else np.ascontiguousarray(array.T), axis).groups == ((3, 20),)
     assert not any(len(units) for units in again)
+
+
+@pytest.mark.parametrize(("counted", "expected"), [(6, 6), (None, 1)])
+def test_processors_are_counted_where_nothing_says_which_may_be_used(counted, expected, monkeypatch):
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: counted)
+    assert _ties.processors() == expected
