@@ -191,7 +191,7 @@ def _named(near: Indices, rows: Rows, some: Indices, *, opposite: bool) -> NearT
     labels = _both(near, np.zeros_like(near))
     found = labels[some]
     diameters = {}
-    for label in np.flatnonzero(np.bincount(found, minlength=1) > 1).tolist():
+    for label in np.flatnonzero(np.bincount(found) > 1).tolist():
         diameters[label] = _diameter(rows, some[found == label], opposite=opposite)
     return NearTies(labels, diameters)
 

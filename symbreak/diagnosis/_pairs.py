@@ -64,9 +64,7 @@ class Window:
         Threads for the k-d tree.
     """
 
-    def __init__(
-        self, rows: Rows, some: Indices, power: int, tolerance: float, opposite: bool, workers: int = 1
-    ) -> None:
+    def __init__(self, rows: Rows, some: Indices, power: int, tolerance: float, opposite: bool, workers: int) -> None:
         self._rows, self._some, self._power, self._tolerance = rows, some, power, tolerance
         self._opposite, self._workers = opposite, workers
         self._lengths = self._relative_lengths()

@@ -25,7 +25,7 @@ class Rows:
         Whether rows are divided by their lengths.
     """
 
-    def __init__(self, units: Array, bias: Array | None = None, *, directions: bool = False) -> None:
+    def __init__(self, units: Array, bias: Array | None, *, directions: bool) -> None:
         self._units = units
         self._bias, self.directions = bias, directions
         self.width = max(1, int(np.prod(units.shape[1:]))) * (2 if np.iscomplexobj(units) else 1) + (bias is not None)
@@ -48,7 +48,7 @@ class Rows:
             return np.zeros(len(some))
         return np.asarray(np.log2(self.lengths[some]) + self._powers[some])
 
-    def take(self, some: Indices, power: int = 0) -> Array:
+    def take(self, some: Indices, power: int) -> Array:
         """Return (rows, width) in float64, divided by two to a power, or as directions."""
         rows = self._plain(some)
         if self.directions:

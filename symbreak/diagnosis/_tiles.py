@@ -55,7 +55,7 @@ class Tiles:
             self.width = -(-min(self.limit, features) * size // 8)
             self.height = max(1, TILE // 8 // self.width)
         self.head = next(_feature_blocks(self.view.shape[1:], min(self.limit, HEAD)))
-        # All values as one row where they lie together; where those of a unit do too, as many rows as units.
+        # All values as one row where they lie together; not across, as many rows as units, which need not be theirs.
         self.flat = _flatten(array) if self.bits.stored.isnative and self.view.flags.aligned else None
         self.rows = None if self.flat is None or self.across else self.flat.reshape(self.units, features)
         # Where neighbours in memory are neighbours in a tile, aligned floats are hashed and compared where they lie.

@@ -250,7 +250,7 @@ def _join(found: list[Ties]) -> Ties:
     if len(found) == 1:
         return found[0]
     units = np.cumsum([0] + [len(ties.labels) for ties in found])
-    classes = np.cumsum([0] + [int(ties.labels.max(initial=-1)) + 1 for ties in found])
+    classes = np.cumsum([0] + [int(ties.labels.max()) + 1 for ties in found])
     return Ties(
         np.concatenate([ties.labels + first for ties, first in zip(found, classes, strict=False)]),
         np.concatenate([ties.zero + first for ties, first in zip(found, units, strict=False)]),

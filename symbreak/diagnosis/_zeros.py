@@ -28,10 +28,10 @@ FACTORS = (
 
 def judge_zeros(source: Source, sketches: Mapping[str, Sketch]) -> list[Finding]:
     """Report low-rank pairs that are zero in both factors, and note the other weights that are zero on purpose."""
-    alike: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    alike: dict[str, list[tuple[str, str]]] = {}
     for pair in _pairs(source):
         if all(_is_zero(source, name) for name in pair):
-            alike.setdefault((template(pair[0]), template(pair[1])), []).append(pair)
+            alike.setdefault(template(pair[0]), []).append(pair)
     findings = []
     for (one, other), *others in alike.values():
         also = f"; likewise {len(others)} more {'pair' if len(others) == 1 else 'pairs'}" if others else ""
@@ -63,7 +63,6 @@ def _pairs(source: Source) -> Iterator[tuple[str, str]]:
             other = pattern.sub(replacement, name)
             if other != name and other in source.arrays:
                 yield name, other
-                break
 
 
 def _is_zero(source: Source, name: str) -> bool:

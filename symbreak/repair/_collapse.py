@@ -1,6 +1,7 @@
 """One axis of an array, brought from all units to those that are left: one of each class, or the sum of it."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -31,7 +32,7 @@ def collapse(array: Array, axis: int, over: Sequence[int], index: Array, count: 
     front = (*over, axis)
     moved = np.moveaxis(array, front, range(len(front)))
     heads, rest = moved.shape[: len(over)], moved.shape[len(front) :]
-    rows = moved.reshape(-1, moved.shape[len(over)], *rest)
+    rows = moved.reshape(prod(heads), moved.shape[len(over)], *rest)
     result = np.empty((len(rows), count, *rest), array.dtype)
     for row, place, out in zip(rows, index.reshape(len(rows), -1), result, strict=True):
         order = np.argsort(place, kind="stable")

@@ -96,6 +96,59 @@ def test_every_pair_planted_among_many_is_found_up_to_the_border(monkeypatch, ca
     assert sorted(found.groups) == expected
 
 
+@pytest.mark.parametrize("tolerance", [0.01, 0.4])
+def test_pairs_of_every_length_are_found(tolerance):
+    """Of the same direction, and of lengths that differ by just less than the tolerance."""
+    half = np.random.default_rng(5).normal(size=(70, 40))
+    half *= np.exp2(np.arange(70) / 10)[:, np.newaxis] / np.linalg.norm(half, axis=1, keepdims=True)
+    found = find_near_ties(np.concatenate([half, (1 - 0.999 * tolerance) * half]), tolerance)
+    assert found.groups == tuple((unit, unit + 70) for unit in range(70))
+
+
+@pytest.mark.parametrize("symmetry", ["none", "scale", "sign"])
+@pytest.mark.parametrize("length", [1.0, 1.5, 1.99])
+@pytest.mark.parametrize("candidates", [1 << 22, 0], ids=["by the tree", "by products"])
+def test_pairs_at_the_border_are_found_where_no_direction_is_left_out(monkeypatch, candidates, length, symmetry):
+    """Of units with five weights every direction is searched, so that no distance is shortened."""
+    monkeypatch.setattr(_pairs, "FEW", 0)
+    monkeypatch.setattr(_pairs, "CANDIDATES", candidates)
+    monkeypatch.setattr(_pairs, "CHECKED", 4)  # so that a fine product follows the coarse one
+    random = np.random.default_rng(4)
+    half = random.normal(size=(60, 5))
+    half *= length / np.linalg.norm(half, axis=1, keepdims=True)
+    across = random.normal(size=half.shape)
+    across -= half * np.einsum("ij,ij->i", across, half)[:, np.newaxis] / length**2
+    far = 1e-3 * np.where(np.arange(60) % 2, 0.9999, 1.0001)
+    angle = 2 * np.arcsin(far / 2)[:, np.newaxis]  # so that both are of one length
+    other = np.cos(angle) * half + np.sin(angle) * length * across / np.linalg.norm(across, axis=1, keepdims=True)
+    units = np.concatenate([half, {"none": 1, "scale": 3, "sign": -1}[symmetry] * other])
+    assert find_near_ties(units, 1e-3, symmetry=symmetry).groups == tuple((unit, unit + 60) for unit in range(1, 60, 2))
+
+
+@pytest.mark.parametrize("symmetry", ["none", "scale", "sign"])
+@pytest.mark.parametrize(("tolerance", "width"), [(1e-5, 40), (1e-9, 40), (4e-16, 5)])
+@pytest.mark.parametrize(
+    ("few", "candidates"),
+    [(256, 1 << 22), (0, 1 << 22), (0, 0)],
+    ids=["as few rows", "by the tree", "by products"],
+)
+def test_no_near_pair_is_lost_to_rounding(monkeypatch, few, candidates, tolerance, width, symmetry):
+    """The square of a small distance is far below a rounding of the lengths that it is computed from."""
+    monkeypatch.setattr(_pairs, "FEW", few)
+    monkeypatch.setattr(_pairs, "CANDIDATES", candidates)
+    random = np.random.default_rng(2)
+    half = random.normal(size=(120, width)) * np.exp2(random.uniform(0, 3, (120, 1)))
+    noise = random.normal(size=half.shape)
+    noise *= (
+        0.9 * tolerance * np.linalg.norm(half, axis=1, keepdims=True) / np.linalg.norm(noise, axis=1, keepdims=True)
+    )
+    other = np.nextafter(half, 2 * half) if tolerance < 1e-15 else half + noise
+    found = find_near_ties(
+        np.concatenate([half, {"none": 1, "scale": 4, "sign": -1}[symmetry] * other]), tolerance, symmetry=symmetry
+    )
+    assert found.groups == tuple((unit, unit + 120) for unit in range(120))
+
+
 def test_the_tree_is_left_where_it_would_give_too_many_candidates(monkeypatch):
     tried = []
     by_tree = Window._by_tree
@@ -192,6 +245,34 @@ def test_for_a_large_class_the_diameter_is_a_bound(monkeypatch, rows_at_a_time):
     assert exact < bound < 4.1 * exact
 
 
+@pytest.mark.parametrize("rows_at_a_time", [1, 3, 1 << 20])
+@pytest.mark.parametrize("shortest", [0, 1, 9])
+@pytest.mark.parametrize("symmetry", ["none", "sign"])
+def test_the_bound_is_twice_the_largest_distance_from_the_first_over_the_shortest_length(
+    monkeypatch, symmetry, shortest, rows_at_a_time
+):
+    rows = np.random.default_rng(0).normal(size=8) + 1e-2 * np.random.default_rng(1).normal(size=(10, 8))
+    rows[shortest] *= 0.95
+    distances = np.linalg.norm(rows - rows[0], axis=1)
+    if symmetry == "sign":
+        rows[::3] *= -1
+    monkeypatch.setattr(_near, "EXACT", 9)
+    monkeypatch.setattr("symbreak.diagnosis._rows.BLOCK", 8 * rows_at_a_time)
+    found = find_near_ties(rows, 0.1, symmetry=symmetry)
+    lengths = np.linalg.norm(rows, axis=1)
+    assert found.diameters == {0: pytest.approx(2 * distances.max() / lengths.min(), rel=1e-12)}
+
+
+def test_classes_of_up_to_1024_units_have_the_largest_of_all_distances():
+    """The two that are farthest apart are on either side of the first."""
+    rows = np.ones((1025, 2))
+    rows[:, 1] += 1e-5 * np.arange(1025)
+    rows[[0, 512]] = rows[[512, 0]]
+    exact = distance(rows[1], rows[1023], "none")
+    assert find_near_ties(rows[:1024], 0.01).diameters[0] == pytest.approx(distance(rows[512], rows[1023], "none"))
+    assert find_near_ties(rows, 0.01).diameters[0] > 1.0001 * exact
+
+
 def test_exactly_equal_units_are_one_row():
     """10,000 padding rows are compared with nothing: beyond the labels, memory is that of the few that differ."""
     rows = np.ones((10_000, 512))
@@ -212,6 +293,7 @@ def test_the_bias_is_one_more_entry():
     assert find_near_ties(rows, 1e-6, symmetry="sign", bias=np.array([1.0, 0, -1.0])).groups == ((0, 2),)
     assert find_near_ties(rows, 1e-6, symmetry="sign", bias=np.array([1.0, 0, 1.0])).groups == ()
     assert find_near_ties(rows[[0, 0]], 0.1, bias=np.array([1.0, 9.0])).groups == ()
+    assert find_near_ties(np.eye(3)[[0, 0, 1, 2]], 0.1, bias=np.array([0.0, 9, 0, 0])).labels.tolist() == [0, 1, 2, 3]
     assert find_near_ties(rows[[0, 0]], 0.1, bias=np.array([1.0, np.nan])).labels.tolist() == [0, 1]
     assert find_near_ties(rows, 0.5, bias=np.array([np.inf, np.inf, 1e300])).labels.tolist() == [0, 1, 2]
     assert find_near_ties(np.zeros((2, 3)), 0.1, bias=np.array([1.0, 1.05])).groups == ((0, 1),)
@@ -410,3 +492,15 @@ def test_the_command_refuses_what_is_no_tolerance(value, capsys):
 def test_near_ties_show_their_groups_in_order():
     found = NearTies(np.array([0, 1, 0, 2, 1]), {1: 0.1, 0: 0.2})
     assert found.groups == ((0, 2), (1, 4))
+
+
+@pytest.mark.parametrize("classes", [1, 20, 21, 24])
+def test_a_notebook_shows_twenty_classes_with_their_distances_and_counts_the_others(classes):
+    units = np.repeat(np.arange(1.0, classes + 1), 2)
+    shown = NearTies(units.astype(np.intp) - 1, {label: (label + 1) / 1000 for label in range(classes)})._repr_html_()
+    assert f"{2 * classes} units in {classes} class{'es' if classes > 1 else ''}" in shown
+    assert shown.count("largest distance in the class of") == min(classes, 20)
+    assert f"largest distance in the class of {2 * min(classes, 20) - 2}<" in shown
+    assert f"{min(classes, 20) / 1000:.3g}" in shown
+    assert ("more classes" in shown) == (classes > 20)
+    assert classes <= 20 or f"and {classes - 20} more classes" in shown

@@ -134,6 +134,25 @@ def test_features_are_cut_into_blocks_that_hold_each_once_and_in_order(shape, li
     assert np.array_equal(np.concatenate(blocks), numbers.ravel())
 
 
+@given(count=st.integers(1, 60), keys=st.integers(1, 40), top=st.sampled_from([0, 40, 63]), seed=st.integers(0, 2**32))
+def test_repeated_keys_are_those_of_a_dictionary(count, keys, top, seed):
+    random = np.random.default_rng(seed)
+    values = random.integers(0, keys, count).astype(np.uint64) << np.uint64(top)
+    values ^= random.integers(0, 2, count).astype(np.uint64) << np.uint64(50)
+    units = np.sort(random.permutation(1000)[:count])
+    first, expected = {}, []
+    for unit, value in zip(units.tolist(), values.tolist(), strict=True):
+        if first.setdefault(value, unit) != unit:
+            expected.append((unit, first[value]))
+    later, firsts = _search._repeated(units, values)
+    assert list(zip(later.tolist(), firsts.tolist(), strict=True)) == expected
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=6))
+def test_units_written_as_a_slice_are_the_same_units(units):
+    assert np.arange(20)[_search._as_slice(np.array(units))].tolist() == units
+
+
 def test_colliding_hashes_take_few_comparisons(monkeypatch):
     """An adversary who makes all hashes collide gets a fixed number of passes, not one for each pair."""
     monkeypatch.setattr(_ties, "SMALL", 0)
@@ -195,6 +214,69 @@ def test_the_outermost_codes_that_are_not_finite_are_seen_alone(name):
     assert len(edges) or not bad.any()
     for code in edges:
         assert find_ties(np.array([[codes[0], codes[code]]])).not_finite.tolist() == [0]
+
+
+def test_the_table_of_small_types_is_that_of_their_values():
+    for name, row in _bits._SMALL.items():
+        dtype, bits = as_dtype(name), _bits.bits_of(as_dtype(name))
+        count = row.keep + 1 if name.startswith(("float4", "float6")) else 256**dtype.itemsize
+        codes = np.arange(count, dtype=f"u{dtype.itemsize}").view(dtype)
+        with np.errstate(all="ignore"):
+            wide = codes.astype(np.float32)
+        loaded = np.empty_like(codes)
+        bits.load(codes, loaded)
+        found = loaded.view(f"u{dtype.itemsize}")
+        _, expected = np.unique(wide[~np.isnan(wide)], return_inverse=True)
+        _, classes = np.unique(found[~np.isnan(wide)], return_inverse=True)
+        assert len(np.unique(classes * 65536 + expected)) == len(np.unique(classes)) == len(np.unique(expected)), name
+        bad = ~np.isfinite(wide)
+        assert (bits.always_finite, bits.has_zero) == (not bad.any(), bool((wide == 0).any())), name
+        assert not found[wide == 0].any(), name
+        assert not bits.suspicious(loaded[~bad][np.newaxis]), name
+        edges = np.flatnonzero(bad & ~(np.roll(bad, 1) & np.roll(bad, -1)))
+        assert all(bits.suspicious(loaded[np.newaxis, edge : edge + 1]) for edge in edges), name
+        with np.errstate(all="ignore"):
+            marks = bits.not_finite(loaded[:, np.newaxis])
+        not_finite, nan = marks or (np.zeros(count, bool), np.zeros(count, bool))
+        assert np.array_equal(not_finite, bad), name
+        assert np.array_equal(nan, np.isnan(wide)), name
+
+
+@st.composite
+def numbered(draw):
+    """Arrays of numbers that differ, of any shape, order and strides, and an axis."""
+    dtype = np.dtype(draw(st.sampled_from(["u2", ">u2", "f4", ">f4", "f8", "c8", "c16"])))
+    shape = draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
+    room = np.zeros([2 * length + 1 for length in shape], dtype)
+    steps = [draw(st.sampled_from([slice(0, n), slice(0, 2 * n, 2), slice(n - 1, None, -1)])) for n in shape]
+    array = room[tuple(steps)]
+    if draw(st.booleans()):
+        array = np.empty(shape, dtype, order=draw(st.sampled_from("CF")))
+    array = array.transpose(draw(st.permutations(range(array.ndim))))
+    array[...] = np.arange(1, array.size + 1).reshape(array.shape)
+    return np.moveaxis(array, draw(st.integers(0, array.ndim - 1)), 0)
+
+
+@given(units=numbered(), tile=st.sampled_from([64, 256, 1 << 20]), head=st.sampled_from([1, 3, 32]))
+def test_tiles_hold_each_value_of_each_unit_once(units, tile, head):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_tiles, "TILE", tile)
+        patch.setattr(_tiles, "ROW", 16)
+        patch.setattr(_tiles, "ACROSS", 3)
+        patch.setattr(_tiles, "HEAD", head)
+        tiles = _tiles.Tiles(units)
+        buffer = tiles.buffer()
+        found, rows = [], np.sort(units.reshape(len(units), -1), axis=1)
+        for some in tiles.ranges(0, len(units)):
+            loaded = [tiles.load(some, block, buffer) for block in tiles.blocks[:1]]
+            assert max(codes.shape[1] for codes, _ in loaded) <= tiles.width
+            found.append(np.concatenate([tiles.load(some, block, buffer)[1].copy() for block in tiles.blocks], axis=1))
+        assert np.array_equal(np.sort(np.concatenate(found), axis=1), rows)
+        assert tiles.unit_bytes == rows[0].nbytes
+        first = tiles.view[(slice(None), *tiles.head)].reshape(len(units), -1)
+        assert first.shape[1] <= head
+        assert tiles.flat is None or np.array_equal(np.sort(tiles.flat), np.sort(rows, axis=None))
+        assert tiles.rows is None or tiles.rows.shape == rows.shape
 
 
 @pytest.fixture
@@ -360,8 +442,12 @@ def test_little_memory_is_used_beside_the_array(axis):
         tracemalloc.stop()
 
 
-def test_a_broadcast_array_is_one_class():
+@pytest.mark.parametrize("small", [0, 1 << 13])
+def test_a_broadcast_array_is_one_class(small, monkeypatch):
+    monkeypatch.setattr(_ties, "SMALL", small)
     assert find_ties(np.broadcast_to(np.arange(3.0), (5, 3))).groups == ((0, 1, 2, 3, 4),)
+    assert find_ties(np.broadcast_to(2.0, (5, 3))).groups == ((0, 1, 2, 3, 4),)
+    assert find_ties(np.broadcast_to(np.array([[1.0], [2], [1]]), (3, 4))).groups == ((0, 2),)
 
 
 @pytest.mark.parametrize("array", [np.array(["a"]), np.array([object()]), np.zeros(3, "V2"), np.zeros(2, "M8[s]")])
@@ -421,3 +507,129 @@ def test_floats_whose_last_bits_are_zero_are_told_apart(keep):
     search._begin(heads, signless=True, look=False)
     assert not _search._tell(heads)
     assert find_ties(array).groups == ((7, 2999),)
+
+
+# What is remembered, and shown.
+
+
+def test_while_it_is_remembered_an_array_is_searched_once_along_each_axis():
+    array = np.random.default_rng(0).integers(0, 2, (6, 6)).astype(np.float32)
+    with _ties.remembering():
+        first = find_ties(array)
+        assert find_ties(array) is find_ties(array, -2) is find_ties(array.T, 1) is first
+        assert find_ties(array, 1) is find_ties(array.T) is not first
+        assert find_ties(array.copy()) is not first
+    assert find_ties(array) is not first
+    with _ties.remembering():
+        assert find_ties(array) is not first
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda a: a[:4],
+        lambda a: a[:, :3],
+        lambda a: a[:, :, np.newaxis],
+        lambda a: a[::2],
+        lambda a: a.T,
+        lambda a: a.view(np.int64),
+        lambda a: a.view(">f8"),
+        lambda a: a[1:],
+    ],
+    ids=["shorter", "narrower", "of three axes", "strides", "turned", "integers", "byte order", "further on"],
+)
+def test_arrays_that_share_memory_are_remembered_apart(other):
+    array = np.array([[0.0, 1, 0, 1], [-0.0, 1, 0, 1], [0.0, 1, 0, 1], [2, 1, 0, 1], [0, 1, 0, 2], [2, 1, 0, 1]])
+    with _ties.remembering():
+        expected = find_ties(other(array.copy()))
+        whole = find_ties(array)
+        found = find_ties(other(array))
+        assert find_ties(array) is whole is not found
+    assert found.labels.tolist() == expected.labels.tolist()
+    assert found.zero.tolist() == expected.zero.tolist()
+
+
+def test_what_is_remembered_is_held_so_that_no_other_array_takes_its_place():
+    with _ties.remembering():
+        labels = [find_ties(np.array([[1.0], [float(number)]])).labels.tolist() for number in range(1, 9)]
+    assert labels == [[0, 0]] + [[0, 1]] * 7
+
+
+@pytest.mark.parametrize("classes", [1, 20, 21, 24])
+def test_a_notebook_shows_twenty_classes_and_counts_the_others(classes):
+    shown = find_ties(np.repeat(np.arange(1.0, classes + 1), 2)[:, np.newaxis])._repr_html_()
+    assert f"{2 * classes} units in {classes} class{'es' if classes > 1 else ''}" in shown
+    assert shown.count("class of 2") == min(classes, 20)
+    assert ("more classes" in shown) == (classes > 20)
+    assert classes <= 20 or f"and {classes - 20} more classes" in shown
+    assert "all zero" not in shown
+    assert "not finite" not in shown
+
+
+def test_a_notebook_shows_units_that_are_zero_or_not_finite():
+    shown = find_ties(np.array([[1.0], [0.0], [np.inf], [0.0], [np.nan]]))._repr_html_()
+    assert "5 units in 4 classes" in shown
+    for name, units in (("class of 2", "1, 3"), ("all zero", "1, 3"), ("not finite", "2, 4")):
+        assert f"{name}</" in shown
+        assert f"{units}</" in shown.split(name)[1]
+
+
+# What keeps a search fast.
+
+
+@pytest.mark.parametrize(
+    ("dtype", "axis"), [("float32", 0), ("float32", 1), ("float64", 0), ("float64", 1), ("complex64", 0)]
+)
+def test_hashes_without_signs_tell_drawn_floats_apart(dtype, axis):
+    array = np.random.default_rng(0).normal(size=(900, 40)).astype(dtype)
+    heads = np.zeros((2, len(array)), np.uint64)
+    for found, values in zip(heads, (array, np.negative(array)), strict=True):
+        weight = values if axis == 0 else np.ascontiguousarray(values.T).T
+        _search.Search(_tiles.Tiles(weight), 1)._begin(found, signless=True, look=False)
+    assert _search._tell(heads[0])
+    assert len(np.unique(heads[0])) == len(array)
+    assert len(np.unique(heads[0] >> np.uint64(40))) > 0.99 * len(array)
+    assert np.array_equal(heads[0], heads[1])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("turned", [(0, 1, 2, 3), (0, 3, 1, 2), (0, 2, 3, 1)])
+def test_features_that_lie_together_are_one_axis_and_are_compared_where_they_lie(order, turned):
+    array = np.asarray(np.random.default_rng(0).normal(size=(4, 3, 5, 2)), order=order).transpose(turned)
+    tiles = _tiles.Tiles(array)
+    assert tiles.view.shape == (4, 30)
+    assert tiles.in_place
+    assert tiles.across == (order == "F")
+    assert np.shares_memory(tiles.flat, array)
+    assert (tiles.rows is None) == (order == "F")
+    assert _tiles.Tiles(array[::2]).flat is None
+    assert not _tiles.Tiles(array.astype(">f8")).in_place
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bfloat16"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_units_that_begin_alike_are_told_apart_by_one_hash_of_the_whole(dtype, axis, monkeypatch):
+    """Also where one has the blocks of another in another order."""
+    monkeypatch.setattr(_ties, "SMALL", 0)
+    monkeypatch.setattr(_tiles, "TILE", 1 << 10)
+    monkeypatch.setattr(_tiles, "ROW", 64)
+    monkeypatch.setattr(_tiles, "ACROSS", 4)
+    again = []
+    folded = _search.Search._folded
+    monkeypatch.setattr(_search.Search, "_folded", lambda self, units: again.append(units) or folded(self, units))
+    array = 1000 * np.random.default_rng(0).normal(size=(30, 256))
+    array[:, :64] = 7
+    array[11] = np.roll(array[12], 128)
+    array[11, :64] = 7
+    array[11, 128:192], array[12, 128:192] = 7, 7
+    array[20] = array[3]
+    array = array.astype(as_dtype(dtype))
+    assert find_ties(array if axis == 0 else np.ascontiguousarray(array.T), axis).groups == ((3, 20),)
+    assert not any(len(units) for units in again)
+
+
+@pytest.mark.parametrize(("counted", "expected"), [(6, 6), (None, 1)])
+def test_processors_are_counted_where_nothing_says_which_may_be_used(counted, expected, monkeypatch):
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: counted)
+    assert _ties.processors() == expected

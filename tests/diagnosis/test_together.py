@@ -492,3 +492,48 @@ def test_zeros_that_a_network_starts_with_are_noted_once_a_kind(name):
     assert [finding.code for finding in report.findings] == ["SB202"]
     assert not sb.diagnose({"fc1.weight": np.zeros((12, 8))}).ok
     assert not sb.diagnose({name: np.ones((12, 8))}).ok
+
+
+@pytest.mark.parametrize(("count", "also"), [(1, ""), (2, "; likewise 1 more pair"), (3, "; likewise 2 more pairs")])
+def test_pairs_of_one_kind_are_counted(count, also):
+    (finding,) = together(pairs(np.zeros((4, 16)), np.zeros((16, 4)), count))
+    assert finding.where == "layers.0.q_proj.lora_A.default.weight"
+    assert finding.message.endswith(f"layers.0.q_proj.lora_B.default.weight{also}")
+
+
+@pytest.mark.parametrize(
+    ("count", "also"), [(1, ""), (2, "; likewise 1 more weight"), (3, "; likewise 2 more weights")]
+)
+def test_zeros_of_one_kind_are_counted(count, also):
+    (finding,) = together({f"blocks.{number}.adaLN_modulation.1.weight": np.zeros((12, 8)) for number in range(count)})
+    assert (finding.code, finding.where) == ("SB202", "blocks.0.adaLN_modulation.1.weight")
+    assert finding.message.endswith(f"the next step separates its units{also}")
+
+
+def test_pairs_of_other_kinds_are_findings_of_their_own():
+    arrays = pairs(np.zeros((4, 16)), np.zeros((16, 4)))
+    arrays |= {name.replace("q_proj", "v_proj"): array for name, array in arrays.items()}
+    assert [where for _, where, _ in codes(arrays)] == [
+        "layers.0.q_proj.lora_A.default.weight",
+        "layers.0.v_proj.lora_A.default.weight",
+    ]
+
+
+def test_factors_without_values_or_that_cannot_be_read_are_not_called_zero():
+    arrays = {"q.lora_A.weight": np.zeros((0, 16)), "q.lora_B.weight": np.zeros((16, 0))}
+    assert codes(arrays) == []
+    arrays = {
+        "q.lora_A.weight": np.zeros((4, 16)),
+        "q.lora_B.weight": np.zeros((16, 4)),
+        "head.weight": np.zeros((9, 8)),
+    }
+
+    def pieces(name, size):
+        yield from in_memory(arrays).pieces(name, size)
+        if name in gone:
+            raise OSError("gone")
+
+    source = Source(in_memory(arrays).arrays, pieces, (OSError,))
+    for name, expected in ((None, ["SB203", "SB202"]), ("q.lora_B.weight", ["SB202"]), ("head.weight", ["SB203"])):
+        gone = {name}
+        assert [finding.code for finding in judge_together(source).findings] == expected

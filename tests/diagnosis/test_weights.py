@@ -379,3 +379,106 @@ def test_units_that_are_sound_are_not_listed():
         assert tracemalloc.get_traced_memory()[1] < 70 * units
     finally:
         tracemalloc.stop()
+
+
+# Reports.
+
+
+ARRAYS = {
+    "sound": random(6, 4),
+    "sound integers": np.arange(24, dtype=np.int32).reshape(6, 4) + 1,
+    "sound and large": random(200, 300),
+    "sound kernels": random(20, 30, 3, 3),
+    "equal": with_units(random(6, 4), u1=ROW, u4=ROW),
+    "constant": np.ones((6, 4)),
+    "not finite": np.array([[1.0, np.nan], [2, 3], [4, 5]]),
+    "a vector": np.ones(6),
+    "a vector with NaN": np.array([0, np.nan, 0]),
+    "a number": np.array(np.inf),
+    "indices": np.ones((6, 4), np.int64),
+    "booleans": np.ones((6, 4), bool),
+    "a mask that is added": np.triu(np.full((4, 4), -np.inf), 1),
+    "nothing": np.ones((0, 4)),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_report_of_one_array_counts_one(name):
+    assert judge_array(ARRAYS[name], "w").arrays == judge_weight(ARRAYS[name], "w").arrays == 1
+    for tolerance in (None, 0.01):
+        assert judge_array(ARRAYS[name], "w", tolerance=tolerance).arrays == 1
+
+
+@pytest.mark.parametrize("name", [name for name in ARRAYS if name.startswith("sound")])
+@pytest.mark.parametrize("tolerance", [None, 1e-9])
+def test_units_that_are_sound_are_classes_of_their_own_along_each_axis(name, tolerance):
+    array = ARRAYS[name]
+    report = judge_array(array, "w", tolerance=tolerance)
+    assert report.ok
+    assert {where: labels.tolist() for where, labels in report.partition.items()} == {
+        f"w, axis {axis}": list(range(array.shape[axis])) for axis in unit_axes(array.shape)
+    }
+
+
+@pytest.mark.parametrize(("classes", "rest"), [(8, False), (9, True)])
+def test_eight_classes_are_listed(classes, rest):
+    (finding,) = judge_weight(np.repeat(random(classes, 3), 2, axis=0)).findings
+    listed = "; ".join(f"{2 * unit}, {2 * unit + 1}" for unit in range(8)) + ("; ..." if rest else "")
+    assert finding.message == f"{2 * classes} units form {classes} classes with equal incoming weights: {listed}"
+
+
+def test_of_equal_units_it_is_said_what_they_hold():
+    kernels = np.tile(random(1, 1, 3, 3), (20, 16, 1, 1))
+    (finding,) = judge_array(kernels, "w").findings
+    sizes = "all 20 units of axis 0 and all 16 units of axis 1"
+    assert finding.message == f"{sizes} are equal: one row of weights, repeated"
+    halves = Axes("oi", splits=2)
+    for second, content in ((2.0, "every weight is 2"), (3.0, "one row of weights, repeated")):
+        parts = np.concatenate([np.full((3, 4), 2.0), np.full((3, 4), second)])
+        (finding,) = judge_weight(parts, axes=halves).findings
+        assert finding.message == f"all units of each of 2 parts are equal: {content}"
+        assert finding.groups == ((0, 1, 2, 3, 4, 5),)
+
+
+def test_near_units_of_later_parts_keep_their_numbers():
+    weight = random(9, 40).astype(np.float64)
+    weight[4] = weight[3] * (1 + 1e-4)
+    weight[8] = weight[6] * (1 + 1e-4)
+    found = judge_weight(weight, axes=Axes("oi", splits=3), tolerance=0.01).findings
+    assert [(each.code, each.groups) for each in found] == [("SB103", ((3, 4),)), ("SB103", ((6, 8),))]
+
+
+def test_copies_of_constants_are_no_equal_copies_and_some_of_them_are():
+    ones, some, rows = np.ones((3, 4, 5)), np.ones((3, 4, 5)), np.tile(random(4, 5), (3, 1, 1))
+    some[1] = 2
+    rows[:, 3] = rows[:, 1]
+    assert codes(judge_weight(ones, axes="boi")) == ["SB101"] * 3
+    assert codes(judge_weight(some, axes="boi")) == ["SB101"] * 3 + ["SB206"]
+    assert codes(judge_weight(rows, axes="boi")) == ["SB102"] * 3 + ["SB206"]
+    assert codes(judge_weight(np.tile(random(4, 5), (2, 2, 1, 1)), axes="bboi")) == []
+
+
+def test_a_tolerance_finds_near_units_along_each_axis_with_the_biases_of_it():
+    array = random(6, 5).astype(np.float64)
+    array[4] = array[1] * (1 + 1e-5)
+    array[:, 3] = 2 * array[:, 0]
+    found = judge_array(array, "w", tolerance=1e-3).findings
+    assert [(each.code, each.where, each.groups) for each in found] == [
+        ("SB103", "w, axis 0", ((1, 4),)),
+        ("SB104", "w, axis 1", ((0, 3),)),
+    ]
+    for biases, expected in (
+        ({0: np.arange(6.0)}, ["SB103", "SB104"]),
+        ({1: np.arange(5.0)}, ["SB103"]),
+        ({1: np.array([1.0, 0, 0, 2, 0])}, ["SB103", "SB104"]),
+    ):
+        assert codes(judge_array(array, "w", tolerance=1e-3, biases=biases)) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "dtype"), [(0x7F800001, "float32"), (0x7C01, "float16"), (0x7F81, "bfloat16"), (0x7D, "float8_e5m2")]
+)
+def test_a_vector_with_a_nan_that_signals_is_judged_without_a_warning(code, dtype):
+    dtype = np.dtype(getattr(ml_dtypes, dtype, dtype))
+    vector = np.array([0, code, 0], f"u{dtype.itemsize}").view(dtype)
+    assert judge_array(vector, "v").findings[0].message == "1 of 3 values are not finite: 1"

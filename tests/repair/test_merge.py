@@ -200,6 +200,24 @@ def test_the_numbers_of_units_are_kept_where_they_differ_and_not_where_they_are_
         assert found is counts is None or found.tolist() == counts
 
 
+def test_each_space_under_a_norm_has_multiplicities_of_its_own():
+    rng = np.random.default_rng(0)
+    first, second = [0, 0, 1], [0, 1, 1, 1]
+    graph = LayerGraph(
+        [Space("x", 2), Space("a", 3, "tanh"), Space("b", 4, "tanh"), Space("y", 2)],
+        [
+            Weight("0", rng.normal(size=(2, 2))[first], [("out", "a"), ("in", "x")]),
+            Weight("1", rng.normal(size=(2, 2))[np.ix_(second, first)], [("out", "b"), ("in", "a")]),
+            Weight("2", rng.normal(size=(2, 2))[:, second], [("out", "y"), ("in", "b")]),
+        ],
+        [PerUnit("norm1", np.ones(3), [("out", "a")], "scale"), PerUnit("norm2", np.ones(4), [("out", "b")], "scale")],
+        inputs=["x"],
+        outputs=["y"],
+    )
+    small = sb.merge(graph, multiplicity=True).arrays
+    assert (small["a.multiplicity"].tolist(), small["b.multiplicity"].tolist()) == ([2, 1], [1, 3])
+
+
 def test_a_norm_within_each_head_can_not_keep_multiplicities():
     rng = np.random.default_rng(0)
     label = [0, 0, 1]
@@ -468,6 +486,15 @@ def test_heads_that_would_not_share_keys_evenly_are_refused():
         sb.merge(graph)
 
 
+def test_heads_that_divide_and_would_not_share_keys_evenly_are_refused():
+    """Of six heads in two groups four are left, one in the first group and three in the second."""
+    graph = planted(attention(Draw(0), heads=6, groups=2), {"att.heads": [0, 0, 0, 1, 2, 3]})
+    with pytest.raises(CannotRepair, match="the 4 heads that are left would not share 2 key and value heads evenly"):
+        sb.merge(graph)
+    even = planted(attention(Draw(0), heads=6, groups=2), {"att.heads": [0, 0, 1, 2, 3, 3]})
+    assert spaces(sb.merge(even))["att.heads"] == 4
+
+
 def experts(tied_experts, tied_units=True):
     """A soft mixture of three experts with four hidden units each."""
     rng = np.random.default_rng(0)
@@ -542,6 +569,23 @@ def test_heads_beside_units_that_all_heads_share_are_not_merged():
         outputs=["y"],
     )
     with pytest.raises(CannotRepair, match=r"space 'heads': 'in' has heads beside units that all heads share"):
+        sb.merge(graph)
+
+
+def test_heads_that_only_a_parameter_of_units_names_are_not_merged():
+    graph = LayerGraph(
+        [Space("x", 2), Space("heads", 2), Space("h", 3), Space("y", 1)],
+        [
+            Weight("gate", np.ones((2, 2)), [("out", "heads"), ("in", "x")]),
+            Weight("read", np.ones((1, 2)), [("out", "y"), ("in", "heads")]),
+            Weight("in", np.ones((3, 2)), [("out", "h"), ("in", "x")]),
+            Weight("out", np.ones((1, 3)), [("out", "y"), ("in", "h")]),
+        ],
+        [PerUnit("slope", np.ones((2, 3)), [("head", "heads"), ("out", "h")], "slope")],
+        inputs=["x"],
+        outputs=["y"],
+    )
+    with pytest.raises(CannotRepair, match=r"space 'heads': 'slope' has heads beside units that all heads share"):
         sb.merge(graph)
 
 

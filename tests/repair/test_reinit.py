@@ -142,6 +142,26 @@ def test_a_mask_is_that_of_its_weight_however_both_lie(turned):
         assert weight[mask == 1].all()
 
 
+def test_a_mask_of_kernel_positions_is_no_mask_of_units():
+    """Nothing says that it belongs to the weight beside it, which it does not fit either."""
+    mask = np.ones((3, 4, 2), np.int8)
+    mask[:, 1], mask[0] = 0, 0
+    axes = [("out", "h"), ("in", "x")]
+    graph = LayerGraph(
+        [Space("x", 4), Space("h", 3), Space("y", 1)],
+        [
+            Weight("a", np.tile([1.0, 0, 1, 1], (3, 1)), axes),
+            Weight("mask", mask, [*axes, ("receptive", None)]),
+            Weight("out", np.ones((1, 3)), [("out", "y"), ("in", "h")]),
+        ],
+        inputs=["x"],
+        outputs=["y"],
+    )
+    fresh = sb.reinit(graph, rng=0).weights
+    assert np.array_equal(fresh["mask"], mask)
+    assert fresh["a"][1:].all()
+
+
 def test_a_weight_with_zeros_is_no_mask_of_another():
     """Two weights between the same spaces, both with a column of zeros: nothing says that zeros stay."""
     arrays = np.ones((2, 3, 4))

@@ -191,7 +191,37 @@ def test_two_names_of_one_tensor_stay_one():
     assert [change.name for change in changes] == ["embed", "head"]
 
 
+def graph_without_elements(tensors):
+    kernel = [("out", "h"), ("in", "x"), ("receptive", None)]
+    return LayerGraph(
+        [Space("x", 2), Space("h", 3), Space("y", 1)],
+        [
+            Weight("none", tensors["none"], kernel),
+            Weight("a", tensors["a"], [("out", "h"), ("in", "x")]),
+            Weight("b", tensors["b"], [("out", "y"), ("in", "h")]),
+        ],
+        inputs=["x"],
+        outputs=["y"],
+    )
+
+
+@pytest.mark.parametrize("repair", [sb.untie, sb.reinit], ids=lambda each: each.__name__)
+def test_a_tensor_without_elements_stays(repair):
+    tensors = {"none": np.ones((3, 2, 0)), "a": np.ones((3, 2)), "b": np.ones((1, 3))}
+    graph = graph_without_elements(tensors)
+    found, changes = rewrite(tensors, graph, repair(graph, 0))
+    assert found["none"] is tensors["none"]
+    assert len(changes) == 1
+
+
+def test_an_array_without_elements_is_merged_too():
+    tensors = {"none": np.ones((3, 2, 0)), "a": np.ones((3, 2)), "b": np.ones((1, 3))}
+    small = sb.merge(graph_without_elements(tensors)).arrays
+    assert [small[name].shape for name in tensors] == [(1, 2, 0), (1, 2), (1, 1)]
+
+
 def test_a_part_that_is_not_in_the_graph_keeps_a_tensor_from_being_cut():
+
     whole = np.ones((6, 3))
     tensors = {"both": whole, "out": np.ones((2, 4))}
     graph = LayerGraph(

@@ -422,6 +422,25 @@ def test_the_sums_behind_a_mask_stay_as_they_are_in_low_precision():
         assert abs(drift) <= float(np.spacing(np.abs(row[shown]).min()))
 
 
+def test_shares_behind_a_mask_are_as_wide_as_those_without():
+    """Eight of nine units are open to each that reads them."""
+    mask = np.tile(1 - np.eye(9), (20, 1))
+    axes = [[("out", above), ("in", below)] for below, above in pairwise("xaby")]
+    graph = LayerGraph(
+        [Space("x", 1), Space("a", 9, "tanh"), Space("b", 180, "tanh"), Space("y", 1)],
+        [
+            Weight("0", np.ones((9, 1)), axes[0]),
+            Weight("1", np.full((180, 9), 0.7), axes[1]),
+            Weight("2", np.ones((1, 180)), axes[2]),
+            Weight("mask", mask, axes[1], multiplies="1"),
+        ],
+        inputs=["x"],
+        outputs=["y"],
+    )
+    shares = (sb.untie(graph, rng=0, size=0.5).weights["1"] - 0.7)[mask == 1]
+    assert np.sqrt(np.mean(shares**2)) == pytest.approx(0.35, rel=0.08)
+
+
 @pytest.mark.parametrize("repair", ["untie", "reinit"])
 def test_experts_that_are_picked_by_index_are_not_tied(repair):
     graph = mixture_graph("softmax, top_k", (0, 0, 1))
