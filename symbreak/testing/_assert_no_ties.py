@@ -68,10 +68,6 @@ def assert_no_ties(
     --------
     symbreak.diagnose : The report itself.
 
-    See Also
-    --------
-    symbreak.diagnose : The report itself.
-
     Examples
     --------
     >>> import numpy as np
