@@ -50,10 +50,10 @@ def check_numbers(array: Array, name: str) -> None:
 
 
 def units_first(view: View, side: Side) -> Array | None:
-    """Give the array as (units of the side, everything else); None where that would copy a large array."""
+    """Give the array as (units of the side, everything else); None where that would copy many numbers."""
     over = len(side.axes)
     array = np.moveaxis(view.array, side.axes, range(over))
-    if array.size > COPIED and not _join(array.shape[:over], array.strides[:over]):
+    if array.size > COPIED and array.dtype != object and not _join(array.shape[:over], array.strides[:over]):
         return None
     return array.reshape(prod(array.shape[:over]), *array.shape[over:])
 
@@ -244,9 +244,14 @@ def close(values: Array, bound: Array) -> npt.NDArray[np.intp]:
     """
     numbers = np.zeros(len(values), np.intp)
     for form in values.T:
-        order = np.lexsort((form, numbers))
-        ordered, of = form[order], numbers[order]
-        gap = np.abs(np.diff(ordered)) > bound[order][1:] + bound[order][:-1]
+        low, high = form - bound, form + bound
+        order = np.lexsort((low, numbers))
+        rank = np.empty(len(form), np.intp)
+        rank[np.argsort(high)] = np.arange(len(form))
+        of = numbers[order]
+        # The furthest that the units before reach, of those that are one until now: a wide bound goes beyond the next.
+        reach = np.maximum.accumulate(of * len(form) + rank[order]) - of * len(form)
+        gap = low[order][1:] > np.sort(high)[reach[:-1]]
         numbers[order] = np.cumsum(np.concatenate([[False], gap | (np.diff(of) != 0)]))
     return numbers
 
