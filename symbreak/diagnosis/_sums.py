@@ -166,7 +166,7 @@ def _factors(
     scales: list[Array] = []
     axes: list[list[int]] = []
     for place, other in enumerate(view.sides):
-        if other is not side and other.axes != side.axes:
+        if other.axes != side.axes:
             rng = np.random.Generator(np.random.PCG64DXSM([seed, 0, place]))
             label = labels[other.node]
             if (view.name, other.axes) not in known:

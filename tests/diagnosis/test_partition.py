@@ -148,6 +148,17 @@ def test_what_the_forms_miss_the_verification_splits(graph):
     assert_same(labels_by_space(system, found.labels), exact_partition(graph))
 
 
+@pytest.mark.parametrize("forward", [False, True])
+@pytest.mark.parametrize("seed", range(25))
+def test_the_verification_alone_finds_the_classes_of_dense_networks(seed, forward, monkeypatch):
+    rng = np.random.default_rng(seed)
+    graph = small_dense(rng, [2, 5, 6, 5, 2], [0, 1] if seed % 2 else [0, 0.1, -0.3, 0.2], bias=False)
+    monkeypatch.setattr(_partition, "close", lambda values, bound: np.zeros(len(values), np.intp))
+    system = System.of(graph)
+    found = Refiner(system, forward=forward).refine()
+    assert_same(labels_by_space(system, found.labels), exact_partition(graph, backward=not forward))
+
+
 @given(graph=graphs(), seed=st.integers(0, 2**32 - 1))
 def test_renaming_the_units_renames_the_classes_and_no_more(graph, seed):
     rng = np.random.default_rng(seed)
