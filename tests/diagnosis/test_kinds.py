@@ -4,10 +4,15 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 import symbreak as sb
 from symbreak import engine
+from symbreak.diagnosis._kinds import swappable
+from symbreak.diagnosis._nodes import System
+from symbreak.diagnosis._partition import Refiner
 from symbreak.graph import LayerGraph, Space, Weight
+from tests.diagnosis.test_partition import graphs
 
 
 def permutations_of_heads(heads, groups):
@@ -109,3 +114,78 @@ def test_two_copies_of_each_unit_of_a_turned_recurrent_weight_are_an_orbit():
         outputs=["output"],
     )
     assert [(each.units, each.kind) for each in sb.diagnose(graph).classes] == [((0, 1, 2, 3, 4, 5), "orbit")]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_one_orbit_within_a_class_makes_it_no_orbit(order):
+    """Of six units with equal sums three can be turned round, and the others can't."""
+    rigid = np.array([[0.0, 2, 4], [3, 2, 1], [3, 2, 1]])
+    middle = np.zeros((6, 6))
+    for place, block in zip(order, (CIRCULANT, rigid), strict=True):
+        middle[3 * place : 3 * place + 3, 3 * place : 3 * place + 3] = block
+    graph = sb.chain([(np.ones((6, 2)), None), (middle, None), (np.ones((1, 6)), None)])
+    found = [(each.units, each.kind) for each in sb.diagnose(graph).classes]
+    assert found == [(tuple(range(6)), "equitable")] * 2
+
+
+def test_two_orbits_that_nothing_turns_into_each_other_are_one_equitable_class():
+    """Cycles of three and of four with the same sums: every unit is turned, and none of one to one of the other."""
+    four = np.stack([np.roll([1.0, 3, 2, 0], k) for k in range(4)])
+    middle = np.zeros((7, 7))
+    middle[:3, :3], middle[3:, 3:] = CIRCULANT, four
+    graph = sb.chain([(np.ones((7, 2)), None), (middle, None), (np.ones((1, 7)), None)])
+    assert {(each.units, each.kind) for each in sb.diagnose(graph).classes} == {(tuple(range(7)), "equitable")}
+    middle = np.zeros((6, 6))
+    middle[:3, :3], middle[3:, 3:] = CIRCULANT, CIRCULANT[[1, 2, 0]]
+    graph = sb.chain([(np.ones((6, 2)), None), (middle, None), (np.ones((1, 6)), None)])
+    assert {(each.units, each.kind) for each in sb.diagnose(graph).classes} == {(tuple(range(6)), "orbit")}
+
+
+def grouped(rng, turn):
+    """Two groups with equal keys and values; the heads of the second are those of the first, in an order."""
+    query, output = rng.normal(size=(4, 2, 3)), rng.normal(size=(3, 4, 2))
+    key, value = (np.repeat(rng.normal(size=(1, 2, 3)), 2, axis=0) for _ in range(2))
+    query[2:], output[:, 2:] = query[:2][turn], output[:, :2][:, turn]
+    first, last = engine.Dense(rng.normal(size=(3, 2))), engine.Dense(rng.normal(size=(2, 3)))
+    return engine.Network([first, engine.Attention(query, key, value, output), last]).graph
+
+
+@pytest.mark.parametrize("turn", [[0, 1], [1, 0]])
+def test_groups_whose_heads_stand_in_another_order_are_tied(turn):
+    report = sb.diagnose(grouped(np.random.default_rng(0), turn))
+    partition = report.partition
+    assert partition["layers.1.groups"].tolist() == [0, 0]
+    assert partition["layers.1.heads"].tolist() == [0, 1, *turn]
+    assert partition["layers.1.query_key of layers.1.groups"].tolist() == [[0, 1], [0, 1]]
+    assert partition["layers.1.query_key of layers.1.heads"].tolist() == [
+        [0, 1],
+        [2, 3],
+        *([2 * head, 2 * head + 1] for head in turn),
+    ]
+    assert {each.kind for each in report.classes} == {"exchange" if turn == [0, 1] else "orbit"} or turn == [0, 1]
+
+
+@given(graph=graphs())
+def test_units_can_be_swapped_where_trying_every_swap_says_so(graph):
+    """With the classes of the certificate, which part what need not be tried, and without."""
+    system = System.of(graph)
+    refiner = Refiner(system)
+    labels = refiner.refine().labels
+    for found in (swappable(refiner), swappable(refiner, labels)):
+        for number, node in enumerate(system.nodes):
+            for a, b in itertools.combinations(range(node.size), 2):
+                alike = not node.apart and all(
+                    np.array_equal(view.array, swapped(view, number, a, b)) for view in system.views
+                )
+                assert (found[number][a] == found[number][b]) == alike
+
+
+def swapped(view, number, a, b):
+    """An array after the swap of two units of a node, on all axes that run over it."""
+    array = view.array
+    for side in view.sides:
+        if side.node == number:
+            order = np.arange(array.shape[side.axes[0]])
+            order[[a, b]] = b, a
+            array = array.take(order, side.axes[0])
+    return array
