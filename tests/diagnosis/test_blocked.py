@@ -222,3 +222,125 @@ def test_queries_and_keys_of_unequal_heads_are_blocked_only_where_both_are_zero_
         net.parameters[name][...] = array
     said = [where for where in blocked(net.graph) if where.startswith("layers.1.query_key")]
     assert bool(said) == (not moved) == (not (query_bias or key_bias))
+
+
+def by_hand(*per_unit, activation="tanh", read=(), closed=True, more=(), also=()):
+    """Four units of which one reads nothing, or, where it is not `closed`, only is read with zero."""
+    w1, w2 = np.arange(1.0, 13).reshape(4, 3), np.arange(1.0, 9).reshape(2, 4)
+    if closed:
+        w1[UNIT] = 0
+    if UNIT not in read:
+        w2[:, UNIT] = 0
+    arrays = [
+        PerUnit(f"own{number}", np.where(np.arange(4) == UNIT, value, 1.5), [("out", "hidden")], *kind)
+        for number, (value, *kind) in enumerate(per_unit)
+    ]
+    weights = [
+        Weight("in", w1, [("out", "hidden"), ("in", "input")]),
+        Weight("out", w2, [("out", "output"), ("in", "hidden")], also=also),
+    ]
+    spaces = [Space("input", 3), Space("hidden", 4, activation), Space("output", 2), Space("more", 2)]
+    return LayerGraph(spaces, [*weights, *more], arrays, inputs=["input"], outputs=["output", "more"])
+
+
+RMS, BATCH, NONE, LAYER = ((1.0, "scale", norm) for norm in ("rms", "batch", "none", "layer"))
+SHUT = (0.0, "scale", "batch")
+
+
+@pytest.mark.parametrize(
+    ("per_unit", "never"),
+    [
+        ([RMS, BATCH, NONE], True),
+        ([RMS, BATCH, NONE, LAYER], False),
+        ([RMS, RMS], True),
+        ([(1.0, "scale")], False),  # it may be a layer norm's
+        ([(1.0, "scale"), (0.0, "mean"), (1.0, "variance")], True),  # it is a batch norm's
+        ([(1.0, "scale"), (0.0, "mean")], False),
+        ([(1.0, "scale"), (1.0, "variance")], False),
+        ([(1.0, "scale"), (1.0, "scale"), (0.0, "mean"), (1.0, "variance")], False),  # one of two
+        ([(1.0, "scale"), RMS, (0.0, "mean"), (0.0, "mean"), (1.0, "variance"), (1.0, "variance")], True),
+        ([(0.0, "bias")], True),
+        ([(0.5, "bias")], False),
+        ([(0.0, "bias"), (0.5, "bias")], False),
+        ([(0.0, "shift")], True),
+        ([(0.5, "shift")], False),
+        ([(0.5, "constant")], False),
+        ([(0.0, "constant")], True),
+        ([(0.5, "mean"), (1.0, "variance"), BATCH], False),
+    ],
+)
+def test_a_unit_of_zeros_is_blocked_where_what_it_holds_adds_nothing_and_no_mean_is_taken(per_unit, never):
+    assert blocked(by_hand(*per_unit)) == ({"hidden": {UNIT}} if never else {})
+
+
+@pytest.mark.parametrize(
+    ("per_unit", "never"),
+    [
+        ([SHUT], True),
+        ([SHUT, (0.0, "shift")], True),
+        ([SHUT, (0.5, "shift")], False),
+        ([SHUT, (0.5, "bias")], False),  # it may be the norm's
+        ([SHUT, (0.5, "bias"), (0.0, "shift")], True),  # before the norm
+        ([SHUT, (0.0, "bias")], True),
+        ([SHUT, (0.5, "constant")], False),
+        ([SHUT, (0.5, "mean"), (1.0, "variance")], True),
+        ([SHUT, RMS], False),  # which of two the readers see isn't known
+        ([BATCH], False),
+        ([], False),
+    ],
+)
+def test_a_unit_that_is_multiplied_by_zero_is_blocked_where_nothing_is_added_behind(per_unit, never):
+    assert blocked(by_hand(*per_unit, closed=False)) == ({"hidden": {UNIT}} if never else {})
+    assert blocked(by_hand(*per_unit, closed=False, read=[UNIT])) == {}
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "cos", "lstm", "layer_norm, tanh", "group_norm"])
+def test_a_scale_of_zero_says_nothing_where_what_is_behind_it_is_not_zero(activation):
+    assert blocked(by_hand(SHUT, closed=False, activation=activation)) == {}
+    assert blocked(by_hand(SHUT, closed=False, activation="rms_norm, tanh")) == {"hidden": {UNIT}}
+
+
+def test_a_scale_of_zero_says_nothing_where_some_weights_may_go_round_it():
+    zero = np.zeros((2, 4))
+    second = Weight("second", zero, [("out", "more"), ("in", "hidden")])
+    assert blocked(by_hand(SHUT, closed=False, more=[second])) == {}
+    shared = [[("out", "more"), ("in", "hidden")]]
+    assert blocked(by_hand(SHUT, closed=False, also=shared)) == {}
+    assert blocked(by_hand(SHUT, more=[second])) == blocked(by_hand(SHUT, also=shared)) == {"hidden": {UNIT}}
+    third = Weight("third", np.ones((4, 3)), [("out", "hidden"), ("in", "input")])
+    assert blocked(by_hand(SHUT, closed=False, more=[third])) == {}
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+@pytest.mark.parametrize(
+    ("per_unit", "never"),
+    [
+        ([], True),
+        ([(0.0, "bias")], True),
+        ([(-0.5, "bias")], True),
+        ([(0.5, "bias")], False),
+        ([(-0.5, "bias"), (0.5, "bias")], False),
+        ([(-0.5, "bias"), (-0.5, "bias")], True),
+        ([(-0.5, "bias"), RMS], False),
+        ([(-0.5, "bias"), (0.5, "shift")], False),
+        ([(-0.5, "bias"), (0.5, "constant")], False),
+        ([(-0.5, "bias"), (-0.5, "mean")], False),
+        ([RMS], True),
+        ([RMS, (0.0, "shift")], False),  # it moves where the norm is behind the activation
+        ([LAYER], False),
+    ],
+)
+def test_a_relu_that_reads_nothing_is_blocked_where_it_is_nowhere_above_zero(per_unit, never, activation):
+    graph = by_hand(*per_unit, activation=activation, read=[UNIT])
+    assert blocked(graph) == ({"hidden": {UNIT}} if never else {})
+    if never:
+        assert "they read with weights zero, and their activation is flat" in sb.diagnose(graph).findings[0].message
+    assert blocked(by_hand(*per_unit, activation=f"{activation}, tanh", read=[UNIT])) == {}
+
+
+@pytest.mark.parametrize(
+    ("activation", "never"),
+    [("tanh", True), ("square", True), ("gelu, tanh", True), ("sigmoid", False), ("tanh, sigmoid", False), ("", True)],
+)
+def test_a_unit_of_zeros_is_blocked_behind_functions_that_are_zero_at_zero(activation, never):
+    assert blocked(by_hand(activation=activation or "identity")) == ({"hidden": {UNIT}} if never else {})
