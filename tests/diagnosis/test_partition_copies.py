@@ -279,7 +279,9 @@ def test_equal_copies_whose_heads_share_keys_are_tied_and_a_dead_unit_is_blocked
     arrays = shared(np.random.default_rng(0))
     for array in arrays.values():
         array[2] = array[0]
-    partition = sb.diagnose(in_copies(arrays)).partition
+    report = sb.diagnose(in_copies(arrays))
+    partition = report.partition
+    assert {each.kind for each in report.classes} == {"exchange"}
     assert partition["copies"].tolist() == [0, 1, 0]
     assert partition["more"].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 2, 3]]
     dead = shared(np.random.default_rng(0))
