@@ -8,6 +8,7 @@ from hypothesis import given
 
 import symbreak as sb
 from symbreak import engine
+from symbreak.diagnosis import _kinds
 from symbreak.diagnosis._kinds import swappable
 from symbreak.diagnosis._nodes import System
 from symbreak.diagnosis._partition import Refiner
@@ -189,3 +190,47 @@ def swapped(view, number, a, b):
             order[[a, b]] = b, a
             array = array.take(order, side.axes[0])
     return array
+
+
+@pytest.mark.parametrize(("largest", "kind"), [(18, "orbit"), (17, "equitable")])
+def test_no_permutation_is_searched_for_beyond_so_many_elements(largest, kind, monkeypatch):
+    """They are those of all arrays, 3 x 2, 3 x 3 and 1 x 3, where units that can be swapped are taken once."""
+    monkeypatch.setattr(_kinds, "LARGEST", largest)
+    graph = sb.chain([(np.ones((3, 2)), None), (CIRCULANT, None), (np.ones((1, 3)), None)])
+    assert {each.kind for each in sb.diagnose(graph).classes} == {kind}
+    twice = np.repeat(np.repeat(CIRCULANT, 2, axis=0), 2, axis=1)
+    graph = sb.chain([(np.ones((6, 2)), None), (twice, None), (np.ones((1, 6)), None)])
+    assert {each.kind for each in sb.diagnose(graph).classes} == {kind}
+
+
+def cube(turned):
+    """The edges of a cube, or, where they are `turned`, of another graph with eight corners of three edges each."""
+    edges = np.array([[bin(a ^ b).count("1") == 1 for b in range(8)] for a in range(8)], float)
+    if turned:
+        edges[[0, 1, 6, 7], [1, 0, 7, 6]] = 0
+        edges[[0, 6, 1, 7], [6, 0, 7, 1]] = 1
+    return edges
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_recurrent_weight_is_turned_where_its_corners_are_alike(turned):
+    """Refinement parts none: one after the other is brought to one, until all have their places.
+
+    A cube is turned by any a -> a XOR b. Of the other graph's corners some have more closed walks than others.
+    """
+    edges = cube(turned)
+    walks = [np.linalg.matrix_power(edges, length).diagonal() for length in range(1, 9)]
+    assert (edges.sum(axis=0) == 3).all()
+    assert any(np.ptp(each) for each in walks) == turned
+    graph = LayerGraph(
+        [Space("input", 1), Space("state", 8, "tanh"), Space("output", 1)],
+        [
+            Weight("read", np.ones((8, 1)), [("out", "state"), ("in", "input")]),
+            Weight("recur", edges, [("out", "state"), ("in", "state")]),
+            Weight("write", np.ones((1, 8)), [("out", "output"), ("in", "state")]),
+        ],
+        inputs=["input"],
+        outputs=["output"],
+    )
+    (found,) = sb.diagnose(graph).classes
+    assert (found.units, found.kind) == (tuple(range(8)), "equitable" if turned else "orbit")

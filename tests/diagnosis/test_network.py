@@ -481,3 +481,33 @@ def test_of_units_that_nothing_writes_to_it_is_not_said_that_they_can_t_learn_or
     assert codes(with_a_table(slots, bias)) == []
     slots[:, 3] = slots[:, 1]
     assert codes(with_a_table(slots, bias)) == [("SB201", "space slots", ((1, 3),))]
+
+
+def test_messages_count_the_units_that_can_t_learn_and_those_that_nothing_reads():
+    dead = hidden(changed(W1, rows={2: 0, 5: 0}), changed(B1, rows={2: 0, 5: 0}), changed(W2, columns={2: 0, 5: 0}))
+    (found,) = sb.diagnose(dead).findings
+    assert found.message.startswith("2 of 6 units can never learn: all that they read")
+    assert found.message.endswith(": 2, 5")
+    (found,) = sb.diagnose(hidden(w2=changed(W2, columns={0: 0, 3: 0}))).findings
+    assert found.message == "nothing reads 2 of 6 units: 0, 3"
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_units_that_read_nothing_are_redundant_only_where_they_do_not_start_from_zero_on_purpose(read):
+    """As one factor of a low-rank pair does; with one unit that reads, the others are a class of zeros all the same."""
+    w1 = changed(W1, rows={1: 0, 4: 0} if read else dict.fromkeys(range(6), 0))
+    assert codes(hidden(w1, np.zeros(6))) == []
+    assert codes(hidden(changed(W1, rows={1: 1, 4: 1}), np.zeros(6))) == [("SB202", "space layers.0", ((1, 4),))]
+
+
+def test_units_of_heads_that_are_equal_or_can_t_learn_are_named_by_head_and_unit():
+    rng = np.random.default_rng(0)
+    query, key, value = rng.normal(size=(3, 2, 3, 4))
+    output = rng.normal(size=(4, 2, 3))
+    value[1, 2] = output[:, 1, 2] = 0
+    layers = [engine.Dense(rng.normal(size=(4, 2))), engine.Attention(query, key, value, output)]
+    net = engine.Network([*layers, engine.Dense(rng.normal(size=(2, 4)))])
+    (found,) = sb.diagnose(net.graph).findings
+    assert (found.code, found.where, found.groups) == ("SB203", "space layers.1.value", ((5,),))
+    assert found.message.startswith("1 of 6 units can never learn")
+    assert found.message.endswith(": 1.2")
