@@ -246,12 +246,13 @@ def close(values: Array, bound: Array) -> npt.NDArray[np.intp]:
     for form in values.T:
         low, high = form - bound, form + bound
         order = np.lexsort((low, numbers))
-        rank = np.empty(len(form), np.intp)
-        rank[np.argsort(high)] = np.arange(len(form))
+        rising = np.argsort(high)
+        rank = np.empty_like(rising)
+        rank[rising] = np.arange(len(form))
         of = numbers[order]
         # The furthest that the units before reach, of those that are one until now: a wide bound goes beyond the next.
         reach = np.maximum.accumulate(of * len(form) + rank[order]) - of * len(form)
-        gap = low[order][1:] > np.sort(high)[reach[:-1]]
+        gap = low[order][1:] > high[rising[reach[:-1]]]
         numbers[order] = np.cumsum(np.concatenate([[False], gap | (np.diff(of) != 0)]))
     return numbers
 
