@@ -209,3 +209,33 @@ def test_a_later_mask_says_it_where_an_earlier_weight_between_heads_says_nothing
     axes = [("out", "heads"), ("in", "groups")]
     (link,) = System.of(grouped(Weight("first", np.ones((4, 2)), axes), Weight("of", OF, axes))).links
     assert link.of.tolist() == [0, 0, 1, 1]
+
+
+def told_late(order):
+    """Grouped queries that differ only where units of the stream do, and these where units behind them do."""
+    swap, same = np.array([[1.0, 2], [2, 1]]), np.ones((1, 2, 2))
+    query = np.concatenate([same, swap[np.newaxis], 2 * same, 2 * same])
+    weights = [
+        Weight("embed", np.ones((2, 1)), [("out", "s"), ("in", "x")]),
+        Weight("key", np.concatenate([same, same]), [("head", "groups"), ("out", "qk"), ("in", "s")]),
+        Weight("query", query, [("head", "heads"), ("out", "qk"), ("in", "s")]),
+        Weight("of", OF, [("out", "heads"), ("in", "groups")]),
+        Weight("behind", swap, [("out", "b"), ("in", "s")]),
+        Weight("last", np.array([[1.0, 2]]), [("out", "y"), ("in", "b")]),
+    ]
+    spaces = [Space(name, 2) for name in ("s", "b", "qk", "groups")] + [Space("heads", 4), Space("x", 1), Space("y", 1)]
+    return LayerGraph(spaces, [weights[number] for number in order], inputs=["x"], outputs=["y"])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_classes_do_not_depend_on_the_order_of_the_arrays_however_late_units_are_told_apart(seed):
+    """From the output to the stream, from there to one query, and from that to the key that it goes with."""
+    partition = sb.diagnose(told_late(np.random.default_rng(seed).permutation(6))).partition
+    assert [partition[name].tolist() for name in ("s", "b", "groups", "heads")] == [
+        [0, 1],
+        [0, 1],
+        [0, 1],
+        [0, 1, 2, 2],
+    ]
+    assert partition["qk of groups"].tolist() == [[0, 1], [2, 2]]
+    assert partition["qk of heads"].tolist() == [[0, 1], [2, 3], [4, 4], [4, 4]]

@@ -169,6 +169,19 @@ def test_what_is_far_smaller_in_one_class_than_in_another_is_told_apart_by_forms
     assert np.array_equal(values, forms(view, view.sides[0], net, labels, 0, {})[0])
 
 
+def test_one_value_at_the_end_of_what_floats_hold_leaves_all_forms_finite():
+    """Beside many that are far smaller, by which the magnitude of their class is told otherwise."""
+    array = np.full((4, 60), 2.0**-1000)
+    array[1, 7], array[2, 7] = 2.0**1000, 2.0**999
+    view, net = viewed(array, (0,), (1,))
+    for labels in (np.zeros(60, int), np.arange(60)):
+        with np.errstate(over="raise", invalid="raise"):
+            values, bound = forms(view, view.sides[0], net, [np.zeros(4, int), labels], 0)
+        assert np.isfinite(values).all()
+        assert np.isfinite(bound).all()
+        assert same(close(values, bound), [0, 1, 2, 0])
+
+
 def same(found, expected):
     return len({*zip(found.tolist(), expected, strict=True)}) == len(set(expected)) == len(set(found.tolist()))
 
