@@ -344,3 +344,50 @@ def test_a_relu_that_reads_nothing_is_blocked_where_it_is_nowhere_above_zero(per
 )
 def test_a_unit_of_zeros_is_blocked_behind_functions_that_are_zero_at_zero(activation, never):
     assert blocked(by_hand(activation=activation or "identity")) == ({"hidden": {UNIT}} if never else {})
+
+
+@pytest.mark.parametrize(
+    ("per_unit", "never"),
+    [([SHUT], True), ([SHUT, (0.0, "shift")], False), ([SHUT, (0.0, "bias")], False), ([RMS], False)],
+)
+def test_a_unit_of_zeros_that_is_multiplied_by_zero_is_blocked_whatever_reads_it(per_unit, never):
+    """Neither the scale nor what it reads with has a gradient; a shift has."""
+    assert blocked(by_hand(*per_unit, read=[UNIT])) == ({"hidden": {UNIT}} if never else {})
+
+
+def grouped(**zeros):
+    """Four heads that share keys and values two by two; of some arrays parts are zero."""
+    rng = np.random.default_rng(0)
+    shapes = {"query": (4, 2, 3), "key": (2, 2, 3), "value": (2, 2, 3), "output": (3, 4, 2)}
+    arrays = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    for name, index in zeros.items():
+        arrays[name][index] = 0
+    first, last = engine.Dense(rng.normal(size=(3, 3))), engine.Dense(rng.normal(size=(2, 3)))
+    return engine.Network([first, engine.Attention(**arrays), last])
+
+
+def changed_by_training(net, steps=4):
+    rng = np.random.default_rng(1)
+    before = {name: array.copy() for name, array in net.parameters.items()}
+    x = rng.normal(size=(4, 5, 3))
+    engine.train(net, x, rng.normal(size=(4, 5, 2)), optimizer=engine.SGD(0.1), steps=steps)
+    return {name.rpartition(".")[2]: array != before[name] for name, array in net.parameters.items()}
+
+
+@pytest.mark.parametrize(("heads", "never"), [([], False), ([0], False), ([1], False), ([2, 3], False), ([0, 1], True)])
+def test_a_value_that_heads_share_is_blocked_where_none_of_them_reads_it(heads, never):
+    """Where one does, the value moves for its sake, and then what the other reads it with."""
+    net = grouped(value=(0, 1), output=(slice(None), heads, 1))
+    expected = {"layers.1.value of layers.1.groups": {1}, "layers.1.value of layers.1.heads": {1, 3}}
+    assert blocked(net.graph) == (expected if never else {})
+    moved = changed_by_training(net)
+    assert moved["value"][0, 1].any() == moved["output"][:, 0, 1].any() == moved["output"][:, 1, 1].any() == (not never)
+
+
+@pytest.mark.parametrize(("heads", "never"), [([], False), ([0], False), ([1], False), ([2, 3], False), ([0, 1], True)])
+def test_a_key_that_heads_share_is_blocked_where_none_of_them_asks_for_it(heads, never):
+    net = grouped(key=(0, 1), query=(heads, 1))
+    expected = {"layers.1.query_key of layers.1.groups": {1}, "layers.1.query_key of layers.1.heads": {1, 3}}
+    assert blocked(net.graph) == (expected if never else {})
+    moved = changed_by_training(net)
+    assert moved["key"][0, 1].any() == moved["query"][0, 1].any() == moved["query"][1, 1].any() == (not never)

@@ -166,6 +166,22 @@ def test_groups_whose_heads_stand_in_another_order_are_tied(turn):
     assert {each.kind for each in report.classes} == {"orbit"}  # groups are brought to each other with their heads
 
 
+@pytest.mark.parametrize(("turned", "kind"), [(False, "exchange"), (True, "orbit")])
+def test_key_units_are_swapped_only_with_the_units_of_all_their_queries(turned, kind):
+    """Of two heads with one key: where the second has its units the other way round, the heads must be swapped too."""
+    rng = np.random.default_rng(0)
+    query, key, value = np.empty((2, 2, 3)), np.ones((1, 2, 3)), rng.normal(size=(1, 2, 3))
+    query[:] = rng.normal(size=(2, 3)) if turned else rng.normal(size=3)
+    if turned:
+        query[1] = query[1, ::-1]
+    output = np.repeat(rng.normal(size=(3, 1, 2)), 2, axis=1)
+    first, last = engine.Dense(rng.normal(size=(3, 2))), engine.Dense(rng.normal(size=(2, 3)))
+    report = sb.diagnose(engine.Network([first, engine.Attention(query, key, value, output), last]).graph)
+    name = "layers.1.query_key of layers.1.groups"
+    assert report.partition[name].tolist() == [[0, 0]]
+    assert {each.kind for each in report.classes if each.space == name} == {kind}
+
+
 @given(graph=graphs())
 def test_units_can_be_swapped_where_trying_every_swap_says_so(graph):
     """With the classes of the certificate, which part what need not be tried, and without."""
