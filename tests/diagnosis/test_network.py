@@ -296,7 +296,7 @@ def test_values_that_are_not_finite_stop_the_certificate():
     assert "spread to all that is computed from them" in report.findings[-1].message
     assert report.findings[-1].message.endswith(": layers.0.weight, layers.0.bias")
     assert report.findings[-1].fix == "mend these values (SB108), then judge the network again"
-    assert (report.skipped, dict(report.partition), report.classes) == ((), {}, ())
+    assert (report.skipped, dict(report.partition), report.classes, report.arrays) == ((), {}, (), 3)
     assert not report.ok
 
 

@@ -159,9 +159,10 @@ def test_sums_differ_where_rounding_does_not_explain_it(scale):
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_what_is_far_smaller_in_one_class_than_in_another_is_told_apart_by_forms_too(number):
+@pytest.mark.parametrize("unit", [1.0, 1j])
+def test_what_is_far_smaller_in_one_class_than_in_another_is_told_apart_by_forms_too(number, unit):
     """The sums over each class are brought to one magnitude, whatever zeros and whatever single value stand beside."""
-    array = np.array([[1.0, 2, 0, 3 * 2.0**-450], [1, 2, 0, 4 * 2.0**-450], [2, 1, 2.0**-450, 2 * 2.0**-450]])
+    array = np.array([[1.0, 2, 0, 3 * 2.0**-450], [1, 2, 0, 4 * 2.0**-450], [2, 1, 2.0**-450, 2 * 2.0**-450]]) * unit
     view, net = viewed(array if number == 0 else array.T, (number,), (1 - number,))
     labels = [np.zeros(3, int), np.array([0, 0, 1, 1])]
     values, bound = forms(view, view.sides[0], net, labels, 0)
