@@ -271,7 +271,7 @@ def defects(
     shape = system.nodes[side.node].shape
     array = np.moveaxis(view.array, side.axes, range(len(side.axes)))
     rest = [axis for axis in range(view.array.ndim) if axis not in side.axes]
-    worst, excess, scale = np.zeros(len(units)), np.full(len(units), -np.inf), np.zeros(len(units))
+    worst, excess, scale = np.empty((3, len(units)))
     features, parts = prod(view.array.shape[axis] for axis in rest), 2 if view.array.dtype.kind == "c" else 1
     step = max(1, CHUNK // max(1, features))
     whole: dict[tuple[int, ...], tuple[Array, Array, Array]] = {}
@@ -298,9 +298,9 @@ def defects(
         gap = np.abs(mine - others)
         allowed = 2 * EPS * np.maximum(counts - 1, 0)[:, :, np.newaxis] * (sizes + other_sizes)
         part = slice(low, low + step)
-        worst[part] = gap.max(axis=(1, 2), initial=0)
-        excess[part] = (gap - allowed).max(axis=(1, 2), initial=-np.inf)
-        scale[part] = np.maximum(sizes, other_sizes).max(axis=(1, 2), initial=0)
+        worst[part] = gap.max(axis=(1, 2))
+        excess[part] = (gap - allowed).max(axis=(1, 2))
+        scale[part] = np.maximum(sizes, other_sizes).max(axis=(1, 2))
     return worst, excess, scale
 
 
