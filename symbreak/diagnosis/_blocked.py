@@ -78,6 +78,8 @@ class Blocked:
         self._scaled = [self._find_scaled(number) for number in range(len(self.system.nodes))]
         self.cut = [self._find_cut(number) for number in range(len(self.system.nodes))]
         self.units = [self._find_blocked(number) for number in range(len(self.system.nodes))]
+        for link in self.system.links:  # what heads share moves for the sake of any of them
+            self.units[link.more] &= _in_group(self.system, link, self.units[link.fewer])
 
     def reason(self, number: int) -> str:
         """Say why the blocked units of a node are."""

@@ -50,10 +50,10 @@ def check_numbers(array: Array, name: str) -> None:
 
 
 def units_first(view: View, side: Side) -> Array | None:
-    """Give the array as (units of the side, everything else); None where that would copy a large array."""
+    """Give the array as (units of the side, everything else); None where that would copy many numbers."""
     over = len(side.axes)
     array = np.moveaxis(view.array, side.axes, range(over))
-    if array.size > COPIED and not _join(array.shape[:over], array.strides[:over]):
+    if array.size > COPIED and array.dtype != object and not _join(array.shape[:over], array.strides[:over]):
         return None
     return array.reshape(prod(array.shape[:over]), *array.shape[over:])
 
@@ -166,7 +166,7 @@ def _factors(
     scales: list[Array] = []
     axes: list[list[int]] = []
     for place, other in enumerate(view.sides):
-        if other is not side and other.axes != side.axes:
+        if other.axes != side.axes:
             rng = np.random.Generator(np.random.PCG64DXSM([seed, 0, place]))
             label = labels[other.node]
             if (view.name, other.axes) not in known:
@@ -244,9 +244,15 @@ def close(values: Array, bound: Array) -> npt.NDArray[np.intp]:
     """
     numbers = np.zeros(len(values), np.intp)
     for form in values.T:
-        order = np.lexsort((form, numbers))
-        ordered, of = form[order], numbers[order]
-        gap = np.abs(np.diff(ordered)) > bound[order][1:] + bound[order][:-1]
+        low, high = form - bound, form + bound
+        order = np.lexsort((low, numbers))
+        rising = np.argsort(high)
+        rank = np.empty_like(rising)
+        rank[rising] = np.arange(len(form))
+        of = numbers[order]
+        # The furthest that the units before reach, of those that are one until now: a wide bound goes beyond the next.
+        reach = np.maximum.accumulate(of * len(form) + rank[order]) - of * len(form)
+        gap = low[order][1:] > high[rising[reach[:-1]]]
         numbers[order] = np.cumsum(np.concatenate([[False], gap | (np.diff(of) != 0)]))
     return numbers
 
@@ -265,7 +271,7 @@ def defects(
     shape = system.nodes[side.node].shape
     array = np.moveaxis(view.array, side.axes, range(len(side.axes)))
     rest = [axis for axis in range(view.array.ndim) if axis not in side.axes]
-    worst, excess, scale = np.zeros(len(units)), np.full(len(units), -np.inf), np.zeros(len(units))
+    worst, excess, scale = np.empty((3, len(units)))
     features, parts = prod(view.array.shape[axis] for axis in rest), 2 if view.array.dtype.kind == "c" else 1
     step = max(1, CHUNK // max(1, features))
     whole: dict[tuple[int, ...], tuple[Array, Array, Array]] = {}
@@ -292,9 +298,9 @@ def defects(
         gap = np.abs(mine - others)
         allowed = 2 * EPS * np.maximum(counts - 1, 0)[:, :, np.newaxis] * (sizes + other_sizes)
         part = slice(low, low + step)
-        worst[part] = gap.max(axis=(1, 2), initial=0)
-        excess[part] = (gap - allowed).max(axis=(1, 2), initial=-np.inf)
-        scale[part] = np.maximum(sizes, other_sizes).max(axis=(1, 2), initial=0)
+        worst[part] = gap.max(axis=(1, 2))
+        excess[part] = (gap - allowed).max(axis=(1, 2))
+        scale[part] = np.maximum(sizes, other_sizes).max(axis=(1, 2))
     return worst, excess, scale
 
 

@@ -222,3 +222,172 @@ def test_queries_and_keys_of_unequal_heads_are_blocked_only_where_both_are_zero_
         net.parameters[name][...] = array
     said = [where for where in blocked(net.graph) if where.startswith("layers.1.query_key")]
     assert bool(said) == (not moved) == (not (query_bias or key_bias))
+
+
+def by_hand(*per_unit, activation="tanh", read=(), closed=True, more=(), also=()):
+    """Four units of which one reads nothing, or, where it is not `closed`, only is read with zero."""
+    w1, w2 = np.arange(1.0, 13).reshape(4, 3), np.arange(1.0, 9).reshape(2, 4)
+    if closed:
+        w1[UNIT] = 0
+    if UNIT not in read:
+        w2[:, UNIT] = 0
+    arrays = [
+        PerUnit(f"own{number}", np.where(np.arange(4) == UNIT, value, 1.5), [("out", "hidden")], *kind)
+        for number, (value, *kind) in enumerate(per_unit)
+    ]
+    weights = [
+        Weight("in", w1, [("out", "hidden"), ("in", "input")]),
+        Weight("out", w2, [("out", "output"), ("in", "hidden")], also=also),
+    ]
+    spaces = [Space("input", 3), Space("hidden", 4, activation), Space("output", 2), Space("more", 2)]
+    return LayerGraph(spaces, [*weights, *more], arrays, inputs=["input"], outputs=["output", "more"])
+
+
+RMS, BATCH, NONE, LAYER = ((1.0, "scale", norm) for norm in ("rms", "batch", "none", "layer"))
+SHUT = (0.0, "scale", "batch")
+
+
+@pytest.mark.parametrize(
+    ("per_unit", "never"),
+    [
+        ([RMS, BATCH, NONE], True),
+        ([RMS, BATCH, NONE, LAYER], False),
+        ([RMS, RMS], True),
+        ([(1.0, "scale")], False),  # it may be a layer norm's
+        ([(1.0, "scale"), (0.0, "mean"), (1.0, "variance")], True),  # it is a batch norm's
+        ([(1.0, "scale"), (0.0, "mean")], False),
+        ([(1.0, "scale"), (1.0, "variance")], False),
+        ([(1.0, "scale"), (1.0, "scale"), (0.0, "mean"), (1.0, "variance")], False),  # one of two
+        ([(1.0, "scale"), RMS, (0.0, "mean"), (0.0, "mean"), (1.0, "variance"), (1.0, "variance")], True),
+        ([(0.0, "bias")], True),
+        ([(0.5, "bias")], False),
+        ([(0.0, "bias"), (0.5, "bias")], False),
+        ([(0.0, "shift")], True),
+        ([(0.5, "shift")], False),
+        ([(0.5, "constant")], False),
+        ([(0.0, "constant")], True),
+        ([(0.5, "mean"), (1.0, "variance"), BATCH], False),
+    ],
+)
+def test_a_unit_of_zeros_is_blocked_where_what_it_holds_adds_nothing_and_no_mean_is_taken(per_unit, never):
+    assert blocked(by_hand(*per_unit)) == ({"hidden": {UNIT}} if never else {})
+
+
+@pytest.mark.parametrize(
+    ("per_unit", "never"),
+    [
+        ([SHUT], True),
+        ([SHUT, (0.0, "shift")], True),
+        ([SHUT, (0.5, "shift")], False),
+        ([SHUT, (0.5, "bias")], False),  # it may be the norm's
+        ([SHUT, (0.5, "bias"), (0.0, "shift")], True),  # before the norm
+        ([SHUT, (0.0, "bias")], True),
+        ([SHUT, (0.5, "constant")], False),
+        ([SHUT, (0.5, "mean"), (1.0, "variance")], True),
+        ([SHUT, RMS], False),  # which of two the readers see isn't known
+        ([BATCH], False),
+        ([], False),
+    ],
+)
+def test_a_unit_that_is_multiplied_by_zero_is_blocked_where_nothing_is_added_behind(per_unit, never):
+    assert blocked(by_hand(*per_unit, closed=False)) == ({"hidden": {UNIT}} if never else {})
+    assert blocked(by_hand(*per_unit, closed=False, read=[UNIT])) == {}
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "cos", "lstm", "layer_norm, tanh", "group_norm"])
+def test_a_scale_of_zero_says_nothing_where_what_is_behind_it_is_not_zero(activation):
+    assert blocked(by_hand(SHUT, closed=False, activation=activation)) == {}
+    assert blocked(by_hand(SHUT, closed=False, activation="rms_norm, tanh")) == {"hidden": {UNIT}}
+
+
+def test_a_scale_of_zero_says_nothing_where_some_weights_may_go_round_it():
+    zero = np.zeros((2, 4))
+    second = Weight("second", zero, [("out", "more"), ("in", "hidden")])
+    assert blocked(by_hand(SHUT, closed=False, more=[second])) == {}
+    shared = [[("out", "more"), ("in", "hidden")]]
+    assert blocked(by_hand(SHUT, closed=False, also=shared)) == {}
+    assert blocked(by_hand(SHUT, more=[second])) == blocked(by_hand(SHUT, also=shared)) == {"hidden": {UNIT}}
+    third = Weight("third", np.ones((4, 3)), [("out", "hidden"), ("in", "input")])
+    assert blocked(by_hand(SHUT, closed=False, more=[third])) == {}
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+@pytest.mark.parametrize(
+    ("per_unit", "never"),
+    [
+        ([], True),
+        ([(0.0, "bias")], True),
+        ([(-0.5, "bias")], True),
+        ([(0.5, "bias")], False),
+        ([(-0.5, "bias"), (0.5, "bias")], False),
+        ([(-0.5, "bias"), (-0.5, "bias")], True),
+        ([(-0.5, "bias"), RMS], False),
+        ([(-0.5, "bias"), (0.5, "shift")], False),
+        ([(-0.5, "bias"), (0.5, "constant")], False),
+        ([(-0.5, "bias"), (-0.5, "mean")], False),
+        ([RMS], True),
+        ([RMS, (0.0, "shift")], False),  # it moves where the norm is behind the activation
+        ([LAYER], False),
+    ],
+)
+def test_a_relu_that_reads_nothing_is_blocked_where_it_is_nowhere_above_zero(per_unit, never, activation):
+    graph = by_hand(*per_unit, activation=activation, read=[UNIT])
+    assert blocked(graph) == ({"hidden": {UNIT}} if never else {})
+    if never:
+        assert "they read with weights zero, and their activation is flat" in sb.diagnose(graph).findings[0].message
+    assert blocked(by_hand(*per_unit, activation=f"{activation}, tanh", read=[UNIT])) == {}
+
+
+@pytest.mark.parametrize(
+    ("activation", "never"),
+    [("tanh", True), ("square", True), ("gelu, tanh", True), ("sigmoid", False), ("tanh, sigmoid", False), ("", True)],
+)
+def test_a_unit_of_zeros_is_blocked_behind_functions_that_are_zero_at_zero(activation, never):
+    assert blocked(by_hand(activation=activation or "identity")) == ({"hidden": {UNIT}} if never else {})
+
+
+@pytest.mark.parametrize(
+    ("per_unit", "never"),
+    [([SHUT], True), ([SHUT, (0.0, "shift")], False), ([SHUT, (0.0, "bias")], False), ([RMS], False)],
+)
+def test_a_unit_of_zeros_that_is_multiplied_by_zero_is_blocked_whatever_reads_it(per_unit, never):
+    """Neither the scale nor what it reads with has a gradient; a shift has."""
+    assert blocked(by_hand(*per_unit, read=[UNIT])) == ({"hidden": {UNIT}} if never else {})
+
+
+def grouped(**zeros):
+    """Four heads that share keys and values two by two; of some arrays parts are zero."""
+    rng = np.random.default_rng(0)
+    shapes = {"query": (4, 2, 3), "key": (2, 2, 3), "value": (2, 2, 3), "output": (3, 4, 2)}
+    arrays = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    for name, index in zeros.items():
+        arrays[name][index] = 0
+    first, last = engine.Dense(rng.normal(size=(3, 3))), engine.Dense(rng.normal(size=(2, 3)))
+    return engine.Network([first, engine.Attention(**arrays), last])
+
+
+def changed_by_training(net, steps=4):
+    rng = np.random.default_rng(1)
+    before = {name: array.copy() for name, array in net.parameters.items()}
+    x = rng.normal(size=(4, 5, 3))
+    engine.train(net, x, rng.normal(size=(4, 5, 2)), optimizer=engine.SGD(0.1), steps=steps)
+    return {name.rpartition(".")[2]: array != before[name] for name, array in net.parameters.items()}
+
+
+@pytest.mark.parametrize(("heads", "never"), [([], False), ([0], False), ([1], False), ([2, 3], False), ([0, 1], True)])
+def test_a_value_that_heads_share_is_blocked_where_none_of_them_reads_it(heads, never):
+    """Where one does, the value moves for its sake, and then what the other reads it with."""
+    net = grouped(value=(0, 1), output=(slice(None), heads, 1))
+    expected = {"layers.1.value of layers.1.groups": {1}, "layers.1.value of layers.1.heads": {1, 3}}
+    assert blocked(net.graph) == (expected if never else {})
+    moved = changed_by_training(net)
+    assert moved["value"][0, 1].any() == moved["output"][:, 0, 1].any() == moved["output"][:, 1, 1].any() == (not never)
+
+
+@pytest.mark.parametrize(("heads", "never"), [([], False), ([0], False), ([1], False), ([2, 3], False), ([0, 1], True)])
+def test_a_key_that_heads_share_is_blocked_where_none_of_them_asks_for_it(heads, never):
+    net = grouped(key=(0, 1), query=(heads, 1))
+    expected = {"layers.1.query_key of layers.1.groups": {1}, "layers.1.query_key of layers.1.heads": {1, 3}}
+    assert blocked(net.graph) == (expected if never else {})
+    moved = changed_by_training(net)
+    assert moved["key"][0, 1].any() == moved["query"][0, 1].any() == moved["query"][1, 1].any() == (not never)

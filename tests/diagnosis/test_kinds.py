@@ -4,10 +4,16 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 import symbreak as sb
 from symbreak import engine
+from symbreak.diagnosis import _kinds
+from symbreak.diagnosis._kinds import swappable
+from symbreak.diagnosis._nodes import System
+from symbreak.diagnosis._partition import Refiner
 from symbreak.graph import LayerGraph, Space, Weight
+from tests.diagnosis.test_partition import graphs
 
 
 def permutations_of_heads(heads, groups):
@@ -109,3 +115,138 @@ def test_two_copies_of_each_unit_of_a_turned_recurrent_weight_are_an_orbit():
         outputs=["output"],
     )
     assert [(each.units, each.kind) for each in sb.diagnose(graph).classes] == [((0, 1, 2, 3, 4, 5), "orbit")]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_one_orbit_within_a_class_makes_it_no_orbit(order):
+    """Of six units with equal sums three can be turned round, and the others can't."""
+    rigid = np.array([[0.0, 2, 4], [3, 2, 1], [3, 2, 1]])
+    middle = np.zeros((6, 6))
+    for place, block in zip(order, (CIRCULANT, rigid), strict=True):
+        middle[3 * place : 3 * place + 3, 3 * place : 3 * place + 3] = block
+    graph = sb.chain([(np.ones((6, 2)), None), (middle, None), (np.ones((1, 6)), None)])
+    found = [(each.units, each.kind) for each in sb.diagnose(graph).classes]
+    assert found == [(tuple(range(6)), "equitable")] * 2
+
+
+def test_two_orbits_that_nothing_turns_into_each_other_are_one_equitable_class():
+    """Cycles of three and of four with the same sums: every unit is turned, and none of one to one of the other."""
+    four = np.stack([np.roll([1.0, 3, 2, 0], k) for k in range(4)])
+    middle = np.zeros((7, 7))
+    middle[:3, :3], middle[3:, 3:] = CIRCULANT, four
+    graph = sb.chain([(np.ones((7, 2)), None), (middle, None), (np.ones((1, 7)), None)])
+    assert {(each.units, each.kind) for each in sb.diagnose(graph).classes} == {(tuple(range(7)), "equitable")}
+    middle = np.zeros((6, 6))
+    middle[:3, :3], middle[3:, 3:] = CIRCULANT, CIRCULANT[[1, 2, 0]]
+    graph = sb.chain([(np.ones((6, 2)), None), (middle, None), (np.ones((1, 6)), None)])
+    assert {(each.units, each.kind) for each in sb.diagnose(graph).classes} == {(tuple(range(6)), "orbit")}
+
+
+def grouped(rng, turn):
+    """Two groups with equal keys and values; the heads of the second are those of the first, in an order."""
+    query, output = rng.normal(size=(4, 2, 3)), rng.normal(size=(3, 4, 2))
+    key, value = (np.repeat(rng.normal(size=(1, 2, 3)), 2, axis=0) for _ in range(2))
+    query[2:], output[:, 2:] = query[:2][turn], output[:, :2][:, turn]
+    first, last = engine.Dense(rng.normal(size=(3, 2))), engine.Dense(rng.normal(size=(2, 3)))
+    return engine.Network([first, engine.Attention(query, key, value, output), last]).graph
+
+
+@pytest.mark.parametrize("turn", [[0, 1], [1, 0]])
+def test_groups_whose_heads_stand_in_another_order_are_tied(turn):
+    report = sb.diagnose(grouped(np.random.default_rng(0), turn))
+    partition = report.partition
+    assert partition["layers.1.groups"].tolist() == [0, 0]
+    assert partition["layers.1.heads"].tolist() == [0, 1, *turn]
+    assert partition["layers.1.query_key of layers.1.groups"].tolist() == [[0, 1], [0, 1]]
+    assert partition["layers.1.query_key of layers.1.heads"].tolist() == [
+        [0, 1],
+        [2, 3],
+        *([2 * head, 2 * head + 1] for head in turn),
+    ]
+    assert {each.kind for each in report.classes} == {"orbit"}  # groups are brought to each other with their heads
+
+
+@pytest.mark.parametrize(("turned", "kind"), [(False, "exchange"), (True, "orbit")])
+def test_key_units_are_swapped_only_with_the_units_of_all_their_queries(turned, kind):
+    """Of two heads with one key: where the second has its units the other way round, the heads must be swapped too."""
+    rng = np.random.default_rng(0)
+    query, key, value = np.empty((2, 2, 3)), np.ones((1, 2, 3)), rng.normal(size=(1, 2, 3))
+    query[:] = rng.normal(size=(2, 3)) if turned else rng.normal(size=3)
+    if turned:
+        query[1] = query[1, ::-1]
+    output = np.repeat(rng.normal(size=(3, 1, 2)), 2, axis=1)
+    first, last = engine.Dense(rng.normal(size=(3, 2))), engine.Dense(rng.normal(size=(2, 3)))
+    report = sb.diagnose(engine.Network([first, engine.Attention(query, key, value, output), last]).graph)
+    name = "layers.1.query_key of layers.1.groups"
+    assert report.partition[name].tolist() == [[0, 0]]
+    assert {each.kind for each in report.classes if each.space == name} == {kind}
+
+
+@given(graph=graphs())
+def test_units_can_be_swapped_where_trying_every_swap_says_so(graph):
+    """With the classes of the certificate, which part what need not be tried, and without."""
+    system = System.of(graph)
+    refiner = Refiner(system)
+    labels = refiner.refine().labels
+    for found in (swappable(refiner), swappable(refiner, labels)):
+        for number, node in enumerate(system.nodes):
+            for a, b in itertools.combinations(range(node.size), 2):
+                alike = not node.apart and all(
+                    np.array_equal(view.array, swapped(view, number, a, b)) for view in system.views
+                )
+                assert (found[number][a] == found[number][b]) == alike
+
+
+def swapped(view, number, a, b):
+    """An array after the swap of two units of a node, on all axes that run over it."""
+    array = view.array
+    for side in view.sides:
+        if side.node == number:
+            order = np.arange(array.shape[side.axes[0]])
+            order[[a, b]] = b, a
+            array = array.take(order, side.axes[0])
+    return array
+
+
+@pytest.mark.parametrize(("largest", "kind"), [(18, "orbit"), (17, "equitable")])
+def test_no_permutation_is_searched_for_beyond_so_many_elements(largest, kind, monkeypatch):
+    """They are those of all arrays, 3 x 2, 3 x 3 and 1 x 3, where units that can be swapped are taken once."""
+    monkeypatch.setattr(_kinds, "LARGEST", largest)
+    graph = sb.chain([(np.ones((3, 2)), None), (CIRCULANT, None), (np.ones((1, 3)), None)])
+    assert {each.kind for each in sb.diagnose(graph).classes} == {kind}
+    twice = np.repeat(np.repeat(CIRCULANT, 2, axis=0), 2, axis=1)
+    graph = sb.chain([(np.ones((6, 2)), None), (twice, None), (np.ones((1, 6)), None)])
+    assert {each.kind for each in sb.diagnose(graph).classes} == {kind}
+
+
+def cube(turned):
+    """The edges of a cube, or, where they are `turned`, of another graph with eight corners of three edges each."""
+    edges = np.array([[bin(a ^ b).count("1") == 1 for b in range(8)] for a in range(8)], float)
+    if turned:
+        edges[[0, 1, 6, 7], [1, 0, 7, 6]] = 0
+        edges[[0, 6, 1, 7], [6, 0, 7, 1]] = 1
+    return edges
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_recurrent_weight_is_turned_where_its_corners_are_alike(turned):
+    """Refinement parts none: one after the other is brought to one, until all have their places.
+
+    A cube is turned by any a -> a XOR b. Of the other graph's corners some have more closed walks than others.
+    """
+    edges = cube(turned)
+    walks = [np.linalg.matrix_power(edges, length).diagonal() for length in range(1, 9)]
+    assert (edges.sum(axis=0) == 3).all()
+    assert any(np.ptp(each) for each in walks) == turned
+    graph = LayerGraph(
+        [Space("input", 1), Space("state", 8, "tanh"), Space("output", 1)],
+        [
+            Weight("read", np.ones((8, 1)), [("out", "state"), ("in", "input")]),
+            Weight("recur", edges, [("out", "state"), ("in", "state")]),
+            Weight("write", np.ones((1, 8)), [("out", "output"), ("in", "state")]),
+        ],
+        inputs=["input"],
+        outputs=["output"],
+    )
+    (found,) = sb.diagnose(graph).classes
+    assert (found.units, found.kind) == (tuple(range(8)), "equitable" if turned else "orbit")

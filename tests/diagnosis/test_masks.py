@@ -265,3 +265,25 @@ def test_a_mask_of_a_kernel_has_its_alike_axes_in_the_same_order_or_none_of_them
     for fewer in (axes[:3], [axes[1], axes[0], *axes[2:]]):
         with pytest.raises(ValueError, match="each once, or all of them in the same order"):
             graph(np.ones([{"out": 4}.get(role, 2) for role, _ in fewer]), fewer)
+
+
+@pytest.mark.parametrize(("several", "expected"), [(False, ["SB203"]), (True, [])])
+def test_a_unit_is_cut_off_where_masks_close_all_that_it_reads(several, expected):
+    """Of two weights that write to it, one is masked, or both."""
+    axes = [("out", "hidden"), ("in", "input")]
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(size=(3, 2)) for name in ("one", "two")}
+    last, mask = rng.normal(size=(2, 3)), np.ones((3, 2))
+    mask[1] = arrays["two"][1] = last[:, 1] = 0
+    masks = [Weight(f"{name}.mask", mask, axes, multiplies=name) for name in (["one", "two"] if several else ["one"])]
+    graph = LayerGraph(
+        [Space("input", 2), Space("hidden", 3, "tanh"), Space("output", 2)],
+        [
+            *(Weight(name, array, axes) for name, array in arrays.items()),
+            Weight("last", last, [("out", "output"), ("in", "hidden")]),
+            *masks,
+        ],
+        inputs=["input"],
+        outputs=["output"],
+    )
+    assert [(each.code, each.groups) for each in sb.diagnose(graph).findings] == [(code, ((1,),)) for code in expected]

@@ -295,7 +295,8 @@ def test_values_that_are_not_finite_stop_the_certificate():
     ]
     assert "spread to all that is computed from them" in report.findings[-1].message
     assert report.findings[-1].message.endswith(": layers.0.weight, layers.0.bias")
-    assert (report.skipped, dict(report.partition), report.classes) == ((), {}, ())
+    assert report.findings[-1].fix == "mend these values (SB108), then judge the network again"
+    assert (report.skipped, dict(report.partition), report.classes, report.arrays) == ((), {}, (), 3)
     assert not report.ok
 
 
@@ -397,3 +398,117 @@ def test_many_classes_are_cut_short_and_counted():
     redundant = sb.diagnose(sb.chain([(first, None), (np.arange(40.0).reshape(2, 20), None)])).findings[0]
     assert redundant.message.endswith("14, 15; ... (10 classes in all)")
     assert len(redundant.groups) == 10
+
+
+def test_a_message_gives_the_reasons_of_the_kinds_that_occur_and_no_others():
+    (exchange,) = sb.diagnose(hidden(*TIED)).findings
+    assert "any two can be swapped" in exchange.message
+    assert "orbit" not in exchange.message
+    assert "equitable" not in exchange.message
+    (orbit, _) = sb.diagnose(sb.chain([(np.ones((3, 2)), None), (CIRCULANT, None), (np.ones((1, 3)), None)])).findings
+    assert "a permutation of several spaces" in orbit.message
+    assert "any two can be swapped" not in orbit.message
+
+
+@pytest.mark.parametrize(("count", "more"), [(8, ""), (9, "; ... (9 classes in all)")])
+def test_eight_classes_are_listed_whole(count, more):
+    first = np.repeat(np.arange(2.0 * count).reshape(count, 2), 2, axis=0)
+    redundant = sb.diagnose(sb.chain([(first, None), (np.arange(4.0 * count).reshape(2, -1) + 1, None)])).findings[0]
+    assert redundant.message.endswith("; 14, 15" + more)
+    tied = np.repeat(np.arange(2.0 * count).reshape(2, -1) + 1, 2, axis=1)
+    message = sb.diagnose(sb.chain([(first, None), (tied, None)])).findings[0].message
+    assert f"14, 15 (exchange){more}; the space does the work of {count} units instead of {2 * count}" in message
+    assert f"{2 * count} units form {count} classes that get the same update" in message
+    assert f", and {count * (2 + 2)} parameters only repeat others" in message
+
+
+def test_three_arrays_that_are_not_finite_are_named_whole():
+    report = sb.diagnose(sb.chain([(np.full((2, 2), np.nan), None)] * 3))
+    assert report.findings[-1].message.endswith(": layers.0.weight, layers.1.weight, layers.2.weight")
+
+
+@pytest.mark.parametrize(("size", "shown"), [(12, "1.10, 1.11"), (13, "1.10, 1.11, ... (13 in all)")])
+def test_twelve_units_of_a_head_are_listed_whole(size, shown):
+    rng = np.random.default_rng(0)
+    value = rng.normal(size=(2, size, 3))
+    value[1] = value[1, 0]
+    attention = engine.Attention(*rng.normal(size=(2, 2, 2, 3)), value, rng.normal(size=(3, 2, size)))
+    net = engine.Network([engine.Dense(rng.normal(size=(3, 2))), attention, engine.Dense(rng.normal(size=(2, 3)))])
+    (found,) = sb.diagnose(net.graph).findings
+    assert (found.code, found.where) == ("SB202", "space layers.1.value")
+    assert found.message.endswith("are read differently: 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, " + shown)
+
+
+def test_one_unit_that_is_left_is_a_unit_and_all_others_are_units():
+    message = sb.diagnose(sb.chain([(np.ones((2, 3)), None), (np.ones((1, 2)), None)])).findings[0].message
+    assert "does the work of 1 unit instead of 2" in message
+    message = sb.diagnose(sb.chain([(np.ones((3, 1)) * [[1], [1], [2]], None), (np.ones((1, 3)), None)])).findings[0]
+    assert "does the work of 2 units instead of 3" in message.message
+
+
+def test_equal_sums_are_said_with_how_far_they_agree_and_equal_values_are_not():
+    middle = np.array([[0, 2, 4], [3, 2, 1], [3, 2, 1]])
+    graph = sb.chain([(np.ones((3, 2)), None), (middle / 10, None), (np.ones((1, 3)), None)])
+    gap = abs((0.2 + 0.4) - (0.3 + 0.2 + 0.1))
+    assert gap
+    for finding in sb.diagnose(graph).findings:
+        assert finding.message.endswith(f"; sums agree to {gap / 0.6:.1g} of their size")
+    exact = sb.chain([(np.ones((3, 2)), None), (middle * 1.0, None), (np.ones((1, 3)), None)])
+    assert "sums agree" not in str([each.message for each in sb.diagnose(exact).findings])
+    assert "sums agree" not in sb.diagnose(hidden(*TIED)).findings[0].message
+
+
+def with_a_table(slots, bias=None):
+    """Grouped attention on a stream to which a table is added whose slots nothing writes to."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=shape) for shape in ((4, 2, 3), (2, 2, 3), (2, 2, 3), (3, 4, 2))]
+    layers = [engine.Dense(rng.normal(size=(3, 2))), engine.Attention(*arrays), engine.Dense(rng.normal(size=(2, 3)))]
+    graph = engine.Network(layers).graph
+    table = Weight("table", slots, [("out", "layers.0"), ("in", "slots")])
+    own = [] if bias is None else [PerUnit("own", bias, [("out", "slots")])]
+    return LayerGraph(
+        [*graph.spaces, Space("slots", slots.shape[1])],
+        [*graph.connections, table],
+        [*graph.per_unit, *own],
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+    )
+
+
+@pytest.mark.parametrize("bias", [None, np.zeros(4)])
+def test_of_units_that_nothing_writes_to_it_is_not_said_that_they_can_t_learn_or_are_redundant(bias):
+    slots = np.random.default_rng(1).normal(size=(3, 4))
+    slots[:, 2] = 0
+    assert codes(with_a_table(slots, bias)) == []
+    slots[:, 3] = slots[:, 1]
+    assert codes(with_a_table(slots, bias)) == [("SB201", "space slots", ((1, 3),))]
+
+
+def test_messages_count_the_units_that_can_t_learn_and_those_that_nothing_reads():
+    dead = hidden(changed(W1, rows={2: 0, 5: 0}), changed(B1, rows={2: 0, 5: 0}), changed(W2, columns={2: 0, 5: 0}))
+    (found,) = sb.diagnose(dead).findings
+    assert found.message.startswith("2 of 6 units can never learn: all that they read")
+    assert found.message.endswith(": 2, 5")
+    (found,) = sb.diagnose(hidden(w2=changed(W2, columns={0: 0, 3: 0}))).findings
+    assert found.message == "nothing reads 2 of 6 units: 0, 3"
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_units_that_read_nothing_are_redundant_only_where_they_do_not_start_from_zero_on_purpose(read):
+    """As one factor of a low-rank pair does; with one unit that reads, the others are a class of zeros all the same."""
+    w1 = changed(W1, rows={1: 0, 4: 0} if read else dict.fromkeys(range(6), 0))
+    assert codes(hidden(w1, np.zeros(6))) == []
+    assert codes(hidden(changed(W1, rows={1: 1, 4: 1}), np.zeros(6))) == [("SB202", "space layers.0", ((1, 4),))]
+
+
+def test_units_of_heads_that_are_equal_or_can_t_learn_are_named_by_head_and_unit():
+    rng = np.random.default_rng(0)
+    query, key, value = rng.normal(size=(3, 2, 3, 4))
+    output = rng.normal(size=(4, 2, 3))
+    value[1, 2] = output[:, 1, 2] = 0
+    layers = [engine.Dense(rng.normal(size=(4, 2))), engine.Attention(query, key, value, output)]
+    net = engine.Network([*layers, engine.Dense(rng.normal(size=(2, 4)))])
+    (found,) = sb.diagnose(net.graph).findings
+    assert (found.code, found.where, found.groups) == ("SB203", "space layers.1.value", ((5,),))
+    assert found.message.startswith("1 of 6 units can never learn")
+    assert found.message.endswith(": 1.2")

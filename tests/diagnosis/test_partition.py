@@ -139,6 +139,17 @@ def test_the_forms_alone_tell_units_apart(graph):
         assert_same(labels_by_space(system, found), exact_partition(graph))
 
 
+@pytest.mark.parametrize("seed", range(25))
+def test_the_forms_alone_tell_units_of_deep_networks_apart(seed):
+    """What parts units of the last layers is brought back to the first."""
+    rng = np.random.default_rng(seed)
+    graph = small_dense(rng, [2, 4, 5, 4, 5, 4, 2], [0, 1] if seed % 2 else [0.1, -0.3, 0.2], bias=False)
+    system = System.of(graph)
+    for canonical in (False, True):
+        refiner = Refiner(system, canonical=canonical)
+        assert_same(labels_by_space(system, refiner.colour(refiner._start())), exact_partition(graph))
+
+
 @given(graph=graphs())
 def test_what_the_forms_miss_the_verification_splits(graph):
     system = System.of(graph)
@@ -146,6 +157,17 @@ def test_what_the_forms_miss_the_verification_splits(graph):
         patch.setattr(_partition, "close", lambda values, bound: np.zeros(len(values), np.intp))
         found = Refiner(system).refine()
     assert_same(labels_by_space(system, found.labels), exact_partition(graph))
+
+
+@pytest.mark.parametrize("forward", [False, True])
+@pytest.mark.parametrize("seed", range(25))
+def test_the_verification_alone_finds_the_classes_of_dense_networks(seed, forward, monkeypatch):
+    rng = np.random.default_rng(seed)
+    graph = small_dense(rng, [2, 5, 6, 5, 2], [0, 1] if seed % 2 else [0, 0.1, -0.3, 0.2], bias=False)
+    monkeypatch.setattr(_partition, "close", lambda values, bound: np.zeros(len(values), np.intp))
+    system = System.of(graph)
+    found = Refiner(system, forward=forward).refine()
+    assert_same(labels_by_space(system, found.labels), exact_partition(graph, backward=not forward))
 
 
 @given(graph=graphs(), seed=st.integers(0, 2**32 - 1))

@@ -254,6 +254,14 @@ def test_kernels_of_one_position_and_of_none():
     assert classes(graph(1)) == classes(graph(1, 1)) == classes(graph(0)) == [("hidden", (0, 1, 2), "exchange")]
 
 
+def test_a_kernel_of_no_positions_hides_no_orbit():
+    turned = np.array([[1.0, 2, 3], [3, 1, 2], [2, 3, 1]])
+    plain = middle(turned)
+    none = Weight("none", np.ones((3, 3, 0)), [("out", "layers.1"), ("in", "layers.0"), ("receptive", None)])
+    graph = LayerGraph(plain.spaces, [*plain.connections, none], inputs=plain.inputs, outputs=plain.outputs)
+    assert classes(graph) == classes(plain) == [("layers.0", (0, 1, 2), "orbit"), ("layers.1", (0, 1, 2), "orbit")]
+
+
 # Exact numbers
 
 
