@@ -8,6 +8,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 # Pictures look alike. Cells run `symbreak` and `python`: those of this environment, activated or not.
 os.environ["SYMBREAK_DOCS"] = str(HERE)
+os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # in cells; with Agg pages have no pictures
 os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
