@@ -309,10 +309,14 @@ def test_a_process_that_is_ended_takes_its_file_away(out, number, code, monkeypa
     Path(out).write_bytes(b"old")
     before = sorted(Path().iterdir())
     monkeypatch.setattr(os, "fsync", end)
-    assert main(["init", "--shapes", "shapes.json", "--rules", "rules.toml", "-o", out]) == code
+    handler = signal.signal(number, signal.SIG_DFL)  # under nohup SIGHUP is ignored
+    try:
+        assert main(["init", "--shapes", "shapes.json", "--rules", "rules.toml", "-o", out]) == code
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, handler)
     assert sorted(Path().iterdir()) == before
     assert Path(out).read_bytes() == b"old"
-    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
