@@ -16,15 +16,23 @@ settings.register_profile("deep", max_examples=10_000, deadline=None, suppress_h
 settings.load_profile("fast")
 
 THIRD = 3
+FRAMEWORKS = {"torch", "jax", "keras"}  # folders of tests
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--thin", action="store_true",
+        help="run every third case of each test, and all of the tests of frameworks: where all have been run before",
+    )  # fmt: skip
 
 
 def pytest_collection_modifyitems(config, items):
-    if "exhaustive" in config.option.markexpr:
-        return
+    chosen = "exhaustive" in config.option.markexpr
     seen, kept, left = Counter(), [], []
     for item in items:
         place = 0
-        if item.get_closest_marker("exhaustive"):
+        thin = config.option.thin and not FRAMEWORKS & set(item.path.parts)
+        if thin or (item.get_closest_marker("exhaustive") and not chosen):
             name = item.nodeid.partition("[")[0]
             place, seen[name] = seen[name], seen[name] + 1
         (left if place % THIRD else kept).append(item)
