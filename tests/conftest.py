@@ -16,29 +16,39 @@ settings.register_profile("deep", max_examples=10_000, deadline=None, suppress_h
 settings.load_profile("fast")
 
 THIRD = 3
-FRAMEWORKS = {"torch", "jax", "keras"}  # folders of tests
+FRAMEWORKS = {"torch", "jax", "keras"}  # folders of tests that need one
+LOOKS = ("importorskip", "find_spec")  # in the files of tests that run where something is installed
 
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--thin", action="store_true",
-        help="run every third case of each test, and all of the tests of frameworks: where all have been run before",
-    )  # fmt: skip
+        "--thin",
+        action="store_true",
+        help="of tests that run in every environment, run every third case and no property: they were run in another",
+    )
 
 
 def pytest_collection_modifyitems(config, items):
-    chosen = "exhaustive" in config.option.markexpr
+    chosen, files = "exhaustive" in config.option.markexpr, {}
     seen, kept, left = Counter(), [], []
     for item in items:
+        if config.option.thin and item.path not in files:
+            files[item.path] = runs_everywhere(item.path)
+        thin = files.get(item.path, False)
         place = 0
-        thin = config.option.thin and not FRAMEWORKS & set(item.path.parts)
         if thin or (item.get_closest_marker("exhaustive") and not chosen):
             name = item.nodeid.partition("[")[0]
             place, seen[name] = seen[name], seen[name] + 1
-        (left if place % THIRD else kept).append(item)
+        dropped = place % THIRD or (thin and item.get_closest_marker("hypothesis"))
+        (left if dropped else kept).append(item)
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = kept
+
+
+def runs_everywhere(path):
+    """Whether no test of a file asks what is installed."""
+    return path.parent.name not in FRAMEWORKS and not any(word in path.read_text("utf-8") for word in LOOKS)
 
 
 def pytest_sessionfinish():
