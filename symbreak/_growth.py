@@ -130,7 +130,8 @@ class Growth:
         best, begin = (0, 0), 0
         for end, value in enumerate((*self.spread, 0.0)):
             if not 0 < value < APART:
-                best = max(best, (begin, end), key=lambda each: each[1] - each[0] + each[0] * 1e-9)
+                if end - begin >= best[1] - best[0]:
+                    best = (begin, end)
                 begin = end + 1
         return best
 
@@ -190,10 +191,10 @@ def spread_of(units: Array, groups: Sequence[Sequence[int]]) -> float:
     with np.errstate(all="ignore"):
         for group in groups:
             # Around one unit, so that differences far below the weights are exact; the mean is taken off after.
-            first = _wide(units[[group[0]]])
+            first = wide_rows(units[[group[0]]])
             squares, total = 0.0, np.zeros_like(first[0])
             for begin in range(0, len(group), max(CHUNK // width, 1)):
-                rows = _wide(units[list(group[begin : begin + max(CHUNK // width, 1)])])
+                rows = wide_rows(units[list(group[begin : begin + max(CHUNK // width, 1)])])
                 whole += float((np.abs(rows) ** 2).sum())
                 rows -= first
                 squares += float((np.abs(rows) ** 2).sum())
@@ -205,6 +206,7 @@ def spread_of(units: Array, groups: Sequence[Sequence[int]]) -> float:
     return min(math.sqrt(apart / whole), 1.0) if whole else 0.0
 
 
-def _wide(rows: Array) -> Array:
-    kind = np.complex128 if np.iscomplexobj(rows) else np.float64
-    return np.asarray(rows).reshape(len(rows), -1).astype(kind)
+def wide_rows(units: Array) -> Array:
+    """Give the values of each unit in a row, (units, values), as a copy in float64 or complex128."""
+    kind = np.complex128 if np.iscomplexobj(units) else np.float64
+    return np.asarray(units).reshape(len(units), -1).astype(kind)

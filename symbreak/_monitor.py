@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._curves import curves_svg, growth_curves, growth_label
-from ._growth import Growth, spread_of
+from ._growth import Growth, spread_of, wide_rows
 from ._table import LINE, html_table, named_table
 from ._visible import visible
 from .diagnosis import find_ties
@@ -330,8 +330,7 @@ def near_classes(units: Array) -> list[Indices]:
     >>> near_classes(np.array([[1.0, 2.0], [0.0, 0.0], [1.0, 2.0], [0.0, 0.0]]))
     [array([0, 2])]
     """
-    rows = np.asarray(units).reshape(len(units), -1)
-    rows = rows.astype(np.complex128 if np.iscomplexobj(rows) else np.float64)
+    rows = wide_rows(units)
     line = np.cos(np.arange(1, rows.shape[1] + 1) ** 2)  # a direction that no weight has
     with np.errstate(all="ignore"):
         order = np.argsort((rows @ line).real, kind="stable")
@@ -358,9 +357,7 @@ def _tolerance(shape: tuple[int, ...]) -> float:
 
 def _truly_near(rows: Array, members: Sequence[int]) -> list[Indices]:
     """Keep of a class, of which a few values are near, the units near its first in all values, and so with the rest."""
-    found, left = [], np.array(members)
-    wide = rows.reshape(len(rows), -1)
-    wide = wide.astype(np.complex128 if np.iscomplexobj(wide) else np.float64)
+    found, left, wide = [], np.array(members), wide_rows(rows)
     tolerance = _tolerance(wide.shape)
     while len(left) > 1:
         apart = np.linalg.norm(wide[left] - wide[left[0]], axis=1)

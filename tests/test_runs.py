@@ -314,6 +314,19 @@ def test_a_file_that_could_not_be_read_is_reported_once(run):
     assert report.growth[0].places == (0, 20, 100, 1000)
 
 
+def test_nothing_is_run_to_read_again_where_no_units_are_equal(tmp_path):
+    for step in STEPS:
+        save_safetensors(tmp_path / f"step-{step}.safetensors", {"fc.weight": sb.HeNormal()((8, 5), rng=step)})
+    report = sb.diagnose(tmp_path)
+    runs = find_runs([Entry(str(tmp_path / f"step-{step}.safetensors")) for step in STEPS])
+    assert len(runs) == 1
+
+    def guard(entries, steps):
+        raise AssertionError("it was run")
+
+    assert with_growth(report, runs, guard) == report
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
 def test_what_ends_the_reading_is_reported_and_the_other_files_are_followed(run, monkeypatch):
     folder, _ = run

@@ -5,7 +5,7 @@ What was found says which units to follow, so that of a healthy run nothing is r
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -16,7 +16,7 @@ import numpy as np
 from symbreak._growth import Growth, spread_of
 from symbreak.diagnosis import unit_axes
 from symbreak.findings import Finding
-from symbreak.reports import Report
+from symbreak.reports import Report, split_place
 
 from ._entries import Entry
 from ._judge import UNREADABLE, unread
@@ -73,6 +73,7 @@ class _Units:
     source: str
 
 
+Placed: TypeAlias = dict[str, list[tuple[str, Finding]]]
 Followed: TypeAlias = dict[str, dict[int | None, _Units]]
 Guard: TypeAlias = Callable[[Sequence[Entry], Callable[[int], Iterator[Step]]], Iterator[Step]]
 
@@ -130,8 +131,13 @@ def with_growth(report: Report, runs: Iterable[Run], guard: Guard | None = None)
     """
     told = {skipped.where for skipped in report.skipped}
     parts = [replace(report, growth=())]
+    runs = list(runs)
+    placed = _by_file(report.findings, {entry.path for run in runs for entry in run.entries})
     for run in runs:
-        steps = partial(_follow, run, _to_follow(run, report.findings))
+        followed = _to_follow(run, placed)
+        if not followed:
+            continue
+        steps = partial(_follow, run, followed)
         taken = steps(0) if guard is None else guard(run.entries, steps)
         reports = (step.report for step in taken)
         parts += [each for each in reports if not told.intersection(skipped.where for skipped in each.skipped)]
@@ -142,7 +148,7 @@ def _follow(run: Run, followed: Followed, begin: int) -> Iterator[Step]:
     """Yield a step a file, with a `Growth` of one look for each weight."""
     from symbreak.checkpoints import open_checkpoint
 
-    for number in range(begin, len(run.entries)) if followed else ():
+    for number in range(begin, len(run.entries)):
         path = run.entries[number].path
         yield Step(number, Report())  # what ends the reading now is of this file
         try:
@@ -176,18 +182,23 @@ def _starred(path: str, found: "Sequence[re.Match[str]]") -> str:
     return "".join([*parts, path[begin:]])
 
 
-def _to_follow(run: Run, findings: Sequence[Finding]) -> Followed:
-    """Give, for each tensor, the axes and classes to follow; the axis is None where it is every axis of units."""
-    first: dict[tuple[str, int | None], tuple[int, list[Finding]]] = {}
-    by_file: dict[str, list[Finding]] = {entry.path: [] for entry in run.entries}
+def _by_file(findings: Iterable[Finding], paths: Collection[str]) -> Placed:
+    """Give the findings of equal units in each file, and the place of each within it."""
+    found: Placed = {path: [] for path in paths}
     for finding in findings:
         if finding.code in EQUAL:
-            path = next((finding.where[:end] for end in _colons(finding.where) if finding.where[:end] in by_file), None)
-            if path is not None:
-                by_file[path].append(finding)
+            path, rest = split_place(finding.where, paths)
+            if path and rest:
+                found[path].append((rest, finding))
+    return found
+
+
+def _to_follow(run: Run, placed: Placed) -> Followed:
+    """Give, for each tensor, the axes and classes to follow; the axis is None where it is every axis of units."""
+    first: dict[tuple[str, int | None], tuple[int, list[Finding]]] = {}
     for number, entry in enumerate(run.entries):
-        for finding in by_file[entry.path]:
-            match = PLACE.fullmatch(finding.where[len(entry.path) + 2 :])
+        for rest, finding in placed[entry.path]:
+            match = PLACE.fullmatch(rest)
             assert match is not None  # noqa: S101 - it takes any text
             key = (match[1], None if match[2] is None else int(match[2]))
             found = first.setdefault(key, (number, []))
@@ -198,13 +209,6 @@ def _to_follow(run: Run, findings: Sequence[Finding]) -> Followed:
         groups = () if any(not each.groups for each in some) else _classes(some)
         followed.setdefault(name, {})[axis] = _Units(groups, some[0].where)
     return followed
-
-
-def _colons(where: str) -> Iterator[int]:
-    end = where.find(": ")
-    while end >= 0:
-        yield end
-        end = where.find(": ", end + 1)
 
 
 def _classes(findings: Sequence[Finding]) -> Groups:

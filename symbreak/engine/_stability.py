@@ -10,6 +10,7 @@ from typing import Any, final
 import numpy as np
 
 from symbreak._curves import MOST, Curve, curves_svg
+from symbreak._growth import APART
 from symbreak._table import html_table, table
 
 from ._checks import as_positive, look_up
@@ -26,7 +27,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 LINE = 80  # characters
 AT_REST = 1e-5  # norm of the gradient: below it a network hardly moves, and what holds here goes on holding
 WIDEST = 20  # characters of a class's name in the table, so that a row fits into a line
-START, END = 1e-16, 0.1  # of a difference: what rounding leaves, and what tells units apart
+START = 1e-16  # of a difference: what rounding leaves
 FLOOR = 1e-18  # below which the picture follows no difference
 SPAN = 100.0  # steps in a picture of classes none of which separates
 
@@ -397,7 +398,7 @@ def _course(growth: float, span: float) -> tuple[tuple[float, float], ...]:
     """
     if growth == 1:
         return (0.0, START), (span, START)
-    goal = END if growth > 1 else FLOOR
+    goal = APART if growth > 1 else FLOOR
     steps = math.log(goal / START) / math.log(growth) if growth > 0 else 0.0
     if steps <= span:
         return (0.0, START), (round(steps, 9), goal)
