@@ -36,6 +36,7 @@ INITIALIZERS = {
     "rademacher": (sb.Rademacher(0.02), (61, 37)),
     "sparse": (sb.Sparse(5, std=0.02), (61, 37)),
     "sparse, half": (sb.Sparse(0.5, std=0.02), (61, 137)),
+    "padded_identity patches": (sb.PaddedIdentity(patches=True, gain=0.5), (61, 5, 3, 3)),
     "zer_o": (sb.ZerO(), (61, 37)),
     "icnr": (sb.ICNR("he_normal"), (16, 8, 3, 3)),
     "looks_linear": (sb.LooksLinear("he_normal"), (62, 36)),
