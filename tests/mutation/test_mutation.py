@@ -274,9 +274,14 @@ def test_the_table_counts_by_file_and_says_the_share():
         (["engine"], r"invalid choice: 'engine' \(choose from .*diagnosis"),
         (["repair", "--only", "nowhere"], r"no mutant is named like 'nowhere'; names are like 'symbreak/repair"),
         (["repair", "--again", "--output", "no.diff"], r"--again reads no.diff, which is not there: run without it"),
+        (["streams"], r"symbreak/streams is not here; run this in the folder that holds pyproject.toml"),
     ],
 )
-def test_a_wrong_command_is_told(arguments, message, capsys):
+def test_a_wrong_command_is_told(arguments, message, tmp_path, monkeypatch, capsys):
+    source = tmp_path / "symbreak" / "repair" / "_made.py"
+    source.parent.mkdir(parents=True)
+    source.write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
