@@ -29,6 +29,11 @@ def file_name(text: str) -> str:
     return text
 
 
+def file_or_stdout(text: str) -> str | None:
+    """Read where a result goes: the name of a file, or None, which is stdout, for a dash."""
+    return None if text == "-" else file_name(text)
+
+
 def is_same(path: str, other: str) -> bool:
     """Whether two paths lead to one file."""
     try:

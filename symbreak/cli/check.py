@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symbreak.cli._codes import code_list
-from symbreak.cli._output import file_name, is_one, is_same, output, wants_colour
+from symbreak.cli._output import file_name, file_or_stdout, is_one, is_same, output, wants_colour
 from symbreak.cli._progress import progress
 from symbreak.findings import Level
 from symbreak.reports import Report, to_text, visible
@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file, a folder of files, a sharded model's index, or a pattern such as 'models/**/*.npz'",
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="how to print the result (default: text)")
-    parser.add_argument("--output", metavar="FILE", type=file_name, help="write the result to a file instead of stdout")
+    parser.add_argument(
+        "--output", metavar="FILE", type=file_or_stdout, help="write the result to this file; - is stdout (default)"
+    )
     for option, text in (
         ("--select", "only these codes, or those that begin so: SB1,SB301"),
         ("--ignore", "not these codes; what could not be read counts all the same"),

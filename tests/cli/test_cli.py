@@ -140,6 +140,12 @@ def test_a_file_takes_the_result_instead_of_stdout(models, capsys):
     assert Path("out.txt").read_text().startswith("clean")
 
 
+def test_a_dash_is_stdout(models, capsys):
+    assert main(["check", "constant.npz", "--output", "-"]) == 1
+    assert capsys.readouterr().out == CONSTANT
+    assert not Path("-").exists()
+
+
 @pytest.mark.parametrize("target", ["sound.npz", "./sound.npz", "link.npz"])
 def test_the_file_that_is_read_is_never_replaced_by_the_report(target, models, capsys):
     Path("link.npz").symlink_to("sound.npz")
