@@ -284,6 +284,11 @@ BAD = {
         ValueError,
         "layers read inputs of several sizes",
     ),
+    "two kinds of input": (
+        {"words": engine.Embedding(np.ones((5, 2))), "d": (D22, "input"), "s": (engine.Add(), "words", "d")},
+        ValueError,
+        "must read one kind of it, numbers or indices",
+    ),
     "no parameters": ({"s": (engine.Add(), "input", "input")}, TypeError, "one dtype, not none: it has no parameters"),
     "a source in a list": (
         {"a": D22, "s": (engine.Add(), ["input", "a"])},
@@ -312,6 +317,42 @@ def test_wires_that_don_t_meet_are_refused(case):
     layers, error, message = BAD[case]
     with pytest.raises(error, match=message):
         engine.Network(layers)
+
+
+@pytest.mark.parametrize("product", ["tie_preserving", "blas"])
+def test_a_sum_of_three_hands_its_gradient_to_each(product):
+    rng = np.random.default_rng(0)
+    p = {f"{name}.weight": rng.normal(size=(4, 3)) for name in "abc"} | {"out.weight": rng.normal(size=(2, 4))}
+    x, y = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
+
+    def net(p):
+        read = {name: (engine.Dense(p[f"{name}.weight"], activation="tanh"), "input") for name in "abc"}
+        joined = {"sum": (engine.Add(), "a", "b", "c"), "out": engine.Dense(p["out.weight"])}
+        return engine.Network(read | joined, product=product)
+
+    hidden = sum(np.tanh(x @ p[f"{name}.weight"].T) for name in "abc")
+    np.testing.assert_allclose(net(p)(x), hidden @ p["out.weight"].T, rtol=1e-12)
+    check_gradient(lambda q: engine.gradients(net(q), x, y).loss, engine.gradients(net(p), x, y).parameters, p)
+    graph = net(p).graph
+    assert [(space.name, space.units) for space in graph.spaces] == [("input", 3), ("a", 4), ("output", 2)]
+
+
+def test_a_sum_over_other_maps_has_no_graph():
+    """Two channels at four positions and four at two are eight values each; their units are not the same."""
+    wide, narrow = engine.Conv1d(np.ones((2, 1, 1))), engine.Conv1d(np.ones((4, 1, 2)), stride=2)
+    net = engine.Network(
+        {
+            "wide": wide,
+            "flat": engine.Flatten(),
+            "narrow": (narrow, "input"),
+            "also": engine.Flatten(),
+            "sum": (engine.Add(), "flat", "also"),
+            "out": engine.Dense(np.ones((1, 8))),
+        }
+    )
+    assert net(np.ones((1, 4, 1))) == 24
+    with pytest.raises(NotImplementedError, match="a sum whose sources run over spaces of other sizes"):
+        _ = net.graph
 
 
 def test_positions_that_don_t_meet_are_named():

@@ -212,6 +212,14 @@ def test_layer_scale_is_smaller_in_deeper_networks(layers, gain):
     assert found.rules["h.0.fc1.weight"].initializer.expected((4, 4)).std == pytest.approx(0.02)
 
 
+def test_other_vectors_of_layer_scale_are_those_of_every_recipe():
+    shapes = mlp_blocks(2, 4, gain=(4,)) | {"h.0.ln.weight": (4,), "h.0.fc1.bias": (4,)}
+    found = recipes.LayerScale()(shapes).plan()
+    made = {row.name: row.initializer for row in found.rows}
+    assert made["h.0.ln.weight"] == sb.Ones()
+    assert made["h.0.fc1.bias"] == sb.Zeros()
+
+
 @pytest.mark.parametrize("shape", [(64, 16), (16, 64), (32, 32)])
 def test_the_spectral_condition(shape):
     shapes = {"a": shape, "wte.weight": (50, 8)}

@@ -6,7 +6,7 @@ import pytest
 import symbreak as sb
 from symbreak import recipes
 
-from ._models import gpt2, relu
+from ._models import gpt2, mlp_blocks, relu
 
 ROLES = {"first.*": "input", "second.*": "hidden", "head.*": "readout"}
 
@@ -57,6 +57,14 @@ def test_a_readout_of_zero_and_the_factors_of_the_base():
     fused = found.plan().rows[4]
     assert fused.name.endswith("c_attn.weight")
     assert fused.expected.std == pytest.approx(recipes.DeepNorm()(gpt2(2, 16)).plan().rows[4].expected.std / 2)
+
+
+def test_what_the_base_starts_at_zero_stays_at_zero():
+    """The last layer of a block of Fixup's: no width has a standard deviation to carry over."""
+    found = recipes.MuP(mlp_blocks(2, 4, gain=(1,)), recipes.Fixup())(mlp_blocks(2, 16, gain=(1,)))
+    made = {row.name: row.initializer for row in found.plan().rows}
+    assert made["h.0.fc2.weight"] == sb.Zeros()
+    assert made["h.0.fc1.weight"].expected((16, 16)).std > 0
 
 
 def test_the_recipe_of_the_base_may_be_named():

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import symbreak as sb
 from symbreak.findings import CODES, Finding, Level
 from symbreak.reports import Report, Skipped, to_github, to_markdown, to_page, to_sarif, visible
 from tests.data.make_reports import FOLDER, FORMATS, sample
@@ -373,6 +374,25 @@ def test_a_long_message_is_cut_and_a_clean_report_has_no_table():
     clean = Page(to_page(Report(arrays=3)))
     assert clean.all("table") == []
     assert "clean: nothing found in 3 arrays" in clean.text
+
+
+@pytest.mark.parametrize(("tied", "shown"), [(3, 3), (89, 80)])
+def test_of_very_many_spaces_those_that_repeat_are_drawn(tied, shown):
+    weights = list(np.random.default_rng(0).normal(size=(91, 3, 3)))
+    for number in range(tied):
+        weights[number] = weights[number][[0, 0, 2]]
+        weights[number + 1] = weights[number + 1][:, [0, 0, 2]]
+    page = Page(to_page(sb.diagnose(sb.chain([(weight, None) for weight in weights]))))
+    assert f"{90 - shown} other spaces are not shown." in page.text
+    assert page.text.count("2 of 3") == shown
+    assert "3 of 3" not in page.text
+
+
+def test_many_arrays_that_were_not_read_are_counted():
+    report = Report(arrays=1, skipped=tuple(Skipped(f"w{number}", "its dtype is object") for number in range(205)))
+    lines = to_markdown(report).splitlines()
+    assert sum("its dtype is object" in line for line in lines) == 200
+    assert lines[-1] == "- and 5 more"
 
 
 @pytest.mark.parametrize(
