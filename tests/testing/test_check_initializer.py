@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 
 import numpy as np
 import pytest
@@ -33,6 +34,30 @@ class Logarithm(Good):
         raise NotImplementedError
 
 
+class Forgetful(Good):
+    """Comes back from a pickle without its parameter."""
+
+    std: float = 1.0
+
+    def __reduce__(self):
+        return Forgetful, ()
+
+    def sample(self, shape, stream, axes):
+        return stream.normal(shape) * stream.dtype.type(self.std)
+
+    def expected(self, shape, axes=None):
+        return sb.Moments(0.0, self.std, -math.inf, math.inf)
+
+
+class Choosy(Good):
+    """Works on this processor alone."""
+
+    def sample(self, shape, stream, axes):
+        if "NPY_DISABLE_CPU_FEATURES" in os.environ:
+            raise RuntimeError("no vector instructions")
+        return stream.normal(shape)
+
+
 def broken(initializer, layouts=SMALL, **others):
     with pytest.raises(AssertionError) as caught:
         check_initializer(initializer, layouts=layouts, **others)
@@ -60,6 +85,15 @@ def test_what_is_no_value():
     message = broken(Loose())
     assert "Loose() breaks 1 of 11 promises:\n  value: it can't be hashed: no hash\n" in message
     assert "value: the attribute 'an_attribute' can be assigned to" in message
+
+
+def test_a_pickle_that_is_not_the_same():
+    assert "value: pickled and back it is Forgetful()" in broken(Forgetful(2.0))
+
+    class Local(Good):
+        """Of a function: nobody can pickle it."""
+
+    check_initializer(Local(), layouts=SMALL)
 
 
 def test_a_configuration_that_makes_another_instance():
@@ -112,6 +146,18 @@ def test_half_precision_that_is_rounded_twice_and_values_that_are_not_finite():
 
     assert "dtypes: for shape (96, 160) 2" in broken(Infinite(), [((96, 160), None)])
     assert "values in float32 are not finite" in broken(Infinite(), [((96, 160), None)])
+
+
+def test_a_dtype_may_be_refused_where_it_does_not_hold_the_values_alone():
+    check_initializer(sb.Normal(1e6), layouts=SMALL)  # beyond float16, as its error says
+
+    class Single(Good):
+        def __call__(self, shape, rng=None, *, dtype="float32", **others):
+            if dtype == "float16":
+                raise ValueError("no half precision here")
+            return super().__call__(shape, rng, dtype=dtype, **others)
+
+    assert "dtypes: raised ValueError: no half precision here" in broken(Single())
 
 
 def test_an_entry_that_depends_on_the_others():
@@ -211,6 +257,29 @@ def test_an_axis_of_size_zero_that_is_not_taken():
 
     message = broken(Dividing())
     assert "empty: shape (0, 32) raised ZeroDivisionError: integer" in message
+
+
+def test_an_empty_weight_of_another_shape():
+    class Emptied(Good):
+        def __call__(self, shape, rng=None, **others):
+            return super().__call__((0,) * len(shape) if 0 in shape else shape, rng, **others)
+
+    assert "empty: shape (0, 32) gave shape (0, 0)" in broken(Emptied())
+
+
+def test_a_region_of_another_shape():
+    class Flattened(Good):
+        def region(self, *given, **named):
+            return super().region(*given, **named).ravel()
+
+    message = broken(Flattened())
+    assert (
+        "region: region((24, 32), [8:20, 10:26]) is not that part of the whole: shape (192,) where (12, 16)" in message
+    )
+
+
+def test_a_fresh_process_that_fails():
+    assert "portable: a fresh process failed: RuntimeError: no vector instructions" in broken(Choosy())
 
 
 def test_bits_that_depend_on_the_processor():
