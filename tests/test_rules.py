@@ -427,6 +427,7 @@ def test_pieces_joined_are_what_a_plan_makes(dtype, monkeypatch):
         "e": (0, 3),
         "n": np.arange(3000).reshape(2, 1500),
         "h": np.zeros(5, "f2"),
+        "c": np.array(7),
     }
     rules = {"q": "orthogonal", "s": "ones", "*": "uniform"}
     plan = sb.plan(shapes, rules)
@@ -441,6 +442,16 @@ def test_pieces_joined_are_what_a_plan_makes(dtype, monkeypatch):
         assert all(part.ndim == 1 and len(part) <= 1500 for part in parts)
         again = [np.array(part) for part in each.draw()]
         assert np.concatenate([np.empty(0, each.dtype), *again]).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("place", [0, 2999, None])
+def test_values_are_looked_for_in_all_of_a_large_array(place, monkeypatch):
+    monkeypatch.setattr("symbreak.rules.BLOCK", 1 << 10)
+    array = np.ones((2, 1500))
+    if place is not None:
+        array.reshape(-1)[place] = np.nan
+    plan = sb.plan({"w": array}, {"w": "zeros"}, only_missing=True)
+    assert list(plan.kept) == (["w"] if place is None else [])
 
 
 def test_pieces_without_a_seed_are_drawn_once():
