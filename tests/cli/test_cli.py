@@ -156,6 +156,12 @@ def test_the_file_that_is_read_is_never_replaced_by_the_report(target, models, c
     assert Path("sound.npz").read_bytes() == before
 
 
+def test_a_report_may_replace_what_lies_beside_the_models(models):
+    assert main(["check", "constant.npz", "--output", "notes.txt"]) == 1
+    assert main(["check", ".", "--output", "notes.txt"]) in (1, 2)  # the folder is read, this file of it is not
+    assert "constant.npz" in Path("notes.txt").read_text()
+
+
 def test_an_output_keeps_its_permissions_and_its_link(models):
     Path("real.txt").write_text("old")
     Path("real.txt").chmod(0o640)

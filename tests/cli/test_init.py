@@ -256,6 +256,19 @@ def test_what_is_read_is_never_written(capsys):
         assert f"{out} is to be read, and what is read is never changed; name another file" in said
 
 
+def test_a_file_of_which_not_all_can_be_read_is_no_model(capsys):
+    np.savez("m.npz", w=np.ones((2, 2)), names=np.array(["a"], dtype=object))
+    said = refused(capsys, "--like", "m.npz", "--rules", "rules.toml", "-o", "new.npz")
+    assert "symbreak: m.npz: not all of it can be read: names: " in said
+
+
+def test_the_plan_of_a_file_needs_no_place_to_write(capsys):
+    np.savez("m.npz", **{name: np.zeros(shape, "f4") for name, shape in SHAPES.items()})
+    assert main(["init", "--like", "m.npz", "--rules", "rules.toml", "--plan"]) == 0
+    told = capsys.readouterr().out
+    assert all(name in told for name in SHAPES)
+
+
 def test_a_shard_is_never_written_over(capsys):
     save_safetensors("s1.safetensors", {name: np.zeros(shape, "f4") for name, shape in SHAPES.items()})
     index = {"metadata": {}, "weight_map": dict.fromkeys(SHAPES, "s1.safetensors")}
