@@ -362,6 +362,16 @@ def test_threads_change_no_bit_of_a_weight_that_they_share(init):
 
 
 @each
+def test_what_is_asked_for_a_whole_stream_gives_the_whole(row):
+    """A class that is made of others may ask them with a stream that has no window."""
+    for shape, axes in row.layouts[:3]:
+        whole = row.init(shape, sb.Key(3)["w"], axes=axes, dtype="float64")
+        found = sb.Axes.of(axes, shape) if axes is not None or len(shape) in (2, 4) else None
+        made = row.init.sample(shape, sb.Stream(sb.Key(3)["w"], dtype="float64"), found)
+        np.testing.assert_array_equal(made, whole)
+
+
+@each
 def test_a_region_is_part_of_the_whole(row):
     for shape, axes in row.layouts:
         whole = row.init(shape, rng=6, dtype="bfloat16", axes=axes)
