@@ -150,3 +150,12 @@ def test_given_classes_are_checked(classes, error, message):
     x, y = random_data(5, 2, 2, "mse")
     with pytest.raises(error, match=message):
         judge(net, x, y, classes=classes)
+
+
+@pytest.mark.parametrize("space", ["a", "again"])
+def test_units_of_a_layer_used_twice_are_no_class_of_their_own(space):
+    layer = engine.Dense(np.ones((3, 3)), activation="tanh")
+    net = engine.Network({"a": layer, "again": layer, "out": engine.Dense(np.ones((1, 3)))})
+    x, y = random_data(4, 3, 1, "mse")
+    with pytest.raises(ValueError, match=f"'{space}' can't be swapped by themselves: an array is shared with another"):
+        judge(net, x, y, classes={space: [0, 0, 1]})
