@@ -384,6 +384,43 @@ def test_layers_that_share_rotary_positions_are_judged_as_they_run():
     assert not [each for each in tied if "layers.0" in each.where]
 
 
+class Interleaved(nn.Module):
+    """Four heads of which a part is turned, every other unit with the next, as GPT-J does."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.out = nn.Embedding(20, 32), nn.Linear(32, 20)
+        self.q, self.k, self.v, self.o = (nn.Linear(32, 32, bias=False) for _ in "qkvo")
+        self.up, self.down = nn.Linear(32, 48), nn.Linear(48, 32)
+        self.register_buffer("angles", torch.outer(torch.arange(1.0, 9.0), torch.tensor([1.0, 0.3])), persistent=False)
+
+    def turned(self, x):
+        angles = self.angles[: x.shape[-2]].repeat_interleave(2, -1)
+        some, rest = x[..., :4], x[..., 4:]
+        across = torch.stack((-some[..., 1::2], some[..., ::2]), -1).flatten(-2)
+        return torch.cat([some * angles.cos() + across * angles.sin(), rest], -1)
+
+    def forward(self, ids):
+        x = self.embed(ids)
+        q, k, v = (each(x).unflatten(-1, (4, 8)).transpose(1, 2) for each in (self.q, self.k, self.v))
+        mixed = nn.functional.scaled_dot_product_attention(self.turned(q), self.turned(k), v, is_causal=True)
+        x = x + self.o(mixed.transpose(1, 2).flatten(2)) + self.down(nn.functional.gelu(self.up(x)))
+        return self.out(x)
+
+
+def test_units_of_a_part_of_a_head_that_is_turned_in_pairs_are_judged_with_the_rest():
+    torch.manual_seed(0)
+    model, x = Interleaved(), torch.zeros(2, 5, dtype=torch.long)
+    clean = sbt.diagnose(model, x)
+    assert [each.code for each in clean.findings if each.code != "SB302"] == []
+    assert clean.evidence == "the model as it runs, in training mode"
+    with torch.no_grad():
+        model.up.weight[3], model.up.bias[3] = model.up.weight[2], model.up.bias[2]
+        model.down.weight[:, 3] = model.down.weight[:, 2]
+    report = sbt.diagnose(model, x)
+    assert [(each.where, each.groups) for each in report.findings if each.code == "SB201"] == [("space up", ((2, 3),))]
+
+
 def test_without_an_example_inputs_that_fit_are_tried():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     assert sbt.wire(model).rule == (

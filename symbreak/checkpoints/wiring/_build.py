@@ -410,19 +410,28 @@ def _one_family_each(uses: list[_Use], specs: dict[str, SpaceSpec], sizes: Sizes
     return [moved(use) for use in uses] if several else uses
 
 
-def _nested(uses: list[_Use]) -> dict[str, Axis]:
-    """Find the spaces that stand beside a head or a copy wherever they are named, and one such axis of each."""
-    found: dict[str, Axis | None] = {}
+def _nested(uses: list[_Use]) -> dict[str, tuple[Axis, ...]]:
+    """Find the spaces that stand beside heads or copies wherever they are named, and the axes of those.
+
+    Where they stand beside others in every use, as beside the heads of queries and of keys that several share, they are
+    those of the first.
+    """
+    found: dict[str, tuple[Axis, ...]] = {}
     for use in uses:
-        parent = next((axis for axis in use.axes if axis.role in ("head", "stack")), None)
+        over = tuple(axis for axis in use.axes if axis.role in ("head", "stack"))
         for axis in use.axes:
             if axis.role in ("out", "in") and axis.space:
-                found[axis.space] = parent and found.get(axis.space, parent)
-    return {space: parent for space, parent in found.items() if parent is not None}
+                before = found.get(axis.space, over)
+                found[axis.space] = over and (tuple(each for each in before if each in over) or before)
+    return {space: over for space, over in found.items() if over}
 
 
 def _constants(
-    work: _Builder, specs: Mapping[str, SpaceSpec], sizes: Sizes, uses: list[_Use], nested: Mapping[str, Axis]
+    work: _Builder,
+    specs: Mapping[str, SpaceSpec],
+    sizes: Sizes,
+    uses: list[_Use],
+    nested: Mapping[str, tuple[Axis, ...]],
 ) -> list[_Use]:
     """Give each unit of a space a number, where something that no tensor shows tells it from others."""
     found = []
@@ -430,10 +439,9 @@ def _constants(
     for name, spec in specs.items():
         if name not in named:
             continue
-        axes: tuple[Axis, ...] = (Axis("out", name),)
-        shape: tuple[int, ...] = (sizes.known[name],)
-        if name in nested and nested[name].space:
-            axes, shape = (nested[name], *axes), (sizes.known[str(nested[name].space)], *shape)
+        over = tuple(axis for axis in nested.get(name, ()) if axis.space)
+        axes = (*over, Axis("out", name))
+        shape = tuple(sizes.known[str(axis.space)] for axis in axes)
         if spec.apart:  # from 1, as a unit that holds 0 counts as one that holds nothing
             array = np.broadcast_to(np.arange(1, shape[-1] + 1), shape)
             found.append(_Use(f"{name}.apart", array, axes, "constant"))
@@ -492,7 +500,7 @@ def _outside(
     specs: Mapping[str, SpaceSpec],
     sizes: Sizes,
     uses: list[_Use],
-    nested: Mapping[str, Axis],
+    nested: Mapping[str, tuple[Axis, ...]],
 ) -> tuple[list[str], list[str]]:
     """Find the spaces that the world outside sees, and those that a tensor of which nothing is known may touch."""
     roles: dict[str, set[str]] = {name: set() for name in spaces}
