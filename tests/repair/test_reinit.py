@@ -69,6 +69,10 @@ def test_fans_count_kernel_positions_and_the_heads_that_are_summed_but_no_gates_
     assert sb.reinit(net.graph, rng=0).weights["one.weight"].std() == pytest.approx(1 / 4, rel=0.03)
     net = engine.Network([engine.LSTM(np.ones((4, 50, 16)), np.ones((4, 50, 50))), engine.Dense(np.ones((1, 50)))])
     assert sb.reinit(net.graph, rng=0).weights["layers.0.weight"].std() == pytest.approx(1 / 4, rel=0.03)
+    grouped = engine.Conv1d(np.ones((300, 8, 2)), None, "identity", groups=2)  # each unit reads 8 of 16 inputs
+    net = engine.Network([engine.Conv1d(np.ones((16, 3, 1))), grouped, engine.Dense(np.ones((1, 300)))])
+    drawn = sb.reinit(net.graph, rng=0).weights["layers.1.weight"]
+    assert drawn[drawn != 0].std() == pytest.approx(1 / 4, rel=0.03)
     ones = (np.ones((4, 25, 16)), np.ones((4, 25, 16)), np.ones((4, 25, 16)), np.ones((60, 4, 25)))
     net = engine.Network([engine.Attention(*ones), engine.Dense(np.ones((1, 60)))])
     drawn = sb.reinit(net.graph, rng=0).weights
@@ -265,6 +269,13 @@ def test_named_weights_are_drawn_from_their_names():
     assert np.array_equal(alone["b"], fresh["b"])
     turned = sb.reinit({"a": np.eye(4, 3)[[0, 1, 2, 2]].T}, rng=0, axes={"a": "io"})["a"]
     assert (turned[:, :2] == np.eye(3)[:, :2]).all()
+
+
+def test_named_arrays_of_up_to_five_axes_are_weights():
+    arrays = {"volume": np.ones((4, 3, 2, 2, 2)), "six": np.ones((2,) * 6)}
+    fresh = sb.reinit(arrays, rng=0)
+    assert sb.diagnose(fresh["volume"]).ok
+    assert fresh["six"] is arrays["six"]
 
 
 def test_wrong_calls_say_what_is_wrong():
