@@ -132,6 +132,16 @@ NETWORKS = {  # nodes, the input's shape, arrays or their shapes, the spaces of 
         u=(3, 8), a=numbers([0]), b=numbers([1]), at=numbers([[1]]),
     ),
     "a state at the beginning": recurrent(s=(1, 2, 5)),
+    "two directions from a state": (
+        [
+            node("RNN", "x p q   s", "h last", "it", hidden_size=5, direction="bidirectional"),
+            node("Transpose", "h", "t", perm=[0, 2, 1, 3]),
+            node("Reshape", "t to", "z"), node("MatMul", "z v", "y", "out"),
+        ],
+        (4, 2, 3),
+        {"p": (2, 5, 3), "q": (2, 5, 5), "s": (2, 2, 5), "v": (10, 2), "to": numbers([0, 0, 10])},
+        ["it", "it.back"],
+    ),
     "a large state at the beginning": recurrent(s=(1, 820, 5), batch=820),
     "zeros at the beginning": recurrent(s=numbers(np.zeros((1, 2, 5)), of="f8")),
     "a state that was computed": recurrent(
