@@ -479,6 +479,14 @@ def test_a_batch_of_any_size_is_followed_by_its_name():
     assert sorted(closed(graph)) == ["in.heads", "in.units"]
 
 
+def test_a_layer_without_a_name_has_that_of_its_bias_unless_something_has_read_it():
+    nodes = [node("MatMul", "x w", "h", ""), node("Add", "h up.bias", "z"), OUT]
+    arrays = {"w": W, "v": V, "up.bias": B}
+    assert sorted(wired(nodes, **arrays)[1].spaces) == ["out", "up", "x"]
+    nodes.insert(1, node("MatMul", "h u", "more", "beside"))
+    assert sorted(wired(nodes, **arrays, u=V)[1].spaces) == ["MatMul_0", "beside", "out", "x"]
+
+
 def test_a_name_that_would_be_read_as_a_pattern_leaves_its_units_apart():
     graph, wiring = wired([node("MatMul", "x w{n}", "h"), node("MatMul", "h v", "y", "out")], **{"w{n}": W, "v": V})
     assert closed(graph) == []

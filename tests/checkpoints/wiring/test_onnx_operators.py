@@ -97,6 +97,25 @@ NETWORKS = {  # nodes, the input's shape, arrays or their shapes, the spaces of 
         known=["in.0"],
     ),
     "sums so far": rows(node("CumSum", "h a", "z"), a=numbers(1)),
+    "halves of the rows": rows(
+        node("Split", "h", "p q", axis=1, num_outputs=2), node("Add", "p q", "s"), node("Relu", "s", "z")
+    ),
+    "rows of other lengths": (
+        [IN, node("Reshape", "h to", "r"), node("ReduceMax", "r two", "z"), OUT], (2, 4, 6, 3),
+        {"w": W, "v": V, "to": numbers([2, 3, 8, 8]), "two": numbers([1])}, ["in"],
+    ),
+    "rows of other lengths from the end": (
+        [IN, node("Reshape", "h to", "r"), node("ReduceMax", "r two", "z"), OUT], (2, 4, 6, 3),
+        {"w": W, "v": V, "to": numbers([-1, 3, 8, 8]), "two": numbers([1])}, ["in"],
+    ),
+    "all rows together": (
+        [node("Reshape", "x to", "f"), node("MatMul", "f w", "h", "in"), node("Relu", "h", "z"), OUT], ROWS,
+        {"w": (12, 8), "v": V, "to": numbers([2, 12])}, ["in"],
+    ),
+    "one unit": (
+        [node("Unsqueeze", "x last", "u"), node("MatMul", "u w", "h", "in"), node("Relu", "h", "z"), OUT], DENSE,
+        {"w": (1, 8), "v": V, "last": numbers([2])}, ["in"],
+    ),
     "global pooling": picture(node("GlobalAveragePool", "h", "z")),
     "as large as before": picture(
         node("Conv", "h m", "g", "mid", auto_pad="SAME_UPPER", strides=[2, 2]),
