@@ -4,6 +4,7 @@ import pytest
 
 from symbreak.checkpoints.wiring._factors import NotUnderstood, Value, Var, expand, find, length, out, read
 from symbreak.checkpoints.wiring._flow import LARGEST_CUT, PARTED, Flow
+from symbreak.checkpoints.wiring._terms import format_axes
 
 TOGETHER = "parts of an axis are taken both together and apart"
 SEEN = "they are seen outside"
@@ -170,3 +171,78 @@ def test_a_name_that_would_be_read_as_a_pattern_is_not_said_at_all(flow):
     wiring = flow.wiring()
     assert list(wiring.ignored) == ["plain one"]
     assert dict(wiring.unknown) == {"plain other": "not understood"}
+
+
+# What is said of an array in the end.
+
+
+def said(flow, *parts, kind="weight"):
+    """Give the axes of one array as a wiring file has them, or why they aren't known."""
+    flow.say("w", parts, kind)
+    wiring = flow.wiring()
+    return wiring.unknown["w"].rpartition(": ")[2] if wiring.unknown else format_axes(wiring.statements[0].axes)
+
+
+def test_pieces_of_a_piece_are_pieces_of_the_whole(flow):
+    a = flow.space(8, "a")
+    whole = flow.joined([a, flow.space(3, "b")])
+    flow.pieces(a, [2, 6])
+    assert said(flow, read(whole), out(flow.space(5, "c"))) == [
+        {"0.0": "in a.0", "0.1": "in a.1", "1": "in b"},
+        "out c",
+    ]
+
+
+def test_what_the_indices_of_a_piece_have_are_pieces_of_the_whole(flow):
+    heads, units = headed(flow, 2, 4, name="a")
+    whole = flow.joined([heads + units, flow.space(3, "b")])
+    flow.member(Value((heads, units)), 0, 0)
+    assert said(flow, read(whole), out(flow.space(5, "c"))) == [
+        {"0.0": "in a.0", "0.1": "in a.1", "1": "in b"},
+        "out c",
+    ]
+
+
+def _two_cut(flow):
+    return [part(flow.joined([flow.space(2, "a"), flow.space(3, "b")])) for part in (read, out)]
+
+
+def _units_of_members(flow):
+    heads, units = headed(flow, 2, 4)
+    flow.member(Value((heads, units)), 0, 0)
+    return [read(flow.space(3, "x")), out(units)]
+
+
+def _members_of_others(flow):
+    heads, units = headed(flow, 2, 4)
+    flow.member(Value((heads, units)), 0, 0)
+    return [read(flow.space(3, "x")), out(heads + flow.space(4, "other"))]
+
+
+def _cut_again(flow):
+    heads, units = headed(flow, 2, 4)
+    flow.pieces(units, [1, 3])
+    return [read(flow.joined([heads + units, flow.space(3, "b")])), out(flow.space(5, "c"))]
+
+
+def _open_positions(flow):
+    piece = (flow.var(None), *flow.space(4, "a"))
+    return [read(flow.joined([piece, flow.space(3, "b")])), out(flow.space(5, "c"))]
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        (_two_cut, "two of its axes are cut into pieces"),
+        (lambda flow: [read(flow.space(3, "x"))], "it doesn't write to units that are known"),
+        (_units_of_members, TOGETHER),
+        (_members_of_others, TOGETHER),
+        (_cut_again, "a piece of an axis is cut again"),
+        (_open_positions, "the number of its positions isn't known"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_an_array_whose_axes_can_not_be_said_is_not_known_and_its_units_are_told_apart(flow, parts, reason):
+    parts = parts(flow)
+    assert said(flow, *parts) == reason
+    assert all(var.apart == reason for part in parts for _, axis in part.terms for var in expand(axis))

@@ -412,6 +412,20 @@ def test_a_list_of_lengths_that_meets_values_is_not_understood():
     assert any("lengths meet values" in reason for reason in wiring.unknown.values())
 
 
+@pytest.mark.parametrize(
+    ("groups", "spaces"), [(2, {("b", "in.heads"), ("c", "in.heads")}), (1, set()), (6, {("b", "in"), ("c", "in")})]
+)
+def test_parameters_of_the_groups_of_a_norm_are_those_of_heads(groups, spaces):
+    """As they were up to operator set 20; all units share the parameters of one group."""
+    norm = node("GroupNormalization", "h b c", "z", num_groups=groups)
+    nodes = [node("Conv", "x k", "h", "in"), norm, node("Conv", "z l", "y", "out")]
+    b, c = RNG.normal(size=(2, groups))
+    graph, wiring = wired(nodes, PICTURE, k=K, l=np.ones((4, 6, 1, 1)), b=b, c=c)
+    assert {(each.name, each.space) for each in graph.per_unit} == spaces
+    assert {each.norm for each in graph.per_unit} <= {"group"}
+    assert "b" not in wiring.unknown
+
+
 @pytest.mark.parametrize(("steps", "left"), [(2, 2), (-1, 4)])
 def test_positions_that_are_left_out_or_turned_round_are_counted(steps, left):
     nodes = [

@@ -163,6 +163,9 @@ NETWORKS = {  # nodes, the input's shape, arrays or their shapes, the spaces of 
     ),
     "a large state at the beginning": recurrent(s=(1, 820, 5), batch=820),
     "zeros at the beginning": recurrent(s=numbers(np.zeros((1, 2, 5)), of="f8")),
+    "zeros of the graph at the beginning": recurrent(
+        node("ConstantOfShape", "size", "zeros"), node("Cast", "zeros", "s", to=11), size=numbers([1, 2, 5])
+    ),
     "a state that was computed": recurrent(
         node("Slice", "x a b a", "first"), node("MatMul", "first u", "s", "start"),
         u=(3, 5), a=numbers([0]), b=numbers([1]),
