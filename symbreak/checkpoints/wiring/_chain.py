@@ -86,8 +86,7 @@ def chain_wiring(names: Names, config: Config) -> Wiring:
             return _row(ordered, config, "shapes")
     except _Broken as error:
         for name in names.shapes:
-            if not re.search(r"[{}*]", name):
-                wiring.doubt(name, f"the layers are no plain row: {error}")
+            wiring.doubt(name, f"the layers are no plain row: {error}")
     return wiring
 
 
@@ -166,16 +165,13 @@ def _by_numbers(modules: list[_Module]) -> list[_Module] | None:
             order = {container: place for place, container in enumerate(sorted(containers, key=_container_rank))}
             return sorted(modules, key=lambda each: (order[_container(each.name)], natural(each.name)))
         return None
-    words = [
-        re.fullmatch(r"(?:(.*)\.)?([A-Za-z][A-Za-z0-9_]*?[A-Za-z]|[A-Za-z])_?([0-9]*)", module.name)
-        for module in modules
-    ]
-    if not all(words) or len({word[1] for word in words if word}) > 1:
+    form = r"(?:(.*)\.)?([A-Za-z][A-Za-z0-9_]*?[A-Za-z]|[A-Za-z])_?([0-9]*)"
+    words = [word for module in modules if (word := re.fullmatch(form, module.name))]
+    if len(words) < len(modules) or len({word[1] for word in words}) > 1:
         return None
     by_word: dict[str, list[_Module]] = {}
     for word, module in zip(words, modules, strict=True):
-        if word:
-            by_word.setdefault(word[2], []).append(module)
+        by_word.setdefault(word[2], []).append(module)
     kinds: dict[str, str] = {}
     for word_, some in by_word.items():
         kind = {module.kind for module in some}
