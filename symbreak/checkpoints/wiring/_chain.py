@@ -177,10 +177,7 @@ def _by_numbers(modules: list[_Module]) -> list[_Module] | None:
         kind = {module.kind for module in some}
         if len(kind) > 1 or kind & set(kinds.values()):
             return None  # two words of one kind: their order isn't known
-        if (
-            len(some) > 1
-            and len({natural(each.name)[1:2][0] if len(natural(each.name)) > 1 else 0 for each in some}) < 2
-        ):
+        if len({_number(each) for each in some}) < len(some):
             return None
         kinds[word_] = kind.pop()
     if not all(PLAIN.fullmatch(word_) for word_ in by_word):
@@ -322,7 +319,12 @@ def _conv(wiring: Wiring, module: _Module, target: str, present: _Space | None, 
     field = ["receptive"] * (len(shape) - 2)
     pair = shape[-2:] if module.last else shape[:2]
     if "depthwise" in module.name and module.last:
-        pair = (1, pair[0] * pair[1]) if pair[1] == 1 else (0, 0)
+        if pair[1] != 1:
+            raise _Broken(f"{module.name} makes {pair[1]} units of each")
+        pair = pair[::-1]
+        if present is None:
+            wiring.space("input", input=True)
+            present = _Space("input", pair[1], positions=True)
     if present is not None and present.positions and _is_depthwise(pair, module, present):
         # a unit reads itself alone: a parameter of the units, and no other space
         axes: list[object] = (
