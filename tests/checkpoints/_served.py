@@ -28,6 +28,10 @@ class Served:
         if self.what == "work a second":
             while time.process_time() < 2:
                 pass
+        if name == "too large":
+            raise MemoryError
+        if name == "no such":
+            raise KeyError(name)
         self.file.seek(0)
         while piece := self.file.read(300):
             yield piece

@@ -1,7 +1,11 @@
 """A reader in a child process: what goes wrong there becomes one sentence here, and nothing stays behind."""
 
+import io
+import json
 import os
 import re
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -194,3 +198,144 @@ def test_a_module_in_the_current_folder_is_not_run(child, tmp_path, monkeypatch)
         (tmp_path / f"{name}.py").write_text("import os; os._exit(7)")
     monkeypatch.chdir(tmp_path)
     assert re.fullmatch("bytes", child().describe()["answer"])
+
+
+# What follows runs the child's half without its limits.
+
+UNLIMITED = f"""
+import sys
+sys.path[:] = {sys.path!r}
+from symbreak.checkpoints import _child
+_child._limit = _child._allow = lambda asked: None
+_child.MOST_PIECE = 100
+_child.main()
+"""
+
+
+@pytest.fixture
+def unlimited(source):
+    """Start the child's half alone, on bytes 10 to 1,010 of the file."""
+    started = []
+
+    def start(what="bytes"):
+        order = json.dumps([[], MODULE, [10, 1000], {"what": what}, 1 << 30, 1])
+        with open(source.path, "rb") as file:  # noqa: PTH123 - as it is handed over
+            command = [sys.executable, "-c", UNLIMITED, order, str(file.fileno())]
+            pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+            started.append(subprocess.Popen(command, **pipes, pass_fds=(file.fileno(),)))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.stdin.close()
+        process.stdout.close()
+        process.wait()
+
+
+def _frames(answer):
+    found = []
+    while answer:
+        kind, size = _child.FRAME.unpack_from(answer)
+        found.append((kind, answer[_child.FRAME.size : _child.FRAME.size + size]))
+        answer = answer[_child.FRAME.size + size :]
+    return found
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a handle can't be passed on")
+def test_one_child_answers_all_requests_and_goes_on_after_what_fails(unlimited):
+    requests = ["all", None, "too large", "no such", "all"]
+    answer, _ = unlimited().communicate("".join(json.dumps(each) + "\n" for each in requests).encode())
+    content = CONTENT[10:1010]
+    read = [*((_child.PIECE, content[low : low + 100]) for low in range(0, 1000, 100)), (_child.END, b"")]
+    assert _frames(answer) == [
+        *read,
+        (_child.DESCRIPTION, b'{"answer": "bytes", "size": 1000}'),
+        (_child.END, b""),
+        (_child.FAULT, b"reading it takes more than 1,073,741,824 bytes of memory"),
+        (_child.FAULT, b"KeyError: 'no such'"),
+        *read,
+    ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a handle can't be passed on")
+def test_a_child_that_nobody_listens_to_any_more_ends_in_peace(unlimited):
+    process = unlimited()
+    process.stdout.close()
+    process.stdin.write(b'"endless"\n')
+    process.stdin.flush()
+    assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize(
+    "wrote",
+    [lambda size: min(size, 3), lambda size: size, lambda size: None if size % 2 else 1],
+    ids=["three at a time", "at once", "a full pipe now and then"],
+)
+def test_what_is_sent_arrives_whole_however_little_is_taken_at_once(wrote):
+    class Narrow(io.RawIOBase):
+        taken, calls = b"", 0
+
+        def write(self, data):
+            self.calls += 1
+            some = wrote(self.calls) if wrote(2) == 1 else wrote(len(data))
+            self.taken += bytes(data[: some or 0])
+            return some
+
+    answers = Narrow()
+    _child._send(answers, _child.PIECE, memoryview(b"what a reader gives"))
+    _child._send(answers, _child.END, b"")
+    assert _frames(answers.taken) == [(_child.PIECE, b"what a reader gives"), (_child.END, b"")]
+
+
+@pytest.mark.parametrize("least", [True, False], ids=["with preadv", "without"])
+def test_a_part_of_a_file_is_read_as_a_file_of_its_own(source, monkeypatch, least):
+    if not least:
+        monkeypatch.delattr(os, "preadv", raising=False)
+    whole = io.BytesIO(CONTENT[100:150])
+    with open(source.path, "rb", buffering=0) as file:  # noqa: PTH123 - as it is handed over
+        part = _child.Window(file, 100, 50)
+        assert (part.readable(), part.seekable(), part.writable()) == (True, True, False)
+        for offset, whence, size in [
+            (0, 0, 20),
+            (5, 1, 10),
+            (-7, 2, 20),
+            (45, 0, 100),
+            (70, 0, 9),
+            (-1, 1, 9),
+            (0, 0, -1),
+        ]:
+            got, wanted = [], []
+            for one, found in ((part, got), (whole, wanted)):
+                found += [one.seek(offset, whence), one.read(size), one.tell()]
+            assert got == wanted
+        with pytest.raises(OSError, match="a place before the file's first byte"):
+            part.seek(-1)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere there are no such limits")
+def test_the_limits_are_asked_for_and_none_is_raised(monkeypatch):
+    """A limit that the system refuses is left as it is, and the others are set all the same."""
+    import resource
+
+    given = {resource.RLIMIT_NOFILE: 100, resource.RLIMIT_CPU: 50}
+    asked = {}
+
+    def setrlimit(kind, limits):
+        if kind == resource.RLIMIT_CORE:
+            raise ValueError("not allowed to raise maximum limit")
+        asked[kind] = limits
+
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (1, given.get(kind, resource.RLIM_INFINITY)))
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    _child._limit(1 << 20)
+    memory = asked.pop(resource.RLIMIT_AS, None)
+    assert asked == {
+        resource.RLIMIT_NOFILE: (0, 0),
+        resource.RLIMIT_FSIZE: (0, 0),
+        resource.RLIMIT_CPU: (50, 50),
+        resource.RLIMIT_NPROC: (0, 0),
+    }
+    if Path("/proc/self/statm").exists():
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        assert memory[0] == memory[1] == pytest.approx(pages * resource.getpagesize() + (1 << 20), rel=0.5)

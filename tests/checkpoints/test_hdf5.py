@@ -6,6 +6,7 @@ import itertools
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -37,8 +38,19 @@ def saved(tmp_path):
 
 
 def skipped(path):
-    with open_checkpoint(path) as ckpt:
-        return {item.name: item.reason for item in ckpt.skipped}
+    """Give what is not read, and why: the child says what the same code says in this process, without limits."""
+    with open_checkpoint(path) as ckpt, path.open("rb") as file:
+        found = {item.name: item.reason for item in ckpt.skipped}
+        assert dict(_hdf5_child.serve(file, {}).describe()["skipped"]).items() <= found.items()
+    return found
+
+
+def opened(write):
+    """Write a file in the memory of this process, and give what the child would serve of it."""
+    made = io.BytesIO()
+    with h5py.File(made, "w") as file:
+        write(file)
+    return _hdf5_child.serve(made, {})
 
 
 def test_what_is_not_read_is_named_with_its_reason():
@@ -64,6 +76,72 @@ def test_what_is_not_read_is_named_with_its_reason():
         }
         with pytest.raises(BadCheckpoint, match="'text' can't be read: it holds text"):
             ckpt["text"]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in DATA.glob("*.h5")))
+def test_what_is_read_is_what_h5py_reads(name):
+    assert len(skipped(DATA / name)) == (16 if name == "unread.h5" else 0)
+    with (DATA / name).open("rb") as file, h5py.File(DATA / name) as same:
+        served = _hdf5_child.serve(file, {})
+        for path, shape, code, _, _ in served.describe()["datasets"]:
+            values, raw = same[path][()], b"".join(served.read(path))
+            if isinstance(values, h5py.Empty):
+                assert (shape, raw) == ((0,), b"")
+            elif code in _hdf5_values.SIZES:  # NumPy has no such type
+                assert len(raw) == np.prod(shape) * _hdf5_values.SIZES[code]
+            else:
+                assert (shape, np.dtype(code)) == (np.shape(values), np.asarray(values).dtype)
+                assert raw == values.tobytes()
+
+
+def test_strings_of_bytes_that_are_no_text_may_be_anything():
+    served = opened(
+        lambda file: (file.create_dataset("s", data=np.array([b"a\xff\x01", b"b"])), file.create_group("g"))
+    )
+    assert served.describe()["skipped"] == [("s", "it holds strings of bytes, which may be anything")]
+    for name, reason in {
+        "s": "it holds strings",
+        "g": "it is no dataset",
+        "n": "it is a link that leads nowhere",
+    }.items():
+        with pytest.raises(ValueError, match=f"'{name}' can't be read: {reason}"):
+            list(served.read(name))
+
+
+def test_two_opaque_bytes_are_a_bfloat16_where_keras_notes_it_beside_them():
+    def write(file):
+        for name in ("noted", "bare"):
+            file[name] = np.array([0x3F80, 0xC000], "<u2").view("V2")
+        file["noted"].attrs["dtype"] = "bfloat16"
+        file["to a group"] = h5py.SoftLink("/")  # whose parts have names already
+
+    served = opened(write)
+    said = served.describe()
+    assert [row[:3] for row in said["datasets"]] == [("noted", (2,), "bfloat16")]
+    assert said["skipped"] == [("bare", "it holds opaque bytes")]
+    assert np.frombuffer(b"".join(served.read("noted")), "<u2").tolist() == [0x3F80, 0xC000]
+
+
+def test_of_the_notes_those_are_kept_that_are_a_text_a_whole_number_or_a_list_of_texts(monkeypatch):
+    def write(file):
+        file.attrs.update(
+            {
+                "text": "it",
+                "bytes": np.bytes_(b"by"),
+                "number": np.int32(7),
+                "list": ["a", "b"],
+                "real": 0.5,
+                "numbers": [1, 2],
+                "square": [["a"]],
+                "long": np.bytes_(b"x" * 50),
+            }
+        )
+
+    monkeypatch.setattr(_hdf5_child, "MOST_CHARACTERS", 49)
+    served = opened(write)
+    assert served.describe()["attributes"] == [
+        ("", [("bytes", "by"), ("list", ["a", "b"]), ("number", 7), ("text", "it")])
+    ]
 
 
 def test_what_is_skipped_makes_a_report_that_is_not_ok_and_the_rest_is_judged():
@@ -314,6 +392,10 @@ F4, F8 = h5t.IEEE_F32LE, h5t.IEEE_F64LE
         (record((b"r", F4), (b"i", F4)), "<c8"),
         (record((b"real", h5t.IEEE_F64BE), (b"imag", h5t.IEEE_F64BE)), ">c16"),
         (h5t.array_create(h5t.STD_I16LE, (2, 3)), "<i2"),
+        (
+            SimpleNamespace(get_class=lambda: 11, get_super=lambda: F4, get_size=lambda: 8, get_order=F4.get_order),
+            "<c8",
+        ),  # HDF5's own complex numbers, since 2.0
     ],
 )
 def test_a_type_is_told_by_its_description(kind, code):
@@ -335,6 +417,7 @@ def test_a_type_is_told_by_its_description(kind, code):
         (record((b"r", h5t.IEEE_F16LE), (b"i", h5t.IEEE_F16LE)), "it holds records of several fields"),
         (record((b"r", h5t.STD_I32LE), (b"i", h5t.STD_I32LE)), "it holds records of several fields"),
         (h5t.STD_B8LE, "it holds bit fields"),
+        (h5t.py_create(h5py.enum_dtype({"FALSE": 0, "TRUE": 1, "MAYBE": 2}, "i1"), logical=True), "enumerated names"),
     ],
 )
 def test_a_type_that_numpy_does_not_have_is_not_taken_for_another(kind, reason):

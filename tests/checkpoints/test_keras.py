@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from types import SimpleNamespace
 
 import h5py
 import ml_dtypes
@@ -94,6 +95,22 @@ def test_a_configuration_that_is_damaged_is_reported_and_the_weights_are_read(tm
     path = archive(tmp_path, [], vars_of("layers/dense", (2, 3)), **{"config.json": b'{"a": 1, "a": 2}'})
     assert list(read_all(path)) == ["dense/kernel"]
     assert skipped(path) == {"config.json": "config.json has the key 'a' twice"}
+
+
+def test_a_fault_after_the_weights_were_opened_ends_the_process_that_reads_them(monkeypatch):
+    files = []
+    monkeypatch.setattr(_keras, "variable_names", lambda file, config: files.append(file) or file.nothing)
+    with pytest.raises(AttributeError, match="nothing"):
+        open_checkpoint(DATA / "keras_3_15.keras")
+    assert files[0]._child._idle == []
+
+
+def test_weights_that_are_packed_are_read_where_a_file_may_have_no_name(monkeypatch):
+    monkeypatch.setattr(_keras, "os", SimpleNamespace(name="nt"))
+    message = r"'model.weights.h5' is packed, which is read on other systems only; store it"
+    with pytest.raises(BadCheckpoint, match=message):
+        open_checkpoint(DATA / "keras_3_15_packed.keras")
+    assert read_all(DATA / "keras_3_15.keras")
 
 
 def test_a_fault_after_the_weights_were_unpacked_lets_go_of_them(monkeypatch):
@@ -321,6 +338,16 @@ def test_lists_in_numbered_parts_are_joined(tmp_path):
 def test_a_weight_that_is_listed_but_not_there_is_reported(tmp_path):
     path = hdf5(tmp_path, {"a/a/kernel": KERNEL}, legacy({"a": ["a/kernel", "a/bias"]}))
     assert skipped(path) == {"a/bias": "the file lists it in the layer 'a', but does not hold it"}
+
+
+def test_a_weight_that_is_listed_and_not_read_is_reported_once(tmp_path):
+    path = hdf5(tmp_path, {"a/a/kernel": KERNEL, "a/a/odd": np.zeros(2, "V2")}, legacy({"a": ["a/kernel", "a/odd"]}))
+    assert skipped(path) == {"a/a/odd": "it holds opaque bytes"}
+
+
+def test_lists_that_are_a_text_list_nothing(tmp_path):
+    path = hdf5(tmp_path, {"a/a/kernel": KERNEL}, {"/": {"layer_names": "a"}, "a": {"weight_names": ["a/kernel"]}})
+    assert list(read_all(path)) == ["a/a/kernel"]
 
 
 def test_the_configuration_of_a_whole_model_is_kept(tmp_path):

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from symbreak.checkpoints import find_checkpoints, open_checkpoint
+from symbreak.checkpoints import _hdf5_child, find_checkpoints, open_checkpoint
 from symbreak.checkpoints._mat73 import BLOCK
 from symbreak.errors import BadCheckpoint
 from tests.checkpoints._make import DATA, read_all
@@ -39,8 +39,18 @@ def cell(file, name, *parts, kind="cell", shape=None):
 
 
 def skipped(path):
-    with open_checkpoint(path) as ckpt:
-        return {item.name: item.reason for item in ckpt.skipped}
+    """Give what is not read, and why: the child says what the same code says in this process, without limits."""
+    with open_checkpoint(path) as ckpt, path.open("rb") as file:
+        found = {item.name: item.reason for item in ckpt.skipped}
+        here = dict(_hdf5_child.serve(file, {"matlab": True}).describe()["skipped"])
+        assert {name.replace("/", "."): reason for name, reason in here.items()}.items() <= found.items()
+    return found
+
+
+def served(path):
+    """Give what the child is to say, from this process."""
+    with path.open("rb") as file:
+        return _hdf5_child.serve(file, {"matlab": True}).describe()
 
 
 def test_what_another_library_wrote_is_listed_with_what_is_not_read():
@@ -91,8 +101,11 @@ def test_an_empty_array_has_the_shape_that_stands_in_place_of_its_values(saved, 
     def write(file):
         put(file, "w", np.array([0, 4, 2], "u8"), kind).attrs["MATLAB_empty"] = np.uint8(1)
 
-    (array,) = read_all(saved(write)).values()
+    path = saved(write)
+    (array,) = read_all(path).values()
     assert (array.shape, array.dtype) == ((0, 4, 2), np.dtype(dtype))
+    (said,) = served(path)["datasets"]
+    assert (said[1], np.dtype(said[2])) == ((2, 4, 0), np.dtype(dtype))  # the axes in the order of HDF5
 
 
 def test_an_empty_cell_is_nothing_to_read(saved):
@@ -112,6 +125,20 @@ def test_elements_of_cells_are_counted_in_matlab_s_order(saved):
 
     arrays = read_all(saved(write))
     assert {name: array[0, 0] for name, array in arrays.items()} == {"c.0": 0, "c.1": 1, "c.2": 2, "c.3": 3}
+
+
+def test_a_cell_array_of_two_names_is_looked_at_once_and_references_are_counted(saved, monkeypatch):
+    def write(file):
+        file["d"] = cell(file, "c", put(file, "#refs#/a", W), put(file, "#refs#/b", W))
+        cell(file, "none", shape=(0, 1))
+
+    path = saved(write)
+    assert served(path)["cells"] == [("c", (2, 1), ["#refs#/a", "#refs#/b"]), ("none", (0, 1), [])]
+    monkeypatch.setattr(_hdf5_child, "MOST_REFERENCES", 1)
+    assert served(path)["skipped"] == [
+        ("c", "with it, the file holds more than 1 references"),
+        ("none", "with it, the file holds more than 1 references"),
+    ]
 
 
 def test_cells_in_cells_structures_in_cells_and_arrays_of_structures(saved):

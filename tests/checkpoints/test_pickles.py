@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from symbreak.checkpoints import open_checkpoint
+from symbreak.checkpoints import _opcodes, _torch_zip, open_checkpoint
 from symbreak.errors import BadCheckpoint
 from tests.checkpoints._make import (
     called,
@@ -156,6 +156,30 @@ def test_an_object_of_an_unknown_class_is_reported_and_the_tensors_in_it_are_rea
         assert list(ckpt) == ["config.w", "b"]
         (item,) = ckpt.skipped
     assert (item.name, item.reason) == ("config", "an object of the class project.Config, which is not rebuilt")
+
+
+def test_what_is_appended_to_an_object_of_an_unknown_class_is_read(tmp_path):
+    """A subclass of list, say: it is filled like a list."""
+    instance = name("project.Layers") + tuple_of() + b"\x81" + b"(" + tensor() + b"N" + b"e" + tensor() + b"a"
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(dict_of(layers=instance)), STORAGE))
+    with open_checkpoint(tmp_path / "a.pt") as ckpt:
+        assert list(ckpt) == ["layers.0", "layers.2"]
+        assert [item.name for item in ckpt.skipped] == ["layers"]
+
+
+@pytest.mark.parametrize(
+    ("module", "limit", "most", "message"),
+    [
+        (_opcodes, "MOST_STEPS", 20, "its pickle has more than 20 steps"),
+        (_opcodes, "MOST_BYTES", 20, r"its pickle has [0-9]+ bytes"),
+        (_torch_zip, "MOST_BYTES", 20, r"its pickle has [0-9]+ bytes; save tensors, not text or lists"),
+    ],
+)
+def test_a_pickle_that_is_too_long_is_refused(tmp_path, monkeypatch, module, limit, most, message):
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(dict_of(w=tensor())), STORAGE))
+    monkeypatch.setattr(module, limit, most)
+    with pytest.raises(BadCheckpoint, match=message):
+        open_checkpoint(tmp_path / "a.pt")
 
 
 def test_tuples_nested_300_000_deep_are_walked_without_recursion(tmp_path):

@@ -1,9 +1,12 @@
 """What the interface promises for every reader, also for one that a newcomer writes."""
 
+import zlib
+from array import array
+
 import numpy as np
 import pytest
 
-from symbreak.checkpoints import Checkpoint, Skipped, TensorInfo
+from symbreak.checkpoints import Checkpoint, Skipped, TensorInfo, _inflate, _json, _protobuf
 from symbreak.checkpoints._source import Source
 from symbreak.errors import BadCheckpoint
 from tests.checkpoints._make import DATA
@@ -70,3 +73,53 @@ def test_no_byte_outside_the_file_is_handed_out(source, start, length):
         source.take(start, length, "the thing")
     with pytest.raises(BadCheckpoint, match="truncated or not what it claims"):
         source.view(start, length, "the thing")
+
+
+# What several readers share.
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Open a file of these bytes."""
+    made = []
+
+    def open_(content):
+        (tmp_path / "a").write_bytes(content)
+        made.append(Source(tmp_path / "a"))
+        return made[-1]
+
+    yield open_
+    for source in made:
+        source.close()
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1 << 16])
+def test_a_stream_unpacks_to_the_same_in_pieces_of_any_size(opened, monkeypatch, piece):
+    """From a single byte nothing may come out yet."""
+    content = bytes(range(256)) * 4
+    packed = zlib.compress(content)
+    source = opened(b"before" + packed)
+    monkeypatch.setattr(_inflate, "IN", piece)
+    monkeypatch.setattr(_inflate, "OUT", 100)
+    stream = _inflate.Stream(6, len(packed), "it")
+    assert b"".join(_inflate.unpack(source, stream)) == content
+    with pytest.raises(BadCheckpoint, match="it is cut off within its zlib stream"):
+        list(_inflate.unpack(source, _inflate.Stream(6, len(packed) - 1, "it")))
+
+
+@pytest.mark.parametrize("piece", [11, 12, 24, 25])
+def test_numbers_of_a_field_are_the_same_in_pieces_of_any_size(opened, monkeypatch, piece):
+    """Also where the field ends with a piece, and nothing is left over."""
+    values = [n % 128 if n % 2 else 128 + n for n in range(16)]
+    raw = b"".join(bytes([n]) if n < 128 else bytes([n & 127 | 128, n >> 7]) for n in values)
+    assert len(raw) == 24
+    monkeypatch.setattr(_protobuf, "PIECE", piece)
+    found = list(_protobuf.stream_varints(opened(raw), array("Q", [0, 24]), "it"))
+    assert np.concatenate(found).tolist() == values
+
+
+def test_more_json_than_any_reader_needs_is_not_parsed(source, monkeypatch):
+    monkeypatch.setattr(_json, "LARGEST", 8)
+    assert _json.parse_object(source, b'{"a": 1}', "it") == {"a": 1}
+    with pytest.raises(BadCheckpoint, match="it has 9 bytes of JSON; at most 8 are read"):
+        _json.parse_object(source, b'{"a": 10}', "it")

@@ -170,6 +170,8 @@ def test_darknet_is_told_by_its_version_and_its_name(tmp_path):
     assert find_checkpoints(tmp_path) == [tmp_path / "yolo.weights"]
 
 
+TAR = b"%-100b" + bytes(24) + b"%-11b" + bytes(122) + b"ustar\x0000" + bytes(247)  # a header of 512 bytes
+
 NOT_QUITE = {
     "a SavedModel that is cut off": SAVED_MODEL[:-1],
     "a SavedModel with something after it": SAVED_MODEL + field(3, 1),
@@ -183,6 +185,8 @@ NOT_QUITE = {
     "a Caffe layer without a type": field(1, b"LeNet") + field(100, field(1, b"conv1") + field(7, b"1")),
     "a Paddle tensor with levels": b"\0\0\0\0\1" + PADDLE[5:],
     "text": b"hello there",
+    "a tar archive of many files": b"".join(TAR % (b"%d.txt" % n, b"0" * 11) for n in range(200)),
+    "a tar archive whose first file has no size": TAR % (b"1.txt", b"?" * 11) + TAR % (b"model.pdmodel", b"0" * 11),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from symbreak.checkpoints import find_checkpoints, open_checkpoint, save_safetensors
 from symbreak.errors import BadCheckpoint
-from tests.checkpoints._make import DATA
+from tests.checkpoints._make import DATA, entry, safetensors
 
 INDEX = "model.safetensors.index.json"
 
@@ -113,6 +113,16 @@ def test_tensors_on_which_index_and_shards_differ_are_reported(tmp_path):
             ("d", "the index places it in 'two.safetensors', which does not have it"),
             ("b", "it is in 'two.safetensors', where the index does not place it"),
         ]
+
+
+def test_a_tensor_that_its_shard_does_not_give_is_reported_once(tmp_path):
+    path = model(tmp_path, SOUND | {"d": "two.safetensors"})
+    (tmp_path / "two.safetensors").write_bytes(
+        safetensors({"b": entry((1,), 0, 4), "c": entry((1,), 4, 8), "d": entry((4,), 8, 10, "F4")}, bytes(10))
+    )
+    read, skipped = skipped_of(path)
+    assert read == ["c", "a", "b"]
+    assert skipped == {"d": "F4 packs its values below one byte, which NumPy does not hold"}
 
 
 def test_a_folder_lists_an_index_in_place_of_its_shards(tmp_path):

@@ -11,12 +11,17 @@ from symbreak.errors import BadCheckpoint
 from tests.checkpoints._make import (
     DATA,
     Zip,
+    called,
     deflate,
     dict_of,
+    integer,
+    integers,
+    name,
     pickled,
     read_all,
     storage,
     tensor,
+    text,
     torch_zip,
     typed,
 )
@@ -80,6 +85,23 @@ def test_an_untyped_storage_takes_the_dtype_beside_it(tmp_path, kind, dtype):
     size = 4 * np.dtype(getattr(ml_dtypes, dtype, dtype)).itemsize
     (tmp_path / "a.pt").write_bytes(torch_zip(pickled(typed(f"torch.{kind}", size)), {"0": bytes(size)}))
     assert read_all(tmp_path / "a.pt")["tensor"].dtype.name == dtype
+
+
+@pytest.mark.parametrize("flag", ["conj", "neg"])
+def test_a_view_that_changes_values_is_skipped_over_a_storage_of_any_kind(tmp_path, flag):
+    """What it changes stands last: of an untyped storage behind the dtype."""
+    flags = b"".join([called(name("collections.OrderedDict")), b"(", text(flag), b"\x88", b"u"])
+    plain, over = [integer(0), integers([4]), integers([1]), b"\x89"], storage(16, kind="torch.storage.UntypedStorage")
+    hooks = called(name("collections.OrderedDict"))
+    made = {
+        "old": called(name("torch._utils._rebuild_tensor_v2"), storage(), *plain, hooks, flags),
+        "new": called(name("torch._utils._rebuild_tensor_v3"), over, *plain, hooks, name("torch.float32"), flags),
+    }
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(dict_of(**made)), {"0": bytes(16)}))
+    with open_checkpoint(tmp_path / "a.pt") as ckpt:
+        assert len(ckpt) == 0
+        reason = "a conjugate or negative view: save its resolve_conj().resolve_neg()"
+        assert {item.name: item.reason for item in ckpt.skipped} == {"old": reason, "new": reason}
 
 
 @pytest.mark.parametrize("kind", ["torch.float4_e2m1fn_x2", "torch.bits8", "evil.float32"])
@@ -148,6 +170,15 @@ def test_a_pickle_that_unpacks_out_of_proportion_is_refused(tmp_path):
     (tmp_path / "a.pt").write_bytes(archive.bytes())
     with pytest.raises(BadCheckpoint, match=rf"its pickle would unpack from {len(raw):,} to {size:,} bytes; store it"):
         open_checkpoint(tmp_path / "a.pt")
+
+
+def test_a_pickle_without_a_checksum_is_read_though_it_was_deflated(tmp_path):
+    """PyTorch can leave the checksums out, all of them being 0 then."""
+    program, none = pickled(tensor()), {"crc": 0}
+    archive = Zip().add("a/data.pkl", program, method=8, local=none, central=none)
+    archive.add("a/data/0", VALUES.tobytes(), local=none, central=none)
+    (tmp_path / "a.pt").write_bytes(archive.bytes())
+    np.testing.assert_array_equal(read_all(tmp_path / "a.pt")["tensor"], VALUES[:4])
 
 
 def test_records_that_were_deflated_are_read(tmp_path):

@@ -67,6 +67,15 @@ def test_what_the_format_has_not_is_refused_before_anything_is_written(tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_header_longer_than_the_format_allows_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "LARGEST", 79)
+    with pytest.raises(ValueError, match="the header would take 80 bytes, and the format allows 79: split the model"):
+        save_safetensors(tmp_path / "a", {"a" * 20: np.ones(1, "f4")})
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(writer, "LARGEST", 80)
+    save_safetensors(tmp_path / "a", {"a" * 20: np.ones(1, "f4")})
+
+
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_failure_leaves_the_old_file_and_nothing_half_written(tmp_path, monkeypatch, step):
     save_safetensors(tmp_path / "a", {"w": np.ones(2)})

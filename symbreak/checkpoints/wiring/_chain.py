@@ -86,8 +86,7 @@ def chain_wiring(names: Names, config: Config) -> Wiring:
             return _row(ordered, config, "shapes")
     except _Broken as error:
         for name in names.shapes:
-            if not re.search(r"[{}*]", name):
-                wiring.doubt(name, f"the layers are no plain row: {error}")
+            wiring.doubt(name, f"the layers are no plain row: {error}")
     return wiring
 
 
@@ -166,25 +165,19 @@ def _by_numbers(modules: list[_Module]) -> list[_Module] | None:
             order = {container: place for place, container in enumerate(sorted(containers, key=_container_rank))}
             return sorted(modules, key=lambda each: (order[_container(each.name)], natural(each.name)))
         return None
-    words = [
-        re.fullmatch(r"(?:(.*)\.)?([A-Za-z][A-Za-z0-9_]*?[A-Za-z]|[A-Za-z])_?([0-9]*)", module.name)
-        for module in modules
-    ]
-    if not all(words) or len({word[1] for word in words if word}) > 1:
+    form = r"(?:(.*)\.)?([A-Za-z][A-Za-z0-9_]*?[A-Za-z]|[A-Za-z])_?([0-9]*)"
+    words = [word for module in modules if (word := re.fullmatch(form, module.name))]
+    if len(words) < len(modules) or len({word[1] for word in words}) > 1:
         return None
     by_word: dict[str, list[_Module]] = {}
     for word, module in zip(words, modules, strict=True):
-        if word:
-            by_word.setdefault(word[2], []).append(module)
+        by_word.setdefault(word[2], []).append(module)
     kinds: dict[str, str] = {}
     for word_, some in by_word.items():
         kind = {module.kind for module in some}
         if len(kind) > 1 or kind & set(kinds.values()):
             return None  # two words of one kind: their order isn't known
-        if (
-            len(some) > 1
-            and len({natural(each.name)[1:2][0] if len(natural(each.name)) > 1 else 0 for each in some}) < 2
-        ):
+        if len({_number(each) for each in some}) < len(some):
             return None
         kinds[word_] = kind.pop()
     if not all(PLAIN.fullmatch(word_) for word_ in by_word):
@@ -326,7 +319,12 @@ def _conv(wiring: Wiring, module: _Module, target: str, present: _Space | None, 
     field = ["receptive"] * (len(shape) - 2)
     pair = shape[-2:] if module.last else shape[:2]
     if "depthwise" in module.name and module.last:
-        pair = (1, pair[0] * pair[1]) if pair[1] == 1 else (0, 0)
+        if pair[1] != 1:
+            raise _Broken(f"{module.name} makes {pair[1]} units of each")
+        pair = pair[::-1]
+        if present is None:
+            wiring.space("input", input=True)
+            present = _Space("input", pair[1], positions=True)
     if present is not None and present.positions and _is_depthwise(pair, module, present):
         # a unit reads itself alone: a parameter of the units, and no other space
         axes: list[object] = (

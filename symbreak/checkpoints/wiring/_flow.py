@@ -161,6 +161,7 @@ class Flow:
         return expand(one)
 
     def _join(self, a: Var, b: Var) -> None:
+        """Find two factors to be the same; neither is split, as what is split stands for its product."""
         a, b = find(a), find(b)
         if a is b:
             return
@@ -168,14 +169,10 @@ class Flow:
             raise NotUnderstood("parts of an axis are taken both together and apart")
         if a.pieces and b.pieces:
             self._align(a, b)
-        elif a.product and b.product:
-            self.unify(a.product, b.product)
-        elif (a.pieces and b.product) or (b.pieces and a.product):
-            raise NotUnderstood("an axis is both cut and split")
         groups = [each.groups for each in (a, b) if each.groups is not None]
-        if groups and (a.product or b.product or a.pieces or b.pieces):
+        if groups and (a.pieces or b.pieces):
             raise NotUnderstood(PARTED)
-        if b.pieces or b.product or (b.units and not a.units) or (a.size is None and b.size is not None):
+        if b.pieces or (b.units and not a.units) or (a.size is None and b.size is not None):
             a, b = b, a
         told = a.units != b.units
         b.same = a
@@ -435,8 +432,7 @@ class Flow:
             if var is None or var.size is None or var.units:
                 raise NotUnderstood(f"an axis of {size if var is None else var.size} is reshaped to {wanted}")
             size *= var.size
-        if size > wanted:
-            factors.insert(len(factors) if last else 0, self.var(size // wanted))
+        factors.insert(len(factors) if last else 0, self.var(size // wanted))
         return self.var(wanted)
 
     def shared(self) -> list[str]:

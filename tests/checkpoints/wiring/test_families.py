@@ -4,6 +4,7 @@ The shapes are those of `tests/data/wirings.jsonl`, which the libraries themselv
 """
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -226,6 +227,100 @@ def test_the_arrays_of_a_family_lie_over_these_spaces(name, rule, lines):
         assert line in text(found.graph)
 
 
+def varied(name, drop=None, add=(), config=(), rename=()):
+    """Wire a variant of a model: without some tensors, with others, and under other names."""
+    given = {key: array for key, array in arrays(name).items() if drop is None or not re.match(drop, key)}
+    for one, other in dict(rename).items():
+        given = {key.replace(one, other): array for key, array in given.items()}
+    rng = np.random.default_rng(1)
+    return wire(given | {key: rng.normal(size=shape) for key, shape in dict(add).items()},
+                config=ROWS[name]["config"] | dict(config))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "lines"),
+    [
+        ("distilbert", {"drop": "vocab", "add": {"pre_classifier.weight": (24, 24), "classifier.weight": (2, 24)}},
+         ["(out pre_classifier, in distilbert.stream)", "(out classifier, in pre_classifier)",
+          "Space(name='pre_classifier', units=24, activation='relu')", "outputs ['classifier']"]),
+        ("roberta", {"drop": "lm_head", "add": {"classifier.dense.weight": (24, 24), "classifier.dense.bias": (24,),
+                                                "classifier.out_proj.weight": (2, 24)}},
+         ["(out classifier.dense, in roberta.stream)", "(out classifier.out_proj, in classifier.dense)",
+          "outputs ['classifier.out_proj']"]),
+        ("bert pre-training", {"drop": r"cls\.seq"}, ["outputs ['bert.pooler', 'bert.tokens']"]),
+        ("bert", {"add": {"cls.predictions.decoder.weight": (17, 24)}},
+         ["'cls.predictions.decoder.weight', (17, 24) float64: (out bert.tokens, in cls.predictions.transform.dense)",
+          "'bert.embeddings.word_embeddings.weight', (17, 24) float32: (in bert.tokens, out bert.stream))",
+          "outputs ['bert.tokens']"]),
+        ("bart", {"add": {"model.encoder.embed_tokens.weight": (17, 24)}},
+         [f"'model.{table}.weight', (17, 24) float{bits}: (in model.tokens, out model.encoder.stream)"
+          for table, bits in {"shared": 32, "encoder.embed_tokens": 64}.items()]),
+        ("t5", {"add": {"encoder.embed_tokens.weight": (17, 24)}},
+         [f"'{table}.weight', (17, 24) float{bits}: (in tokens, out encoder.stream)"
+          for table, bits in {"shared": 32, "encoder.embed_tokens": 64}.items()]),
+        ("t5", {"add": {f"{side}.block.1.layer.0.SelfAttention.relative_attention_bias.weight": (32, 4)
+                        for side in ("encoder", "decoder")}},
+         ["'encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight', (32, 4) float32: "
+          "(in encoder.distances, out encoder.block.0.layer.0.SelfAttention.heads))",
+          "'decoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight', (32, 4) float64: "
+          "(in decoder.distances, out decoder.block.1.layer.0.SelfAttention.heads))"]),
+        ("clip", {"drop": "vision|visual|text_proj"},
+         ["(in text_model.tokens, out text_model.stream)", "outputs ['text_model.stream']"]),
+        ("vit", {"drop": "classifier", "add": {"vit.pooler.dense.weight": (24, 24), "vit.pooler.dense.bias": (24,)}},
+         ["(out vit.pooler, in vit.stream)", "Space(name='vit.pooler', units=24, activation='tanh')"]),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)  # fmt: skip
+def test_other_heads_and_tables_of_a_family_are_known(name, changes, lines):
+    found = varied(name, **changes)
+    assert (dict(found.unknown), dict(found.apart)) == ({}, {})
+    for line in lines:
+        assert line in text(found.graph)
+
+
+OLD_VIT = {
+    "layers.": "encoder.layer.",
+    **{f"attention.{one}_proj": f"attention.attention.{other}"
+       for one, other in {"q": "query", "k": "key", "v": "value"}.items()},
+    "attention.o_proj": "attention.output.dense",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [{"mlp.fc1": "intermediate.dense", "mlp.fc2": "output.dense"},
+     {"layernorm_before": "norm1", "layernorm_after": "norm2"}],
+    ids=["transformers 4", "dinov2"],
+)  # fmt: skip
+def test_a_vision_transformer_under_its_names_of_before_has_the_same_graph(rename):
+    found = varied("vit", rename=OLD_VIT | rename)
+    assert not found.unknown
+    shown = text(found.graph)
+    for one, other in (OLD_VIT | rename).items():
+        shown = shown.replace(other, one)
+    assert sorted(shown.split("\n")) == text(wired("vit").graph).split("\n")
+
+
+def test_scales_of_the_branches_of_dinov2_belong_to_its_stream():
+    add = {f"vit.encoder.layer.{n}.layer_scale{k}.lambda1": (24,) for n in (0, 1) for k in (1, 2)}
+    found = varied("vit", rename=OLD_VIT, add=add)
+    assert not found.unknown
+    held = {each.name: (each.kind, each.norm, each.space) for each in found.graph.per_unit}
+    assert {held[key] for key in add} == {("scale", "none", "vit.stream")}
+
+
+def test_a_fused_query_key_and_value_is_cut_in_three_where_the_number_of_heads_is_not_known():
+    add = {f"model.layers.{n}.self_attn.qkv_proj.weight": (72, 24) for n in (0, 1)}
+    given = {key: array for key, array in arrays("phi3").items() if "qkv" not in key}
+    found = wire(given | {key: np.ones(shape) for key, shape in add.items()}, config={})
+    assert all("heads isn't known" in reason for reason in found.unknown.values())
+    assert {each.name for each in found.graph.connections if "qkv" in each.name} == {
+        f"{key}[{part}]" for key in add for part in ("query", "key", "value")
+    }
+    for part in ("query", "key", "value"):
+        assert f"model.layers.0.self_attn.{part}" in {*found.graph.inputs} & {*found.graph.outputs}
+
+
 def test_activations_are_recorded_where_they_are_known():
     assert {s.activation for s in wired("bert").graph.spaces if s.name.endswith(".hidden")} == {"gelu"}
     assert {s.activation for s in wired("llama", config={}).graph.spaces if s.name.endswith(".hidden")} == {"unknown"}
@@ -324,12 +419,20 @@ FLAX = {
         (KERAS_LSTM, ["'lstm/lstm_cell/recurrent_kernel', (4, 4, 4) float64: (in lstm, gate, out lstm)"]),
         (FLAX, ["'params.Dense_0.kernel', (64, 4, 5) float64: (receptive, in Conv_0, out Dense_0)",
                 "'batch_stats.BatchNorm_0.var', (4,) float64: variance of a batch norm, (out Conv_0)"]),
+        ({"conv2d_7/kernel": (3, 3, 3, 4), "conv2d_10/kernel": (3, 3, 4, 5), "dense/kernel": (5, 2)},
+         ["(receptive, receptive, in conv2d_7, out conv2d_10)", "'dense/kernel', (5, 2) float64: (in conv2d_10, out"]),
+        ({"depthwise_conv2d/kernel": (3, 3, 3, 1), "depthwise_conv2d_1/kernel": (3, 3, 3, 1), "dense/kernel": (3, 2)},
+         ["'depthwise_conv2d/kernel', (3, 3, 3) float64: scale of no norm, (receptive, receptive, out input)",
+          "'depthwise_conv2d_1/kernel', (3, 3, 3) float64: scale of no norm, (receptive, receptive, out input)",
+          "'dense/kernel', (3, 2) float64: (in input, out output)"]),
         ({"W1": (5, 3), "b1": (5,), "W2": (2, 5), "b2": (2,)}, ["'W2', (2, 5) float64: (out output, in 1)"]),
         ({"W1": (3, 5), "b1": (5,), "W2": (5, 2), "b2": (2,)}, ["'W2', (5, 2) float64: (in 1, out output)"]),
         ({"hidden.weight": (5, 3), "top.weight": (2, 5)}, ["(out output, in hidden)"]),
         ({"0.weight": (3,), "0.bias": (3,), "1.weight": (5, 3), "2.weight": (2, 5)},
          ["'0.weight', (3,) float64: scale, (out input)", "'1.weight', (5, 3) float64: (out 1, in input)"]),
         ({"0.weight": (5, 3), "1.weight": (1,), "2.weight": (2, 5)}, ["(out output, in 0)"]),
+        ({key: shape for key, shape in KERAS_LSTM.items() if "bias" not in key},
+         ["'lstm/lstm_cell/kernel', (3, 4, 4) float64: (in input, gate, out lstm)"]),
     ],
 )  # fmt: skip
 def test_layers_of_other_frameworks_have_their_units_along_the_last_axis(shapes, lines):
@@ -359,6 +462,10 @@ def test_layers_of_other_frameworks_have_their_units_along_the_last_axis(shapes,
         ({"lstm/lstm_cell/kernel": (3, 20), "lstm/lstm_cell/recurrent_kernel": (10, 20), "dense/kernel": (10, 2)},
          "lstm has 20 slices of 10 units, which is no recurrent layer that is known"),
         ({"a{n}.weight": (5, 3)}, "no rule knows it"),
+        ({"depthwise_conv2d/kernel": (3, 3, 3, 2), "dense/kernel": (6, 2)}, "depthwise_conv2d makes 2 units of each"),
+        ({"fc1.weight": (5, 5), "fc_1.weight": (5, 5)}, "no rule knows it"),  # which is the first?
+        ({"0.weight": (8, 3, 3, 3), "1.weight": (8, 5, 3, 3), "1.bias": (5,), "2.weight": (5, 5, 3, 3)},
+         "2 is square, and others are transposed: which axis it reads isn't known"),
         ({"x": (3, 4, 5)}, "no rule knows it"),
     ],
 )  # fmt: skip

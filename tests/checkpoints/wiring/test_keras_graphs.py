@@ -182,12 +182,152 @@ def row(*layers, shape=(None, 3), **arrays):
          "its states are read or given"),
         ("Bidirectional", {"layer": {"class_name": "ConvLSTM1D", "config": {}}}, "no rule knows a ConvLSTM1D in it"),
         ("MultiHeadAttention", {}, "it isn't as Keras writes it"),
+        ("Conv1D", {"filters": 8, "groups": 3}, "8 units don't make 3 groups"),
+        ("DepthwiseConv1D", {"kernel_size": []}, "the file has no kernel of it"),
+        ("SeparableConv1D", {"filters": 8}, "the file has no depthwise_kernel of it"),
+        ("Mean", {}, "it takes everything together"),
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_not_known_and_the_reason_is_said(kind, config, reason):
     graph, wiring = row((kind, config))
     assert any(reason in each for each in wiring.unknown.values()), wiring.unknown
     assert closed(graph) == []
+
+
+STEPS, IMAGE = (None, 5, 3), (None, 6, 6, 3)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "arrays", "known"),
+    [
+        ([("Conv1DTranspose", {"filters": 8, "kernel_size": [3], "strides": [2], "output_padding": [1]})], STEPS,
+         {"it_kernel": np.ones((3, 8, 8))}, ["in", "it"]),
+        ([("Conv1D", {"filters": 8, "kernel_size": [3]})], (None, None, 3), {"it_kernel": np.ones((3, 8, 8))},
+         ["in", "it"]),
+        ([("ZeroPadding2D", {"padding": 1})], IMAGE, {}, ["in"]),
+        ([("GroupNormalization", {"groups": 1})], (None, 3), {"it_gamma": np.ones(8)}, ["in"]),
+        ([("GroupNormalization", {"groups": 8})], (None, 3), {"it_gamma": np.ones(8)}, ["in"]),
+        ([("GroupNormalization", {"groups": 2})], (None, 3), {"it_gamma": np.ones(8)}, ["in.heads", "in.units"]),
+        ([("Normalization", {}), ("Activation", {"name": "f", "activation": "relu"})], (None, 3),
+         {"it_mean": np.ones(8), "it_variance": np.ones(8), "it_count": np.array(1)}, ["in"]),
+        ([("Dropout", {"rate": 0.5})], (None, 3), {"it_seed_generator/state": np.ones(2)}, ["in"]),
+        ([("Bidirectional", {"layer": {"class_name": "SimpleRNN", "config": {"units": 8}}, "merge_mode": "sum"})],
+         STEPS, {f"it_{way}_rnn/{leaf}": np.ones((8, 8)) for way in ("forward", "backward")
+                 for leaf in ("kernel", "recurrent_kernel")}, ["in", "it.forward"]),
+    ],
+    ids=["stretched", "open", "edges", "one group", "groups of one", "groups", "statistics", "seed", "sum"],
+)  # fmt: skip
+def test_a_layer_that_treats_all_units_alike_keeps_their_spaces(layers, shape, arrays, known):
+    graph, wiring = row(*layers, shape=shape, **arrays)
+    assert not wiring.unknown
+    assert closed(graph) == known
+    assert {each.name for each in (*graph.connections, *graph.per_unit)} <= set(graph.arrays)
+    read = wiring.spaces[known[0]].activation
+    assert read == ("relu" if len(layers) == 2 else "identity")
+
+
+@pytest.mark.parametrize(("bias", "known"), [("d", ["in", "it"]), ("bd", [])])
+def test_a_bias_of_an_equation_is_of_units_and_one_of_positions_is_not_followed(bias, known):
+    config = {"equation": "abc,cd->abd", "output_shape": [None, 8], "bias_axes": bias}
+    arrays = {"it_kernel": np.ones((8, 8)), "it_bias": np.ones((5, 8)[-len(bias) :])}
+    graph, wiring = row(("EinsumDense", config), shape=STEPS, **arrays)
+    assert closed(graph) == known
+    reason = "the layer 'it', a EinsumDense, isn't understood: its bias runs over positions"
+    assert wiring.unknown.get("it/bias") == (None if known else reason)
+
+
+def test_the_state_of_an_optimizer_is_no_layer_s():
+    arrays = {"optimizer_in_kernel/momentum": np.ones((3, 8))}
+    graph, wiring = row(("Activation", {"activation": "relu"}), **arrays)
+    assert dict(wiring.ignored) == {"optimizer/in_kernel/momentum": "the state of an optimizer"}
+    assert closed(graph) == ["in"]
+
+
+def functional(*layers, shape=(None, 5, 3), ends=None, **arrays):
+    """Wire layers as Keras 2 lists them: (class, name, configuration, what it is called on), and their arrays."""
+    listed = [
+        {"class_name": kind, "name": name, "config": {"name": name, **config}, "inbound_nodes": [sources]}
+        for kind, name, config, sources in layers
+    ]
+    entry = {"class_name": "InputLayer", "name": "x", "config": {"name": "x", "batch_input_shape": shape and [*shape]}}
+    config = {"layers": [entry, *listed], "input_layers": [["x", 0, 0]], "output_layers": ends or [["out", 0, 0]]}
+    arrays = {key.replace("_", "/", 1): np.asarray(array) for key, array in arrays.items()}
+    return graph_of({"class_name": "Functional", "config": config}, arrays)
+
+
+def on(*names, **keywords):
+    """Give what a layer is called on; the first may have keywords."""
+    return [[name, 0, place, keywords if number == 0 else {}]
+            for number, (name, place) in enumerate(each.split(":") if ":" in each else (each, 0) for each in names)
+            for place in [int(place)]]  # fmt: skip
+
+
+DENSE = {"in_kernel": np.ones((3, 8)), "out_kernel": np.ones((8, 2))}
+FIRST, LAST = ("Dense", "in", {"units": 8}, on("x")), ("Dense", "out", {"units": 2}, on("it"))
+HEADS = {"num_heads": 2, "key_dim": 4}
+HEADED = DENSE | {f"it_{leaf}/kernel": np.ones((8, 2, 4)) for leaf in ("query", "key", "value")} | {
+    "it_attention_output/kernel": np.ones((2, 4, 8))}  # fmt: skip
+
+
+def test_what_a_layer_of_keras_2_is_given_by_keyword_is_an_input():
+    """So attention has its value; a number or a flag is none."""
+    attention = ("MultiHeadAttention", "it", HEADS, on("in", value=["in", 0, 0], training=False))
+    graph, wiring = functional(FIRST, attention, LAST, **HEADED)
+    assert not wiring.unknown
+    assert set(graph.readers("in")) == {"it/query/kernel", "it/key/kernel", "it/value/kernel"}
+    assert "in" in closed(graph)
+
+
+@pytest.mark.parametrize(
+    ("config", "shape", "reason"),
+    [
+        (HEADS, (None, 3), "it attends over several axes, or is gated"),
+        (HEADS | {"use_gate": True}, (None, 5, 3), "it attends over several axes, or is gated"),
+        (HEADS | {"output_shape": [2, 4]}, (None, 5, 3), "it gives out several axes"),
+        (HEADS | {"output_shape": "wide"}, (None, 5, 3), "how many units it gives out isn't known"),
+    ],
+)
+def test_attention_that_is_not_followed_tells_apart_what_it_reads(config, shape, reason):
+    attention = ("MultiHeadAttention", "it", config, on("in", "in"))
+    graph, wiring = functional(FIRST, attention, LAST, shape=shape, **HEADED)
+    assert reason in wiring.unknown["it/query/kernel"]
+    assert wiring.spaces["in"].apart
+    assert closed(graph) == []
+
+
+def test_a_recurrent_layer_begins_with_the_units_that_it_is_given():
+    mean = ("GlobalAveragePooling1D", "mean", {}, on("in"))
+    rnn = ("SimpleRNN", "it", {"units": 8}, on("x", "mean"))
+    arrays = DENSE | {"it_rnn/kernel": np.ones((3, 8)), "it_rnn/recurrent_kernel": np.ones((8, 8))}
+    graph, wiring = functional(FIRST, mean, rnn, LAST, **arrays)
+    assert not wiring.unknown
+    (space,) = closed(graph)
+    assert set(graph.writers(space)) == {"in/kernel", "it/rnn/kernel", "it/rnn/recurrent_kernel"}
+
+
+def test_the_directions_of_a_layer_that_merges_none_are_two_outputs():
+    inner = {"class_name": "SimpleRNN", "config": {"units": 8}}
+    both = ("Bidirectional", "it", {"layer": inner, "merge_mode": None}, on("in"))
+    last = ("Dense", "out", {"units": 2}, on("it:1"))
+    ways = {f"it_{way}_rnn/{leaf}": np.ones((8, 8)) for way in ("forward", "backward")
+            for leaf in ("kernel", "recurrent_kernel")}  # fmt: skip
+    graph, wiring = functional(FIRST, both, last, **DENSE, **ways, ends={"a": ["out", 0, 0], "b": ["it", 0, 0]})
+    assert not wiring.unknown
+    assert set(graph.readers("it.backward")) == {"out/kernel", "it/backward_rnn/recurrent_kernel"}
+    assert "it.forward" in graph.outputs
+    assert closed(graph) == ["in", "it.backward"]
+
+
+@pytest.mark.parametrize(("shape", "ends"), [(None, None), ((None, 5, 3), "none")])
+def test_without_the_shape_of_an_input_nothing_is_known_and_without_outputs_no_unit_is_seen(shape, ends):
+    graph, wiring = functional(FIRST, ("Dense", "it", {"units": 8}, on("in")), LAST, shape=shape, ends=ends,
+                               **DENSE, it_kernel=np.ones((8, 8)))  # fmt: skip
+    if shape is None:
+        assert graph is None
+        assert all("something before it isn't understood" in each for each in wiring.unknown.values())
+    else:
+        assert not wiring.unknown
+        assert not any(spec.output for spec in wiring.spaces.values())
 
 
 def test_a_class_of_one_s_own_is_not_known_though_it_has_the_name_of_another():

@@ -245,6 +245,9 @@ def test_a_node_that_treats_all_units_alike_keeps_their_space(nodes, arrays, axe
         assert f"{axes[1]}, {axes[2]}" in repr(each)
 
 
+EVEN, SIZE = node("ConstantOfShape", "size", "e"), {"size": np.array([1, 2])}  # zeros, of which no unit has a part
+STEPS = node("Unsqueeze", "h", "u", axes=[0])
+
 REFUSED = [
     (between, [node("Mystery", "h", "z")], {}, "no rule knows it"),
     (between, [node("Relu", "h", "z", domain="com.example")], {}, "com.example.Relu 'it' isn't understood: no rule"),
@@ -296,6 +299,24 @@ REFUSED = [
      "axes of lengths 8 and 4 meet"),
     (between, [node("MatMul", "x u", "g", "other"), node("Add", "h g", "z")], {"u": np.ones((3, 5))},
      "an axis of 8 is split into 5 and others"),
+    (between, [node("ReduceMean", "h", "m", axes=[0], keepdims=0), node("MatMul", "h m", "z")], {},
+     "it multiplies a vector"),
+    (between, [node("GroupedMatMul", "h s x", "z")], {"s": np.ones((2, 5, 4))}, "it reads 5 units of 8"),
+    (between, [EVEN, node("Gather", "h e", "z")], SIZE, "what it looks up isn't known"),
+    (between, [EVEN, node("Concat", "h e", "z", axis=1)], SIZE, "one of its inputs isn't known"),
+    (between, [EVEN, node("MatMul", "e v", "q"), node("Add", "h q", "z")], SIZE, "MatMul 'it' isn't understood"),
+    (between, [EVEN, node("Gemm", "e v", "q", transA=1), node("Add", "h q", "z")], SIZE, "Gemm 'it' isn't understood"),
+    (between, [EVEN, node("Einsum", "h e", "z", equation="bd,cd->bd")], SIZE, "one of its inputs isn't known"),
+    (between, [STEPS, node("LSTM", "u p p h", "z")], {"p": np.ones((1, 32, 8))}, "its parameters are no arrays of the"),
+    (between, [STEPS, node("LSTM", "u p p   u", "z")], {"p": np.ones((2, 32, 8))}, "both directions begin with"),
+    (between, [node("Add", "a b", "c"), node("Reshape", "h c", "z")], {"a": np.array([1, 2]), "b": np.array([1, 2, 3])},
+     "something before it isn't understood"),
+    (between, [node("Shape", "h", "s"), node("Slice", "s a a", "t"), node("Reshape", "h t", "z")],
+     {"a": np.array([0, 1])}, "to what lengths it reshapes isn't known"),
+    (between, [node("ConstantOfShape", "a", "t"), node("Reshape", "h t", "z")], {"a": np.array([2])},
+     "to what lengths it reshapes isn't known"),
+    (between, [node("ConstantOfShape", "a", "t", value={"tensor": "f"}), node("Reshape", "h t", "z")],
+     {"a": np.array([2]), "f": np.zeros(1, "f4")}, "to what lengths it reshapes isn't known"),
 ]  # fmt: skip
 
 
@@ -305,6 +326,46 @@ def test_what_is_not_understood_is_not_known_and_the_reason_is_said(make, nodes,
     assert any(reason in each for each in wiring.unknown.values()), wiring.unknown
     if graph is not None:
         assert closed(graph) == []
+
+
+@pytest.mark.parametrize(
+    ("last", "shape", "reason"),
+    [
+        (node("Slice", "x a b b", "y"), ("n", "m"), "it cuts units whose number isn't known"),
+        (node("Einsum", "x k", "y", equation="bmd,mdf->bmf"), ("n", "m", 3), "the number of its heads isn't known"),
+    ],
+)
+def test_units_whose_number_an_input_leaves_open_are_not_cut_and_are_no_heads(last, shape, reason):
+    given = {"w": RNG.normal(size=(4, 8)), "k": RNG.normal(size=(4, 3, 5)), "a": np.array([0]), "b": np.array([1])}
+    turn = node("Transpose", "x", "t", perm=[0, 1] if len(shape) == 2 else [0, 2, 1])
+    _, wiring = wired([turn, node("MatMul", "t w", "h", "in"), last], shape, **given)
+    assert any(reason in each for each in wiring.unknown.values()), wiring.unknown
+
+
+@pytest.mark.parametrize(
+    ("op", "number", "activation"),
+    [("Pow", 2, "square"), ("Pow", 3, "unknown"), ("Add", 0, "identity"), ("Add", 1, "unknown"), ("Max", 0, "relu"),
+     ("Mul", 3, "identity")],
+)  # fmt: skip
+def test_a_number_that_the_graph_holds_says_what_a_function_makes_of_units(op, number, activation):
+    _, wiring = between(node("Constant", "", "it", value_int=number), node(op, "h it", "z"))
+    assert not wiring.unknown
+    assert wiring.spaces["in"].activation == activation
+
+
+def test_an_input_that_is_a_tensor_of_the_file_is_that_tensor():
+    """Up to version 3 of the format, all of them are among the inputs."""
+    shapes = {"w": W.shape, "v": V.shape}
+    graph = {
+        "initializers": ["w", "v"],
+        "inputs": [{"name": name, "shape": list(shape)} for name, shape in {"x": ("n", 3), **shapes}.items()],
+        "outputs": [{"name": "y"}],
+        "nodes": [IN, node("Relu", "h", "z"), OUT],
+    }
+    wiring = onnx_wiring({"graph": graph}, shapes, {"w": W, "v": V}.__getitem__)
+    _, same = between(node("Relu", "h", "z"))
+    assert not wiring.unknown
+    assert (wiring.statements, wiring.spaces) == (same.statements, same.spaces)
 
 
 PICTURE = ("n", 3, 8, 8)
@@ -349,6 +410,35 @@ def test_whole_numbers_and_flags_are_of_positions_and_tell_units_apart_that_they
 def test_a_list_of_lengths_that_meets_values_is_not_understood():
     _, wiring = between(node("Shape", "h", "s"), node("Mul", "h s", "z"))
     assert any("lengths meet values" in reason for reason in wiring.unknown.values())
+
+
+@pytest.mark.parametrize(
+    ("groups", "spaces"), [(2, {("b", "in.heads"), ("c", "in.heads")}), (1, set()), (6, {("b", "in"), ("c", "in")})]
+)
+def test_parameters_of_the_groups_of_a_norm_are_those_of_heads(groups, spaces):
+    """As they were up to operator set 20; all units share the parameters of one group."""
+    norm = node("GroupNormalization", "h b c", "z", num_groups=groups)
+    nodes = [node("Conv", "x k", "h", "in"), norm, node("Conv", "z l", "y", "out")]
+    b, c = RNG.normal(size=(2, groups))
+    graph, wiring = wired(nodes, PICTURE, k=K, l=np.ones((4, 6, 1, 1)), b=b, c=c)
+    assert {(each.name, each.space) for each in graph.per_unit} == spaces
+    assert {each.norm for each in graph.per_unit} <= {"group"}
+    assert "b" not in wiring.unknown
+
+
+@pytest.mark.parametrize(("steps", "left"), [(2, 2), (-1, 4)])
+def test_positions_that_are_left_out_or_turned_round_are_counted(steps, left):
+    nodes = [
+        node("MatMul", "x w", "h", "in"),
+        node("Slice", "h", "s", axes=[1], starts=[0], ends=[4], steps=[steps]),  # as traced models say it
+        node("Reshape", "s to", "z"),
+        node("MatMul", "z v", "y", "out"),
+    ]
+    graph, wiring = wired(nodes, (5, 4, 3), w=W, v=V, to=np.array([5 * left, 8]))
+    assert not wiring.unknown
+    assert closed(graph) == ["in"]
+    _, wiring = wired(nodes, (5, 4, 3), w=W, v=V, to=np.array([5 * (left + 1), 8]))
+    assert wiring.unknown
 
 
 def test_a_depthwise_layer_that_makes_several_of_each_unit_gives_it_several_slices():
@@ -401,6 +491,14 @@ def test_a_batch_of_any_size_is_followed_by_its_name():
     graph, wiring = wired(nodes, **arrays)
     assert not wiring.unknown
     assert sorted(closed(graph)) == ["in.heads", "in.units"]
+
+
+def test_a_layer_without_a_name_has_that_of_its_bias_unless_something_has_read_it():
+    nodes = [node("MatMul", "x w", "h", ""), node("Add", "h up.bias", "z"), OUT]
+    arrays = {"w": W, "v": V, "up.bias": B}
+    assert sorted(wired(nodes, **arrays)[1].spaces) == ["out", "up", "x"]
+    nodes.insert(1, node("MatMul", "h u", "more", "beside"))
+    assert sorted(wired(nodes, **arrays, u=V)[1].spaces) == ["MatMul_0", "beside", "out", "x"]
 
 
 def test_a_name_that_would_be_read_as_a_pattern_leaves_its_units_apart():

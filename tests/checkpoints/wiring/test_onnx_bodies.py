@@ -91,3 +91,27 @@ def test_of_two_values_of_other_kinds_nothing_is_known():
     flat = body("if/else/", [node("ReduceMean", "h", "e", axes=[0, 1], keepdims=0)], ["e"])
     _, wiring = between(branches(of_a_weight("then"), flat), **FLAG, **{"if/then/W": A})
     assert any("its branches give values of two kinds" in reason for reason in wiring.unknown.values())
+
+
+def test_branches_that_give_one_array_or_numbers_that_no_unit_has_a_part_of_are_followed():
+    one = [body(f"if/{side}/", [], ["b"]) for side in ("then", "else")]
+    graph, wiring = between(branches(*one, outputs="c"), node("Mul", "h c", "z"), **FLAG, b=D)
+    assert not wiring.unknown
+    assert [(each.name, each.kind, each.space) for each in graph.per_unit] == [("b", "scale", "in")]
+    even = [body(f"if/{side}/", [node("ConstantOfShape", "size", "e")], ["e"]) for side in ("then", "else")]
+    graph, wiring = between(branches(*even, outputs="c"), node("Mul", "h c", "z"), **FLAG, size=np.array([1, 8]))
+    assert not wiring.unknown
+    assert closed(graph) == ["in"]
+
+
+def test_bodies_that_an_operator_of_a_branch_has_several_of_are_named_too():
+    inner = [body(f"if/then/{n}/", [node("Add", "t W", "i")], ["i"], ["W"])["graph"] for n in "01"]
+    outer = body(
+        "if/then/", [node("Relu", "h", "t"), node("Switch", "t", "q", "switch", cases={"graphs": inner})], ["q"]
+    )
+    arrays = {"if/then/0/W": D, "if/then/1/W": D}
+    graph, wiring = between(branches(outer, body("if/else/", [node("Relu", "h", "e")], ["e"])), **FLAG, **arrays)
+    assert {wiring.unknown[name] for name in arrays} == {
+        "the graph's Switch 'switch' isn't understood: no rule knows it"
+    }
+    assert closed(graph) == []
