@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import symbreak as sb
+
 jax = pytest.importorskip("jax")
 jnp, lax = jax.numpy, jax.lax
 
@@ -246,6 +248,16 @@ def test_units_of_which_one_is_picked_are_told_apart(name):
     wired, _, _ = wired_with(apply, (arrays, X), {}, None)
     assert dict(wired.unknown) == {}
     assert closed(wired.graph) == []
+
+
+def test_a_largest_value_that_the_model_gives_out_tells_its_units_apart_and_one_that_nothing_reads_does_not():
+    def apply(p, x):
+        h = x @ p["w"]
+        return jax.nn.softmax(h) @ p["v"], h.max(-1)
+
+    arrays = {name: ARRAYS[name] for name in ("w", "v")}
+    assert closed(sb.jax.wire(lambda p, x: apply(p, x)[0], arrays, X).graph) == ["w"]
+    assert closed(sb.jax.wire(apply, arrays, X).graph) == []
 
 
 def test_a_key_that_the_model_is_called_with_tells_nothing_apart():
