@@ -152,6 +152,9 @@ FOLLOWED = {
     "a loop over what is repeated": (
         "", ["w"], lambda h, p, x: h + lax.scan(lambda c, y: (c, y), 0.0, jnp.broadcast_to(h.mean(0), (5, 8)))[1],
     ),
+    "a loop over a bias that is repeated": (
+        "b", ["w"], lambda h, p, x: h + lax.scan(lambda c, y: (c, y), 0.0, jnp.broadcast_to(p["b"], (5, 8)))[1],
+    ),
 }  # fmt: skip
 
 
@@ -222,6 +225,10 @@ REFUSED = {
     "layers that give out what they read": (
         "stack", "stack", "'stack.scan' isn't understood: no rule knows it",
         lambda h, p, x: lax.scan(lambda c, w: (jnp.tanh(c @ w), c), h, p["stack"])[1].sum(0),
+    ),
+    "layers, each turned": (
+        "stack", "stack", "'stack.scan' isn't understood: no rule knows it",
+        lambda h, p, x: lax.scan(lambda c, w: (jnp.tanh(c @ w), None), h, p["stack"].transpose(0, 2, 1))[0],
     ),
 }  # fmt: skip
 
