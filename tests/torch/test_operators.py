@@ -127,6 +127,26 @@ def test_units_can_be_renumbered_behind_it(name):
                 assert np.abs(after - before).max() > 1e-9 * np.abs(before).max(), (space, array, number)
 
 
+PICKED = {
+    "the place of the largest": lambda m, h: h * h.argmax(1, keepdim=True),
+    "the place of the least of all": lambda m, h: h * h.argmin(),
+    "the places of the largest two": lambda m, h: h * h.topk(2)[1].sum(-1, keepdim=True),
+    "the largest": lambda m, h: h * h.max(1, keepdim=True)[0],
+    "where the largest is": lambda m, h: h * h.max(1, keepdim=True)[1],
+    "the middle": lambda m, h: h * h.median(1, keepdim=True)[0],
+    "where the middle is": lambda m, h: h * h.median(1, keepdim=True)[1],
+}
+
+
+@pytest.mark.parametrize("name", PICKED)
+def test_units_that_are_picked_by_their_values_are_told_apart(name):
+    run = Renumbered(Between(PICKED[name]), (x(),))
+    assert dict(run.wired.unknown) == {}
+    assert run.closed() == []
+    if "where" in name or "place" in name:
+        assert run.worst(["up"])[0] > SAME  # and rightly so
+
+
 REFUSED = {
     "units pooled": ("Resize", "takes units for positions", lambda m, h: h + F.avg_pool1d(h, 2).mean()),
     "axes in the place of samples": (
