@@ -315,13 +315,13 @@ def _call(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[Sym
 
 
 def _is_shift(equation: Any, jaxpr: Any) -> bool:
-    """Whether what a reduction gives is only subtracted behind a stop of the gradient, as in a softmax."""
+    """Whether what a reduction gives is only subtracted behind a stop of the gradient, as in a softmax, or unread."""
     waiting, seen = list(equation.outvars), 0
     while waiting:
         variable = waiting.pop()
         seen += 1
         users = [each for each in jaxpr.eqns if any(atom is variable for atom in each.invars)]
-        if any(atom is variable for atom in jaxpr.outvars) or not users or seen > 8:
+        if any(atom is variable for atom in jaxpr.outvars) or seen > 8:
             return False
         for user in users:
             if user.primitive.name == "stop_gradient":

@@ -36,7 +36,7 @@ def reshaped(trace: Trace, value: Symbol, before: Shape, after: Shape) -> Symbol
             )
             return Symbol(tuple(shape), parts=made, axis=places[value.axis])
         if value.inner is not None and not value.later and value.axis in places:
-            return _inside(trace, value, tuple(shape), places[value.axis])
+            return _inside(trace, value, value.inner, tuple(shape), places[value.axis])
         if value.later and all(array.shape == value.shape for _, array in value.later):
             later = tuple((op, reshaped(trace, array, array.shape, tuple(shape))) for op, array in value.later)
             return replace(reshaped(trace, value.bare, value.shape, tuple(shape)), later=later)
@@ -63,11 +63,8 @@ def _repeated(value: Symbol, before: Shape, after: Shape) -> Symbol | None:
     return None
 
 
-def _inside(trace: Trace, value: Symbol, shape: Shape, at: int) -> Symbol:
+def _inside(trace: Trace, value: Symbol, inner: Symbol, shape: Shape, at: int) -> Symbol:
     """Let axes of length 1 come and go beside repeated groups."""
-    inner = value.inner
-    if inner is None:
-        return value
     wide = (*shape[:at], *inner.shape[value.axis : value.axis + 2], *shape[at + 1 :])
     return Symbol(shape, axis=at, inner=reshaped(trace, inner, inner.shape, wide), sizes=value.sizes)
 

@@ -62,9 +62,10 @@ def loop(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[Symb
     shapes = [tuple(each.aval.shape) for each in equation.invars]
     start, rows = list(inputs[fixed : fixed + carried]), inputs[fixed + carried :]
     held = [trace.constant(each) for each in consts]
-    stacks = [each for each in rows if each.tensor]
+    stacks = [each for each in rows if _is_stack(each, params["length"])]
     unused = all(type(each).__name__ == "DropVar" for each in equation.outvars[carried:])
-    whole = all(each.plain for each in stacks) and unused and params["length"] <= LONGEST_STACK
+    own = all(each.plain and trace.origins.get(each.name) == each.name for each in stacks)
+    whole = own and unused and params["length"] <= LONGEST_STACK
     if stacks and not whole:
         return _not_understood(trace, equation, inputs)
     if stacks:
@@ -92,6 +93,11 @@ def loop(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[Symb
     return [*ends, *made]
 
 
+def _is_stack(value: Symbol, length: int) -> bool:
+    """Whether each round of a loop reads a row of its own of an array of the model."""
+    return value.tensor and value.shape[0] == length
+
+
 def _begin(trace: Trace, start: Symbol, variable: Any) -> Symbol:
     """Give the state in a round of a loop: numbers may have become anything by then."""
     shape = tuple(variable.aval.shape)
@@ -106,7 +112,7 @@ def _row(trace: Trace, value: Symbol, shape: tuple[int, ...], turn: int) -> Symb
     """Give what a loop has of an array in one round."""
     if value.even:
         return replace(value, shape=value.shape[1:])
-    if value.tensor:
+    if _is_stack(value, shape[0]):
         trace.stacked[value.name] = shape[0]
         return trace.array(f"{value.name}[{turn}]", shape[1:])
     if value.shape[0] == 1:

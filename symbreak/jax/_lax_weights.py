@@ -32,9 +32,8 @@ def multiply(trace: Trace, equation: Any, inputs: Sequence[Symbol]) -> Sequence[
     result = batch + free[0] + free[1]
     shape = tuple(equation.outvars[0].aval.shape)
     if any(each.even for each in inputs):
-        zero = any(each.even and each.number == 0 for each in inputs)
-        if zero or all(each.even for each in inputs):
-            return [number(0.0 if zero else None, len(shape))]
+        if any(each.even and each.number == 0 for each in inputs):
+            return [number(0.0, len(shape))]
         moving = next(each for each in inputs if not each.even)
         return [trace.emit("dot_general", [trace.name(moving)], shape)]
     return [_product(trace, (inputs[0], inputs[1]), (shapes[0], shapes[1]), (own[0], own[1]), result, shape)]

@@ -98,7 +98,7 @@ def probe(
         recorder.gradients(name, _units_last(gradients[spot.variable], spot))
     wired, every, _ = wired_with(model, batch, arguments, config)
     certificate = diagnose_arrays(every, wiring=wired.wiring)
-    reason = "it is used within a loop that can't be run step by step"
+    reason = "it is used within a loop or a choice that can't be run step by step"
     left_out = {_layer(name): reason for name in lost if _layer(name) not in called}
     return recorder.probe(certificate, _named(wired, certificate.partition, spots), loss=value, left_out=left_out)
 

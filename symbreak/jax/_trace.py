@@ -166,6 +166,8 @@ def trace(
 
     try:
         closed = jax.make_jaxpr(flat)(structs, *example)
+    except CannotTrace:
+        raise
     except Exception as error:
         first = str(error).strip().partition("\n")[0][:200]
         raise CannotTrace(f"{type(error).__name__}: {first}") from error

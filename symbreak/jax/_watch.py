@@ -72,7 +72,7 @@ def _find(jaxpr: Any, origins: dict[Any, str], spots: list[Spot], lost: list[str
                     origins[outer] = within[inside]
         elif own and equation.primitive.name in KEEPS and _is_own(equation, given):
             origins |= dict.fromkeys(equation.outvars, own[0])
-        elif own and called is not None:
+        elif own and _runs_others(equation):
             lost += own
     for equation in jaxpr.eqns:  # by now it is known which values are biases
         given = _given(equation, origins)
@@ -81,6 +81,12 @@ def _find(jaxpr: Any, origins: dict[Any, str], spots: list[Spot], lost: list[str
             axes = _axes(equation, given.index(own[0]))
             if axes:
                 spots.append(Spot(own[0], *_followed(jaxpr, equation.outvars[0], origins, axes)))
+
+
+def _runs_others(equation: Any) -> bool:
+    """Whether an equation runs jaxprs of its own, as a loop or a choice does."""
+    params = [each for value in equation.params.values() for each in (value if isinstance(value, tuple) else [value])]
+    return any(hasattr(each, "eqns") or hasattr(each, "jaxpr") for each in params)
 
 
 def _given(equation: Any, origins: Mapping[Any, str]) -> list[str | None]:

@@ -274,6 +274,7 @@ def reduce(call: "Call") -> Made:
         REDUCTIONS[_base(call)], [call.value("self"), call.numbers([each % rank for each in over])],
         keepdims=int(bool(call["keepdim"])),
     )  # fmt: skip
+    call.recorder.telling += [found] if _others(call) else []  # places of the largest
     return [found, *(call.positions(each.shape) for each in _others(call))]
 
 
@@ -290,11 +291,13 @@ def reduce_by(call: "Call", op: str) -> str:
 
 def pick(call: "Call") -> Made:
     """Follow what picks units by their values, which tells them apart."""
-    axis = call.axis() if call["dim"] is not None else 0
     if _base(call) in ("argmax", "argmin"):
-        call.node("ArgMax", [call.value("self")], 1, axis=axis, keepdims=int(bool(call["keepdim"])))
+        over = range(len(call.shape("self"))) if call["dim"] is None else [call.axis()]
+        for axis in over:
+            call.recorder.telling += call.node("ArgMax", [call.value("self")], axis=axis)
         return [call.positions(call.made)]
-    found, _ = call.node("TopK", [call.value("self")], 2, axis=axis)
+    found, _ = call.node("TopK", [call.value("self")], 2, axis=call.axis() if call["dim"] is not None else 0)
+    call.recorder.telling.append(found)  # even if only the places are read
     return [found, *(call.positions(each.shape) for each in _others(call))]
 
 

@@ -205,6 +205,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore
         self.numbers: set[str] = set()  # of them those that run over positions
         self.followed: set[str] = set(names.values())
         self.drawn: set[str] = set()  # values that were drawn at random, for dropout
+        self.telling: list[str] = []  # values that nothing needs to read for units to be told apart by them
         self.views: dict[int, list[torch.Tensor]] = {}  # by the memory in which they lie
         self.stale: dict[int, str] = {}  # what was written to by way of another view, and what that is now
 
@@ -489,7 +490,7 @@ def _run(
     with _mode(model, training), torch.no_grad(), _forked(), recorder:
         out = torch.func.functional_call(model, stand, args, dict(kwargs))
     outputs = _shown([recorder.name(each) for each in _tensors([out])], recorder.makers)
-    nodes = _needed(recorder.nodes, outputs)
+    nodes = _needed(recorder.nodes, [*outputs, *recorder.telling])
     read = {name for node in nodes for name in node["inputs"]}
     inputs = [each for each in recorder.inputs if each["name"] in read or each["name"] in outputs]
     graph = {"inputs": inputs, "nodes": nodes, "outputs": [{"name": name} for name in outputs]}
@@ -531,7 +532,7 @@ def _shown(outputs: Sequence[str], makers: Mapping[str, dict[str, Any]]) -> list
 
 
 def _needed(nodes: Sequence[dict[str, Any]], outputs: Sequence[str]) -> list[dict[str, Any]]:
-    """Leave out the nodes that no output comes from."""
+    """Leave out the nodes from which none of these values comes."""
     wanted, found = set(outputs), []
     for node in reversed(nodes):
         if wanted & set(node["outputs"]):

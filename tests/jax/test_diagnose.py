@@ -275,6 +275,15 @@ def test_without_an_input_the_names_connect_the_arrays():
     assert "diagnose(model, variables, x)" in report.findings[-1].fix
 
 
+def test_a_tree_alone_is_wired_by_names_and_an_example_beside_it_is_told_to_be_of_no_use():
+    params = {"fc1": {"kernel": draw(0, 6, 8)}, "fc2": {"kernel": draw(1, 8, 3)}}
+    assert sb.jax.wire(params).rule.endswith("without an example of the input")
+    report = sb.jax.diagnose(params, X)
+    (note,) = [each.message for each in report.findings if "traced" in each.message]
+    assert note == "the model can't be traced (it is no function), so the names of its arrays connect them"
+    assert set(report.partition) == set(sb.jax.diagnose(params).partition)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -41,6 +41,17 @@ def numpy_of(tree):
     return jax.tree.map(np.asarray, tree)
 
 
+def test_a_tree_of_shardings_places_what_it_names_and_leaves_the_rest():
+    shapes = {"fc1": {"kernel": struct(8, 16), "bias": struct(16)}}
+    one = jax.sharding.NamedSharding(GRID.mesh, jax.sharding.PartitionSpec("a"))
+    made = sb.jax.initialize(shapes, rng=1, shardings={"fc1": {"kernel": GRID, "bias": one}})["fc1"]
+    assert (made["kernel"].sharding, made["bias"].sharding) == (GRID, one)
+    part = sb.jax.initialize(shapes, rng=1, shardings={"fc1": {"kernel": GRID}})["fc1"]
+    assert part["kernel"].sharding == GRID
+    assert part["bias"].sharding != one
+    assert same(part["kernel"], sb.jax.initialize(shapes, rng=1)["fc1"]["kernel"])
+
+
 # Names alone: the variables of Flax linen, the parameters of Haiku.
 
 NAMES = {
@@ -57,6 +68,9 @@ NAMES = {
     "params/MultiHeadDotProductAttention_0/value/kernel": ((8, 2, 4), "value", "ioo"),
     "params/MultiHeadDotProductAttention_0/value/bias": ((2, 4), "bias", None),
     "params/MultiHeadDotProductAttention_0/out/kernel": ((2, 4, 8), "attention_out", "iio"),
+    "params/plain/query/kernel": ((8, 8), "query", "io"),
+    "params/plain/key/kernel": ((8, 8), "key", "io"),
+    "params/plain/value/kernel": ((8, 8), "value", "io"),
     "params/stack/attention/query/kernel": ((6, 8, 2, 4), "query", "bioo"),
     "params/stack/attention/out/kernel": ((6, 2, 4, 8), "attention_out", "biio"),
     "params/Embed_0/embedding": ((50, 8), "embedding", None),
@@ -92,6 +106,8 @@ NAMES = {
     "hk/embed/embeddings": ((50, 8), "embedding", None),
     "hk/layer_norm/offset": ((8,), "bias", None),
     "hk/lstm/linear/w": ((9, 20), "recurrent_in", "io"),
+    "hk/vanilla_rnn/~/input_to_hidden/w": ((3, 5), "recurrent_in", "io"),
+    "hk/vanilla_rnn/~/hidden_to_hidden/w": ((5, 5), "recurrent", "io"),
     "hk/gru/w_h": ((5, 15), "recurrent", "io"),
     "hk/batch_norm/~/mean_ema/average": ((1, 5), "running_mean", None),
     "odd/vector": ((8,), "unknown_vector", None),
@@ -128,6 +144,7 @@ def test_modules_of_nnx_say_what_names_do_not():
             self.up_again = self.up[0]
             self.general = nnx.LinearGeneral((2, 4), (8, 3), axis=(-2, -1), rngs=rngs)
             self.mixed = nnx.Einsum("abd,bdc->abc", (2, 8, 4), (2, 4), rngs=rngs)
+            self.open = nnx.Einsum("...d,dc...->...c", (8, 4), rngs=rngs)
             self.grouped = nnx.Conv(8, 16, (3, 3), feature_group_count=4, rngs=rngs)
             self.back = nnx.ConvTranspose(8, 16, (3,), transpose_kernel=True, rngs=rngs)
             self.lstm = nnx.OptimizedLSTMCell(3, 8, rngs=rngs)
@@ -141,6 +158,7 @@ def test_modules_of_nnx_say_what_names_do_not():
     expected = {
         "general/kernel": "iioo",
         "mixed/kernel": "bio",
+        "open/kernel": "io",
         "grouped/kernel": sb.Axes("hwio", groups=4, grouped="o"),
         "back/kernel": sb.Axes("woi", grouped="o"),
         "lstm/dense_i/kernel": sb.Axes("io", splits=4),

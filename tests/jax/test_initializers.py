@@ -289,6 +289,22 @@ def test_other_keys_and_other_generators_give_other_weights():
     assert len(set(drawn)) == len(keys)
 
 
+def test_a_mesh_of_explicit_axes_takes_what_is_made_under_jit():
+    mesh = jax.make_mesh((1,), ("x",), axis_types=(jax.sharding.AxisType.Explicit,))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("x", None))
+    init = initializers.he_normal()
+    with jax.set_mesh(mesh):
+        made = jax.jit(lambda key: init(key, (4, 6), out_sharding=sharding))(KEY)
+    assert made.sharding == sharding
+    assert np.asarray(made).tobytes() == np.asarray(init(KEY, (4, 6))).tobytes()
+
+
+@pytest.mark.parametrize("shape", [(0, 8), (8, 0), (3, 0, 4, 8)])
+def test_a_weight_without_values_is_made_for_any_fan(shape):
+    for mode in ("fan_in", "fan_out", "fan_avg", "fan_geo_avg"):
+        assert initializers.variance_scaling(2.0, mode, "uniform")(KEY, shape).shape == shape
+
+
 def test_eval_shape_draws_nothing():
     made = jax.eval_shape(lambda key: initializers.he_normal()(key, (1 << 20, 1 << 20), jnp.bfloat16), KEY)
     assert (made.shape, made.dtype) == ((1 << 20, 1 << 20), jnp.bfloat16)

@@ -124,6 +124,94 @@ def test_what_has_no_loss_or_no_weights_is_refused():
         sb.jax.probe(lambda params, x: (x * params["b"]).sum(), {"b": jnp.ones(6)}, X)
 
 
+def kernel_of_twins(*shape):
+    """Draw a kernel whose units 2 and 5 are equal."""
+    kernel = draw(3, *shape)
+    return kernel.at[..., 2].set(kernel[..., 5])
+
+
+def test_units_of_a_convolution_are_its_channels_wherever_they_lie():
+    image = jnp.asarray(np.random.default_rng(1).normal(size=(3, 4, 4, 2)), jnp.float32)
+    params = {"up": kernel_of_twins(3, 3, 2, 8), "down": draw(1, 8, 3).at[2].set(0.0).at[5].set(0.0)}
+
+    def last(params, x):
+        h = jax.lax.conv_general_dilated(x, params["up"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return jax.nn.relu(h).mean((1, 2)) @ params["down"]
+
+    def second(params, x):
+        dimensions = ("NHWC", "HWIO", "NCHW")
+        h = jax.lax.conv_general_dilated(x, params["up"], (1, 1), "SAME", dimension_numbers=dimensions)
+        return jax.nn.relu(h).mean((2, 3)) @ params["down"]
+
+    for model in (last, second):
+        hidden, out = sb.jax.probe(model, params, image, loss=squares).spaces
+        assert (hidden.name, hidden.units, hidden.samples, hidden.groups) == ("up", 8, 48, ((2, 5),))
+        assert hidden.still == (2, 5)
+        assert (out.name, out.units, out.samples) == ("down", 3, 3)
+
+
+def test_a_weight_that_writes_no_units_has_no_space():
+    def model(params, x):
+        return jnp.tanh(x @ params["up"]) * (x @ params["one"])[:, None] @ params["down"]
+
+    params = {"up": draw(0, 6, 8), "one": draw(1, 6, 1)[:, 0], "down": draw(2, 8, 3)}
+    probe = sb.jax.probe(model, params, X, loss=squares)
+    assert [(space.name, space.units) for space in probe.spaces] == [("up", 8), ("down", 3)]
+
+
+@jax.custom_jvp
+def beside(weight, x):
+    """Give a weight back, and what it makes of values."""
+    return weight, x @ weight
+
+
+beside.defjvp(lambda given, tangents: (beside(*given), jax.jvp(lambda w, x: (w, x @ w), given, tangents)[1]))
+
+
+@pytest.mark.parametrize("call", [beside, jax.checkpoint(lambda weight, x: (weight, x @ weight))])
+def test_a_weight_that_a_call_gives_back_is_still_that_weight(call):
+    def model(params, x):
+        weight, h = call(params["up"], x)
+        return jnp.tanh(h + jnp.tanh(x @ weight)) @ params["down"]
+
+    def plain(params, x):
+        return jnp.tanh(x @ params["up"] + jnp.tanh(x @ params["up"])) @ params["down"]
+
+    params = {"up": kernel_of_twins(6, 8), "down": draw(1, 8, 3)}
+    found, expected = (sb.jax.probe(each, params, X, loss=squares) for each in (model, plain))
+    rows = [
+        [(space.name, space.units, space.samples, space.groups) for space in each.spaces] for each in (found, expected)
+    ]
+    assert rows[0] == rows[1]
+    assert [row[:2] for row in rows[0]] == [("up", 8), ("down", 3)]
+
+
+def one_device(function):
+    mesh, spec = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("x",)), jax.sharding.PartitionSpec()
+    return jax.shard_map(function, mesh=mesh, in_specs=(spec, spec), out_specs=spec)
+
+
+WITHIN = {
+    "a choice": lambda h, w, x: jax.lax.cond(x.sum() > 0, lambda: h @ w, lambda: h),
+    "a loop": lambda h, w, x: jax.lax.stop_gradient(
+        jax.lax.fori_loop(0, x[0, 0].astype(int), lambda _, c: c @ w, jax.lax.stop_gradient(h))
+    ),
+    "a mesh": lambda h, w, x: one_device(lambda h, w: h @ w)(h, w),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_a_weight_within_what_can_not_be_run_step_by_step_is_left_out_by_name(name):
+    def model(params, x):
+        h = jnp.tanh(x @ params["up"])
+        return (h + WITHIN[name](h, params["within"], x)) @ params["down"]
+
+    params = {"up": draw(0, 6, 8), "within": draw(1, 8, 8), "down": draw(2, 8, 3)}
+    probe = sb.jax.probe(model, params, X, loss=squares)
+    assert dict(probe.left_out) == {"within": "it is used within a loop or a choice that can't be run step by step"}
+    assert [space.name for space in probe.spaces] == ["up", "down"]
+
+
 # The monitor.
 
 
@@ -161,6 +249,21 @@ def test_a_monitor_sees_units_part_and_takes_modules_too():
     assert [(row.step, row.distinct) for row in monitor.rows] == [(1, 1), (2, 3)]
     (growth,) = monitor.growth
     assert (growth.where, growth.units, growth.places, growth.spread[0], growth.apart) == ("kernel", 3, (1, 2), 0.0, 2)
+
+
+def test_a_monitor_counts_alike_in_arrays_of_numpy_and_in_those_that_lie_elsewhere(monkeypatch):
+    from symbreak.jax import _monitor
+
+    kernel = draw(0, 6, 8).at[:, 3].set(0.0).at[:, 5].set(0.0)
+    params = {"up": {"kernel": kernel}, "attention": {"query": {"kernel": draw(1, 6, 8).reshape(6, 2, 4)}}}
+
+    def counts(tree):
+        return {name: (row.units, row.distinct, row.dead) for name, row in sb.jax.Monitor().look(tree).items()}
+
+    expected = {"up/kernel": (8, 7, 2), "attention/query/kernel": (8, 8, 0)}
+    assert counts(jax.tree.map(np.asarray, params)) == expected
+    monkeypatch.setattr(_monitor, "_is_near", lambda array: False)
+    assert counts(params) == expected
 
 
 def test_bad_input_to_a_monitor_is_refused():
