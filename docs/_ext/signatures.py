@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from docutils import nodes
-from sphinx.addnodes import desc_signature, pending_xref
+from sphinx.addnodes import desc_parameterlist, desc_signature, pending_xref
 from sphinx.application import Sphinx
 from sphinx.util.inspect import signature as signature_of
 from sphinx.util.inspect import stringify_signature
@@ -73,11 +73,17 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 def plain(app: Sphinx, doctree: nodes.document) -> None:
-    """Write `ndarray` and `dtype` without parameters where autodoc asks nobody: at properties and overloads."""
+    """Write `ndarray` and `dtype` without parameters, which autodoc leaves at properties and overloads.
+
+    What then fits on a line stands on one.
+    """
     for signature in doctree.findall(desc_signature):
         for named in list(signature.findall(pending_xref)):
             if named.get("reftarget") in {"numpy.ndarray", "numpy.dtype"} and named in named.parent.children:
                 leave_out(named.parent, named.parent.index(named) + 1)
+        for parameters in signature.findall(desc_parameterlist):  # counted with the names of modules until here
+            if len(signature.astext()) <= app.config.python_maximum_signature_line_length:
+                parameters["multi_line_parameter_list"] = False
 
 
 def leave_out(parent: nodes.Element, place: int) -> None:
