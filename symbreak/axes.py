@@ -251,7 +251,9 @@ def fans(shape: Sequence[int], axes: AxesLike = None) -> Fans:
     References
     ----------
     Glorot, Bengio. "Understanding the difficulty of training deep feedforward neural networks". AISTATS 2010, section
-    4.2.1 (dense); He et al. "Delving deep into rectifiers". ICCV 2015, section 2.2 (convolutions). :arxiv:`1502.01852`
+    4.2.1 (dense).
+
+    He et al. "Delving deep into rectifiers". ICCV 2015, section 2.2 (convolutions). :arxiv:`1502.01852`
 
     Examples
     --------

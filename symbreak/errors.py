@@ -43,10 +43,10 @@ class UnknownName(SymbreakError, ValueError):  # noqa: N818 - says what is the m
     Examples
     --------
     >>> import symbreak as sb
-    >>> sb.get("he_norml")
+    >>> sb.get("glorot")
     Traceback (most recent call last):
         ...
-    symbreak.errors.UnknownName: no initializer is called 'he_norml'; did you mean 'he_normal' or 'he_uniform' or 'normal'?
+    symbreak.errors.UnknownName: no initializer is called 'glorot'; did you mean 'glorot_normal' or 'glorot_uniform'?
     """
 
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(DOCS / "_ext"))
 
 import signatures  # noqa: E402 - found beside the pages
 from docutils import nodes  # noqa: E402
-from sphinx.addnodes import desc_signature, pending_xref  # noqa: E402
+from sphinx.addnodes import desc_name, desc_parameter, desc_parameterlist, desc_signature, pending_xref  # noqa: E402
 from sphinx.ext.autodoc.mock import _MockObject  # noqa: E402
 from sphinx.util.inspect import signature, stringify_signature  # noqa: E402
 
@@ -42,7 +42,7 @@ def test_classes_with_a_base_of_a_framework_show_their_own_parameters():
         def __init__(self, *, every: int = 10) -> None:
             pass
 
-    assert shorten("class", Monitor, "(*args: ~typing.Any, **kwargs: ~typing.Any)").startswith("(*, every: int = 10)")
+    assert shorten("class", Monitor, "(*args: ~typing.Any, **kwargs: ~typing.Any)") == "(*, every: int = 10)"
 
 
 def test_arrays_and_dtypes_are_written_without_parameters():
@@ -54,3 +54,20 @@ def test_arrays_and_dtypes_are_written_without_parameters():
     document += shown
     signatures.plain(None, document)
     assert " ".join(each.astext() for each in shown) == "dict [ str , ndarray ] dtype x"
+
+
+def test_defaults_are_told_by_their_value():
+    assert shorten("function", sb.restarts, "(init: str = GLOROT, steps: int = NO_SUCH)") == (
+        "(init: str = GlorotNormal(), steps: int = NO_SUCH)"
+    )
+
+
+@pytest.mark.parametrize(("limit", "several"), [(10, True), (88, False)])
+def test_what_fits_on_a_line_stands_on_one(limit, several):
+    shown = desc_signature("", "", desc_name("", "sample"))
+    shown += desc_parameterlist("", desc_parameter("", "shape"), multi_line_parameter_list=True)
+    document = nodes.document(None, None)
+    document += shown
+    app = SimpleNamespace(config=SimpleNamespace(python_maximum_signature_line_length=limit))
+    signatures.plain(app, document)
+    assert shown[1]["multi_line_parameter_list"] is several

@@ -1,5 +1,7 @@
 """Signatures that a reader can take in: the names of the type aliases, not the unions that they stand for."""
 
+import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +48,7 @@ STRINGS = [
     (" Wiring | Mapping", " ~symbreak.checkpoints.Wiring | ~collections.abc.Mapping"),
     ("<factory>", "..."),
 ]
+CONSTANT = r"(?<= = )[A-Z][A-Z_]+\b"  # a default that bears a name
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -56,11 +59,12 @@ def setup(app: Sphinx) -> dict[str, bool]:
         app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
     ) -> tuple[str | None, str | None]:
         if what == "class" and getattr(obj, "__sphinx_mock__", False):  # a framework's class is its base
-            signature = stringify_signature(signature_of(obj.__init__, bound_method=True), unqualified_typehints=True)
+            own = signature_of(obj.__init__, bound_method=True)
+            signature = stringify_signature(own, show_return_annotation=False, unqualified_typehints=True)
         for text, short in longest_first:
             signature = signature and signature.replace(text, short)
             returns = returns and returns.replace(text, short)
-        return signature, returns
+        return signature and re.sub(CONSTANT, lambda found: value(found, obj), signature), returns
 
     def skip(app: Sphinx, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:
         generated = (getattr(obj, "__doc__", None) or "").startswith("Alias for field number")  # of a named tuple
@@ -70,6 +74,12 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-skip-member", skip)
     app.connect("doctree-read", plain)
     return {"parallel_read_safe": True}
+
+
+def value(found: re.Match[str], obj: Any) -> str:
+    """Give what a constant of the module stands for, which a reader can't look up."""
+    known = vars(sys.modules[obj.__module__])
+    return repr(known[found[0]]) if found[0] in known else found[0]
 
 
 def plain(app: Sphinx, doctree: nodes.document) -> None:

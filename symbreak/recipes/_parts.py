@@ -44,11 +44,11 @@ ROLES: Mapping[str, str] = {
     "multiplier": "a number that multiplies",
     "residual_gain": "what multiplies a residual branch before it is added: one number, or one a channel",
 }
-"""The roles that a parameter can have, and what each is for; :doc:`/howto/recipes` shows them in a table."""
 VECTORS = ("norm", "bias", "multiplier", "residual_gain")  # the roles of what has one axis or none
 OUTS = ("attention_out", "mlp_out", "branch_out")
 
 _END = r"(?:\.(?:weight|kernel))?"
+# What ends a name (in lower case, with dots), in order: the first that matches says the role.
 NAMES: tuple[tuple[str, str], ...] = (
     ("residual_gain", r"(?:alpha|resweight|residual_gain|skip_gain|layer_scale\w*|ls\d?\.gamma|gamma_\d+)"),
     ("norm", r"(?:\w*norm\w*|ln_?\w*|bn\d*|downsample\.1|shortcut\.1)\.(?:weight|scale|gamma)"),
@@ -84,9 +84,6 @@ NAMES: tuple[tuple[str, str], ...] = (
     ("shortcut", r"(?:downsample|shortcut)(?:\.0)?" + _END),
     ("readout", r"(?:lm_head|head|heads\.head|classifier|embed_out|output_projection|output|score|fc)" + _END),
 )  # fmt: skip
-"""Pairs of a role and a regular expression, in order: the first that matches a name, or what follows a dot in it, says
-the role. Names are read in lower case, with dots for slashes; :doc:`/howto/recipes` prints the table.
-"""
 _PATTERNS = tuple((role, re.compile(r"(?:(.*)\.)?" + pattern)) for role, pattern in NAMES)
 _CONVOLUTION = re.compile(r"(.*\.)?conv(\d+)(?:\.(?:weight|kernel))?")  # of a residual network: the last one writes
 _NUMBERED = re.compile(r"\d+|(?:encoder_?|decoder_?|transformer_?)?(?:layers?|blocks?|h)_\d+")  # of a block
