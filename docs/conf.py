@@ -69,6 +69,7 @@ autosummary_context = {"uses": uses.uses(HERE)}  # the pages that show a name at
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
+python_maximum_signature_line_length = 88  # a longer one has a line for each parameter
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 doctest_global_setup = "import numpy as np\nimport symbreak as sb"

@@ -12,7 +12,9 @@ if _typing.TYPE_CHECKING:
     from ._lsuv import LsuvLayer as LsuvLayer
     from ._lsuv import LsuvResult as LsuvResult
     from ._lsuv import lsuv as lsuv
+    from ._restarts import Minima as Minima
     from ._restarts import Restarts as Restarts
+    from ._restarts import Solved as Solved
     from ._restarts import restarts as restarts
     from .axes import Axes as Axes
     from .axes import Fans as Fans
@@ -184,7 +186,9 @@ _LATER = {
     "Plan": "rules",
     "plan": "rules",
     "Rule": "rules",
+    "Minima": "_restarts",
     "Restarts": "_restarts",
+    "Solved": "_restarts",
     "restarts": "_restarts",
 }
 

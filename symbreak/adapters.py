@@ -115,8 +115,9 @@ def lora(
 
     References
     ----------
-    Hu et al. "LoRA". ICLR 2022, section 4.1. :arxiv:`2106.09685` The uniform is that of the authors' code, and PEFT's.
-    "orthogonal" follows PEFT's start of that name.
+    Hu et al. "LoRA". ICLR 2022, section 4.1. :arxiv:`2106.09685`
+
+    The uniform is that of the authors' code, and PEFT's. "orthogonal" follows PEFT's start of that name.
 
     Examples
     --------
@@ -193,8 +194,9 @@ def pissa(
     References
     ----------
     Meng, Wang, Zhang. "PiSSA: principal singular values and singular vectors adaptation". NeurIPS 2024, section 3.
-    :arxiv:`2404.02948` Halko, Martinsson, Tropp. "Finding structure with randomness". SIAM Review 53 (2011), algorithm
-    4.4.
+    :arxiv:`2404.02948`
+
+    Halko, Martinsson, Tropp. "Finding structure with randomness". SIAM Review 53 (2011), algorithm 4.4.
 
     Examples
     --------

@@ -31,7 +31,22 @@ EXAMPLES = (
 
 
 class Fans(NamedTuple):
-    """How many inputs feed one output unit, and how many output units one input feeds."""
+    """How many inputs feed one output unit, and how many output units one input feeds.
+
+    Attributes
+    ----------
+    fan_in
+        Inputs of a unit, times the positions of the receptive field.
+    fan_out
+        Units that an input feeds, times the same.
+
+    Examples
+    --------
+    >>> import symbreak as sb
+    >>> fan_in, fan_out = sb.fans((64, 3, 7, 7))
+    >>> fan_in, fan_out
+    (147, 3136)
+    """
 
     fan_in: int
     fan_out: int
@@ -236,7 +251,9 @@ def fans(shape: Sequence[int], axes: AxesLike = None) -> Fans:
     References
     ----------
     Glorot, Bengio. "Understanding the difficulty of training deep feedforward neural networks". AISTATS 2010, section
-    4.2.1 (dense); He et al. "Delving deep into rectifiers". ICCV 2015, section 2.2 (convolutions). :arxiv:`1502.01852`
+    4.2.1 (dense).
+
+    He et al. "Delving deep into rectifiers". ICCV 2015, section 2.2 (convolutions). :arxiv:`1502.01852`
 
     Examples
     --------

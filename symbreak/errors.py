@@ -36,7 +36,18 @@ class MissingExtra(SymbreakError, ImportError):  # noqa: N818 - says what is the
 
 
 class UnknownName(SymbreakError, ValueError):  # noqa: N818 - says what is the matter
-    """A name that no registered initializer has, with the nearest ones in the message."""
+    """A name that is not known: of an initializer, an activation, a loss, a product or a recipe.
+
+    The message has the nearest ones.
+
+    Examples
+    --------
+    >>> import symbreak as sb
+    >>> sb.get("glorot")
+    Traceback (most recent call last):
+        ...
+    symbreak.errors.UnknownName: no initializer is called 'glorot'; did you mean 'glorot_normal' or 'glorot_uniform'?
+    """
 
 
 class RuleError(SymbreakError, ValueError):

@@ -36,7 +36,21 @@ KINDS = ("bias", "scale", "shift", "mean", "variance", "slope", "constant", "lab
 
 
 class Axis(NamedTuple):
-    """What one axis of an array stands for: a role (a key of `ROLES`), and the space that it runs over."""
+    """What one axis of an array stands for: a role, and the space that it runs over.
+
+    Attributes
+    ----------
+    role
+        A key of ``symbreak.graph.ROLES``: ``"out"`` for the units that are written, ``"in"`` for those that are read,
+        ``"stack"``, ``"receptive"``, ``"gate"`` or ``"head"``.
+    space
+        The name of a space; None for an axis that runs over none.
+
+    Examples
+    --------
+    >>> Axis("out", "hidden"), Axis("receptive")
+    (Axis(role='out', space='hidden'), Axis(role='receptive', space=None))
+    """
 
     role: str
     space: str | None = None

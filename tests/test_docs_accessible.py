@@ -58,3 +58,10 @@ def test_the_way_back_from_a_source_leads_to_the_page_of_the_name():
     assert context["body"] == link
     sources.lead_back(None, "_modules/symbreak/graph", "page.html", context, None)
     assert context["body"] == '<a class="viewcode-back" href="../a.html">[docs]</a><a href="#x">x</a>'
+
+
+def test_drawers_of_the_theme_are_told_apart_by_name():
+    script = (DOCS / "_static" / "accessible.js").read_text("utf-8")
+    names = dict(re.findall(r'querySelector\("aside\.(\S+)"\)\?\.setAttribute\("aria-label", "([^"]+)"\)', script))
+    assert set(names) == {"sidebar-drawer", "toc-drawer"}
+    assert len(set(names.values())) == 2

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,6 +26,16 @@ def test_classes_and_full_names_are_links(text):
 def test_parameters_and_formulas_are_none(text):
     assert names.name("name", f"`{text}`", text, 1, None)[0][0].astext() == text
     assert isinstance(names.name("name", f"`{text}`", text, 1, None)[0][0], nodes.emphasis)
+
+
+def test_a_link_may_be_shown_as_something_else_than_its_name():
+    document = SimpleNamespace(settings=SimpleNamespace(env=SimpleNamespace(ref_context={})))
+    inliner = SimpleNamespace(document=document)
+    text = "engine.mlp <symbreak.engine.mlp>"
+    (found,) = names.name("name", f"`{text}`", text, 1, inliner)[0]
+    assert (found.astext(), found["reftarget"], found["refexplicit"]) == ("engine.mlp", "symbreak.engine.mlp", True)
+    (found,) = names.name("name", "`Stream`", "Stream", 1, inliner)[0]
+    assert (found.astext(), found["reftarget"], found["refexplicit"]) == ("Stream", "Stream", False)
 
 
 def test_a_name_without_a_page_is_emphasised_and_no_other_role_is_touched():

@@ -66,6 +66,14 @@ def test_the_page_has_a_new_message_under_its_part_and_its_module_with_its_remed
     assert "ValueError. Use g." in shown
 
 
+def test_names_in_the_subject_of_a_module_are_set_as_code(tmp_path):
+    found = package(tmp_path, "def f():\n    raise ValueError('too long; use `g`')\n")
+    (tmp_path / "symbreak" / "engine.py").write_text('"""The names of ``jax.nn`` and `plan`."""\n')
+    shown = next(listing().page(found, tmp_path / "symbreak"))[1]
+    assert shown.astext() == "The names of jax.nn and plan."
+    assert [each.astext() for each in shown.findall(lambda node: node.tagname == "literal")] == ["jax.nn", "plan"]
+
+
 @pytest.mark.parametrize(
     ("source", "texts"),
     [

@@ -1,5 +1,6 @@
 """One page a finding code, and a table of all of them, from the table that `symbreak explain` prints."""
 
+import re
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -7,6 +8,11 @@ from sphinx.application import Sphinx
 from symbreak.findings import CODES, Code
 
 FAMILIES = {"1": "One weight", "2": "Networks", "3": "Files", "4": "Several files"}  # by the code's first digit
+
+CODE = re.compile(
+    r"(`[^`]+`)|((?<![\w-])--[a-z-]+(?: [A-Z]+\b)?|\[\w+\(\)\] \* \d+|[\w.]+\([^()]*\)(?:\[[^\]]*\])?|"
+    r"torch(?:\.\w+)+|\w+\.json)"
+)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -34,7 +40,7 @@ Level: **{row.level}**
 
 ## What it means
 
-{row.why}
+{coded(row.why)}
 
 ## What usually causes it
 
@@ -63,4 +69,10 @@ def index() -> str:
 
 
 def sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + "."
+    return coded(text[0].upper() + text[1:] + ".")
+
+
+def coded(text: str) -> str:
+    """Set as code what stands in a terminal as itself: calls, options with their argument, and names with dots."""
+    parts = CODE.split(text)  # what stands around, what is marked already, and what is to be, in turn
+    return "".join(f"`{part}`" if number % 3 == 2 else part for number, part in enumerate(parts) if part)

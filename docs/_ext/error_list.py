@@ -83,7 +83,8 @@ def page(found: list[Message], root: Path) -> Iterator[nodes.Node]:
         section = nodes.section(ids=[nodes.make_id(f"errors-{title}")], names=[name])
         section += nodes.title(text=title)
         for module in dict.fromkeys(each.module for each in here):
-            section += nodes.paragraph("", "", nodes.strong(text=subject(module, root)), classes=["error-subject"])
+            subject_of = nodes.strong("", "", *marked(subject(module, root)))
+            section += nodes.paragraph("", "", subject_of, classes=["error-subject"])
             section += entries([each for each in here if each.module == module])
         yield section
 
@@ -92,7 +93,7 @@ def subject(module: str, root: Path) -> str:
     """Give the first line of a module's docstring: what its messages are about."""
     path = root.joinpath(*module.split(".")[1:])
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or module).split("\n")[0]
+    return (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or module).split("\n")[0].replace("``", "`")
 
 
 def entries(found: list[Message]) -> nodes.definition_list:

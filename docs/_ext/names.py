@@ -1,6 +1,7 @@
 """What stands between single backticks in a docstring: a link where it is a class or a full name, else emphasis.
 
 A parameter is written so, too, and may be called as a function is: words in small letters without a dot are no links.
+A link may be shown as something else than its full name: `engine.mlp <symbreak.engine.mlp>`.
 """
 
 import re
@@ -13,6 +14,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 NAME = re.compile(r"[A-Z]\w+|\w+(\.\w+)+")
+TITLED = re.compile(r"(?P<title>[^<>]+) <(?P<target>[^<>]+)>")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -24,12 +26,14 @@ def setup(app: Sphinx) -> dict[str, bool]:
 def name(
     role: str, rawtext: str, text: str, lineno: int, inliner: Inliner, options: Any = None, content: Any = None
 ) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-    if not NAME.fullmatch(text):
+    titled = TITLED.fullmatch(text)
+    text, target = (titled["title"], titled["target"]) if titled else (text, text)
+    if not NAME.fullmatch(target):
         return [nodes.emphasis(rawtext, text)], []
     context = inliner.document.settings.env.ref_context
     node = pending_xref(
         rawtext, nodes.literal(rawtext, text, classes=["xref", "py", "py-obj"]), refdomain="py", reftype="obj",
-        reftarget=text, refexplicit=False, perhaps=True,
+        reftarget=target, refexplicit=titled is not None, perhaps=True,
     )  # fmt: skip
     node["py:module"], node["py:class"] = context.get("py:module"), context.get("py:class")
     return [node], []

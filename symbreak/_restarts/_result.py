@@ -221,7 +221,9 @@ class Restarts:
         References
         ----------
         Sussmann. "Uniqueness of the weights for minimal feedforward nets with a given input-output map". Neural
-        Networks 5, 1992. Phuong, Lampert. "Functional vs. parametric equivalence of ReLU networks". ICLR 2020.
+        Networks 5, 1992.
+
+        Phuong, Lampert. "Functional vs. parametric equivalence of ReLU networks". ICLR 2020.
 
         Examples
         --------

@@ -127,7 +127,7 @@ def restarts(
     References
     ----------
     Glorot, Bengio. "Understanding the difficulty of training deep feedforward neural networks". AISTATS 2010,
-    equation 16: the default `init`.
+    equation 12: the default `init`.
 
     Examples
     --------

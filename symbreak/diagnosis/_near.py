@@ -28,8 +28,8 @@ class NearTies:
         of one class.
     diameters
         {class: the largest distance of two of its units, relative to the longer of them}, for the classes with units
-        that differ. For a class of more than 1024 different units, or of more than 16 MiB in
-        float64, it is a bound above: twice the largest distance from the first, over the shortest length.
+        that differ. For a class of more than 1024 different units, or of more than 16 MiB in float64, it is a bound
+        above: twice the largest distance from the first, over the shortest length.
     """
 
     labels: Indices

@@ -87,7 +87,25 @@ class Sketch:
 
 
 def in_memory(arrays: Mapping[str, Array]) -> Source:
-    """Give arrays in memory as a source."""
+    """Give arrays in memory as a source.
+
+    Parameters
+    ----------
+    arrays
+        By name; they are not copied.
+
+    Returns
+    -------
+    Source
+        Gives each array as views along its first axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> source = in_memory({"w": np.ones((4, 2))})
+    >>> source.size("w"), [piece.shape for piece in source.pieces("w", 32)]
+    (8, [(2, 2), (2, 2)])
+    """
 
     def pieces(name: str, size: int) -> Iterator[Array]:
         array = arrays[name]

@@ -31,9 +31,8 @@ class Attention(AbstractLayer):
     r"""Scaled dot-product attention of several heads, from (batch, time, inputs) to (batch, time, units).
 
     .. math::
-        Q = X W_q^T + b_q, \quad K = X W_k^T + b_k, \quad V = X W_v^T + b_v, \quad
-        A = \operatorname{softmax}(Q K^T / \sqrt{\text{size}}), \quad
-        Y = \sum_{\text{heads}} A V W_o^T + b_o
+        Q &= X W_q^T + b_q, \quad K = X W_k^T + b_k, \quad V = X W_v^T + b_v, \\
+        Y &= \sum_{\text{heads}} A V W_o^T + b_o, \quad A = \operatorname{softmax}(Q K^T / \sqrt{\text{size}}),
 
     where the softmax goes over the times that are read.
 
@@ -73,8 +72,10 @@ class Attention(AbstractLayer):
 
     References
     ----------
-    Vaswani et al. "Attention is all you need". 2017. :arxiv:`1706.03762` Ainslie et al. "GQA: training generalized
-    multi-query transformer models from multi-head checkpoints". 2023 (shared key and value heads). :arxiv:`2305.13245`
+    Vaswani et al. "Attention is all you need". 2017. :arxiv:`1706.03762`
+
+    Ainslie et al. "GQA: training generalized multi-query transformer models from multi-head checkpoints". 2023 (shared
+    key and value heads). :arxiv:`2305.13245`
 
     Examples
     --------

@@ -50,8 +50,9 @@ class LBFGS:
     References
     ----------
     Byrd, Lu, Nocedal, Zhu. "A limited memory algorithm for bound constrained optimization". SIAM Journal on Scientific
-    Computing 16(5), 1995. Liu, Nocedal. "On the limited memory BFGS method for large scale optimization". Mathematical
-    Programming 45, 1989.
+    Computing 16(5), 1995.
+
+    Liu, Nocedal. "On the limited memory BFGS method for large scale optimization". Mathematical Programming 45, 1989.
 
     Examples
     --------

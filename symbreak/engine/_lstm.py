@@ -50,8 +50,10 @@ class LSTM(AbstractLayer):
 
     References
     ----------
-    Hochreiter, Schmidhuber. "Long short-term memory". Neural Computation 9, 1997. Gers, Schmidhuber, Cummins.
-    "Learning to forget: continual prediction with LSTM". Neural Computation 12, 2000 (the forget gate).
+    Hochreiter, Schmidhuber. "Long short-term memory". Neural Computation 9, 1997.
+
+    Gers, Schmidhuber, Cummins. "Learning to forget: continual prediction with LSTM". Neural Computation 12, 2000 (the
+    forget gate).
 
     Examples
     --------

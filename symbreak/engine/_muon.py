@@ -66,8 +66,9 @@ class Muon(AbstractOptimizer):
     References
     ----------
     Jordan et al. "Muon: an optimizer for hidden layers in neural networks". 2024.
-    https://kellerjordan.github.io/posts/muon Liu et al. "Muon is scalable for LLM training". 2025 (the weight decay).
-    :arxiv:`2502.16982`
+    https://kellerjordan.github.io/posts/muon
+
+    Liu et al. "Muon is scalable for LLM training". 2025 (the weight decay). :arxiv:`2502.16982`
 
     Examples
     --------

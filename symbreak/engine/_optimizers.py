@@ -210,8 +210,10 @@ class Nesterov(AbstractVelocity):
     References
     ----------
     Sutskever, Martens, Dahl, Hinton. "On the importance of initialization and momentum in deep learning". ICML 2013,
-    equations 3 and 4. Bengio, Boulanger-Lewandowski, Pascanu. "Advances in optimizing recurrent networks". 2012,
-    equations 6 and 7. :arxiv:`1212.0901`
+    equations 3 and 4.
+
+    Bengio, Boulanger-Lewandowski, Pascanu. "Advances in optimizing recurrent networks". 2012, equations 6 and 7.
+    :arxiv:`1212.0901`
 
     Examples
     --------

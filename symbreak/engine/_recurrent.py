@@ -51,8 +51,9 @@ class Recurrent(AbstractLayer):
 
     References
     ----------
-    Elman. "Finding structure in time". Cognitive Science 14, 1990. Werbos. "Backpropagation through time: what it does
-    and how to do it". Proceedings of the IEEE 78, 1990.
+    Elman. "Finding structure in time". Cognitive Science 14, 1990.
+
+    Werbos. "Backpropagation through time: what it does and how to do it". Proceedings of the IEEE 78, 1990.
 
     Examples
     --------

@@ -73,7 +73,7 @@ class LinearWarmup(AbstractSchedule):
 class CosineDecay(AbstractSchedule):
     r"""Fall from one rate to another along half a cosine, and stay there.
 
-    .. math:: r_t = r_\text{last} + \tfrac12 (r - r_\text{last}) (1 + \cos(\pi \min(t, T) / T))
+    .. math:: r_t = r_\text{last} + \tfrac{1}{2} (r - r_\text{last}) (1 + \cos(\pi \min(t, T) / T))
 
     Parameters
     ----------

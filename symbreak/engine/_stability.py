@@ -289,8 +289,9 @@ def stability(
     References
     ----------
     Fukumizu, Amari. "Local minima and plateaus in hierarchical structures of multilayer perceptrons". Neural Networks
-    13, 2000, theorem 3 (the eigenvalues). Polyak. "Some methods of speeding up the convergence of iteration methods".
-    1964 (the 2 x 2 matrix).
+    13, 2000, theorem 3 (the eigenvalues).
+
+    Polyak. "Some methods of speeding up the convergence of iteration methods". 1964 (the 2 x 2 matrix).
 
     Examples
     --------

@@ -20,12 +20,32 @@ GRID = np.geomspace(1e-6, 1e4, 201)  # of variances, where the line is looked at
 
 
 class Critical(NamedTuple):
-    """Scales on the edge of chaos, and the variance that the units keep there."""
+    """Scales on the edge of chaos, and the variance that the units keep there.
 
-    weight_std: float  # times 1 / sqrt(fan_in)
+    Attributes
+    ----------
+    weight_std
+        The standard deviation of the weights, times sqrt(fan_in).
+    bias_std
+        That of the biases.
+    variance
+        That of the units before the activation, which every layer keeps.
+    slope
+        That of the map of variances at its fixed point: below one it attracts.
+
+    Examples
+    --------
+    >>> import symbreak as sb
+    >>> found = sb.critical("relu")
+    >>> round(found.weight_std**2, 6), found.bias_std
+    (2.0, 0.0)
+    >>> init = sb.VarianceScaling(found.weight_std**2)
+    """
+
+    weight_std: float
     bias_std: float
     variance: float
-    slope: float  # of the map of variances at its fixed point: below one it attracts
+    slope: float
 
 
 def critical(activation: str | Callable[[Any], Any], *, bias_std: float = 0.0) -> Critical:

@@ -13,7 +13,15 @@ from ._base import Array
 
 
 class WeightAndBias(NamedTuple):
-    """The two parameters of a layer."""
+    """The two parameters of a layer.
+
+    Attributes
+    ----------
+    weight
+        Of the shape that was asked for.
+    bias
+        One number for each unit.
+    """
 
     weight: Array
     bias: Array

@@ -47,8 +47,9 @@ class Perturbed(AbstractInitializer):
     References
     ----------
     Rumelhart, Hinton, Williams. "Learning representations by back-propagating errors". Nature 323 (1986): small random
-    weights break the symmetry. Chen, Goodfellow, Shlens. "Net2Net". ICLR 2016, section 2.2, adds a small noise to
-    copied units. :arxiv:`1511.05641`
+    weights break the symmetry.
+
+    Chen, Goodfellow, Shlens. "Net2Net". ICLR 2016, section 2.2, adds a small noise to copied units. :arxiv:`1511.05641`
 
     Examples
     --------

@@ -138,6 +138,7 @@ class ForgetBias(AbstractInitializer):
     References
     ----------
     Gers, Schmidhuber, Cummins. "Learning to forget: continual prediction with LSTM". Neural Computation 12 (2000).
+
     Jozefowicz, Zaremba, Sutskever. "An empirical exploration of recurrent network architectures". ICML 2015 (the 1).
 
     Examples

@@ -106,8 +106,10 @@ class Henaff(_Planes):
     References
     ----------
     Henaff, Szlam, LeCun. "Recurrent orthogonal networks and long-memory tasks". ICML 2016, section 3.
-    :arxiv:`1602.06662` Lezcano-Casado, Martínez-Rubio. "Cheap orthogonal constraints in neural networks". ICML 2019
-    (the generator). :arxiv:`1901.08428`
+    :arxiv:`1602.06662`
+
+    Lezcano-Casado, Martínez-Rubio. "Cheap orthogonal constraints in neural networks". ICML 2019 (the generator).
+    :arxiv:`1901.08428`
 
     Examples
     --------
@@ -194,8 +196,9 @@ class SpecialOrthogonal(AbstractInitializer):
     References
     ----------
     Stewart. "The efficient generation of random orthogonal matrices with an application to condition estimators". SIAM
-    J. Numer. Anal. 17 (1980). Lezcano-Casado, Martínez-Rubio. "Cheap orthogonal constraints in neural networks". ICML
-    2019. :arxiv:`1901.08428`
+    J. Numer. Anal. 17 (1980).
+
+    Lezcano-Casado, Martínez-Rubio. "Cheap orthogonal constraints in neural networks". ICML 2019. :arxiv:`1901.08428`
 
     Examples
     --------

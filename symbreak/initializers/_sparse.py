@@ -43,8 +43,10 @@ class Sparse(AbstractInitializer):
 
     References
     ----------
-    Martens. "Deep learning via Hessian-free optimization". ICML 2010, section 5. Sutskever, Martens, Dahl, Hinton. "On
-    the importance of initialization and momentum in deep learning". ICML 2013, section 3.
+    Martens. "Deep learning via Hessian-free optimization". ICML 2010, section 5.
+
+    Sutskever, Martens, Dahl, Hinton. "On the importance of initialization and momentum in deep learning". ICML 2013,
+    section 3.
 
     Examples
     --------

@@ -359,7 +359,7 @@ class _OfStates(AbstractInitializer):
 @register("s4d_log_decay", "mamba_a_log")
 @final
 class S4dLogDecay(_OfStates):
-    r"""The decays of a diagonal state space, :math:`\ln(-\text{Re} \lambda_n)`; for ``"real"`` Mamba's ``A_log``.
+    r"""The decays of a diagonal state space, :math:`\ln(-\operatorname{Re} \lambda_n)`, such as Mamba's ``A_log``.
 
     The states lie along the input axis of a (units, states) weight; every unit gets the same, on purpose, and its step
     and its inputs tell it from the others.
@@ -367,7 +367,7 @@ class S4dLogDecay(_OfStates):
     Parameters
     ----------
     kind
-        ``"real"``: :math:`\lambda_n = -(n + 1)`. ``"lin"`` and ``"inv"``: all decay as exp(-t/2), and
+        ``"real"``: :math:`\lambda_n = -(n + 1)`, Mamba's. ``"lin"`` and ``"inv"``: all decay as exp(-t/2), and
         :class:`S4dFrequency` tells them apart.
 
     Raises
@@ -378,7 +378,9 @@ class S4dLogDecay(_OfStates):
     References
     ----------
     Gu, Gupta, Goel, Ré. "On the parameterization and initialization of diagonal state space models". NeurIPS 2022,
-    section 4. :arxiv:`2206.11893` Gu, Dao. "Mamba". 2023, section 3.6. :arxiv:`2312.00752`
+    section 4. :arxiv:`2206.11893`
+
+    Gu, Dao. "Mamba". 2023, section 3.6. :arxiv:`2312.00752`
 
     Examples
     --------
@@ -397,7 +399,7 @@ class S4dLogDecay(_OfStates):
 @register("s4d_frequency")
 @final
 class S4dFrequency(_OfStates):
-    r"""The frequencies of a diagonal state space, :math:`\text{Im} \lambda_n`, n = 0 ... states - 1.
+    r"""The frequencies of a diagonal state space, :math:`\operatorname{Im} \lambda_n`, n = 0 ... states - 1.
 
     The states lie along the input axis of a (units, states) weight, one of each conjugate pair; every unit gets the
     same, on purpose.
@@ -463,7 +465,7 @@ class HippoLegsA(_Legs):
     r"""The transition of HiPPO-LegS, which keeps the whole past of a signal as coefficients of Legendre polynomials.
 
     :math:`A_{nk} = -\sqrt{(2n + 1)(2k + 1)}` for n > k, :math:`-(n + 1)` for n = k, else 0: the state c that obeys
-    :math:`t\,\dot c = A c + B f(t)` holds the coefficients of f on [0, t]. :class:`HippoLegsB` is its B.
+    :math:`t \frac{dc}{dt} = A c + B f(t)` holds the coefficients of f on [0, t]. :class:`HippoLegsB` is its B.
 
     Raises
     ------

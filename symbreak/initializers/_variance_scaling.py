@@ -164,8 +164,9 @@ class LecunNormal(_Family):
 
     References
     ----------
-    LeCun, Bottou, Orr, Müller. "Efficient BackProp". 1998, equation 16. Klambauer et al. "Self-normalizing neural
-    networks". NeurIPS 2017. :arxiv:`1706.02515`
+    LeCun, Bottou, Orr, Müller. "Efficient BackProp". 1998, equation 16.
+
+    Klambauer et al. "Self-normalizing neural networks". NeurIPS 2017. :arxiv:`1706.02515`
 
     Examples
     --------

@@ -2,7 +2,7 @@ r"""The scale of a random start sets the speed of learning: too small waits at t
 
 At zero weights a network with one hidden layer is at a saddle. Near it, with an odd activation of slope 1,
 
-.. math:: \dot w_j = 2 a_j c, \quad \dot a_j = 2 c \cdot w_j, \qquad c = \operatorname{E}[t x],
+.. math:: \frac{dw_j}{dt} = 2 a_j c, \quad \frac{da_j}{dt} = 2 c \cdot w_j, \qquad c = \operatorname{E}[t x],
 
 so that what is smaller by ten takes :math:`\ln 10 / \ln(1 + 2 \eta |c|)` steps longer.
 """

@@ -194,6 +194,13 @@ def names() -> list[str]:
     Returns
     -------
     list of str
+        In alphabetical order; :func:`get` takes them.
+
+    Examples
+    --------
+    >>> from symbreak import recipes
+    >>> recipes.names()[:3]
+    ['deepnorm', 'fixup', 'gpt2']
     """
     return list(_recipes())
 

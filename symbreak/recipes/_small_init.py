@@ -18,9 +18,10 @@ class SmallInit(AbstractRecipe):
 
     References
     ----------
-    Nguyen, Salazar. "Transformers without tears". IWSLT 2019, section 2.2. :arxiv:`1910.05895`. Wang, Komatsuzaki.
-    "Mesh-Transformer-JAX", whose start of the residual outputs GPT-NeoX took over: Black et al. "GPT-NeoX-20B". 2022,
-    section 2.1. :arxiv:`2204.06745`
+    Nguyen, Salazar. "Transformers without tears". IWSLT 2019, section 2.2. :arxiv:`1910.05895`
+
+    Wang, Komatsuzaki. "Mesh-Transformer-JAX", whose start of the residual outputs GPT-NeoX took over: Black et al.
+    "GPT-NeoX-20B". 2022, section 2.1. :arxiv:`2204.06745`
 
     Examples
     --------

@@ -16,9 +16,9 @@ class SubLN(AbstractRecipe):
     r"""Glorot's start with gain :math:`\gamma` inside the branches, for blocks with a second norm inside.
 
     With :math:`N` encoder and :math:`M` decoder layers, :math:`\gamma` is :math:`\sqrt{\ln 2L}` for one stack of
-    :math:`L`; with both, :math:`\sqrt{\tfrac13 \ln 3M \ln 2N}` in the encoder and :math:`\sqrt{\ln 3M}` in the decoder.
-    The gain is that of values, outputs and MLPs; queries and keys keep gain 1. Embeddings and readout are normal with
-    variance 1 / d.
+    :math:`L`; with both, :math:`\sqrt{\tfrac{1}{3} \ln 3M \ln 2N}` in the encoder and :math:`\sqrt{\ln 3M}` in the
+    decoder. The gain is that of values, outputs and MLPs; queries and keys keep gain 1. Embeddings and readout are
+    normal with variance 1 / d.
 
     References
     ----------

@@ -26,12 +26,27 @@ COMPUTED = {
 
 
 class Change(NamedTuple):
-    """What a repair changed in one tensor."""
+    """What a repair changed in one tensor.
+
+    Attributes
+    ----------
+    name
+        Of the tensor.
+    before, after
+        Its shape; that of a tensor of which units were merged is smaller.
+    values
+        How many values are other ones, of those that are left.
+
+    Examples
+    --------
+    >>> print(Change("fc1.weight", (4, 2), (4, 2), 3))
+    fc1.weight: 3 of 8 values
+    """
 
     name: str
     before: tuple[int, ...]
     after: tuple[int, ...]
-    values: int  # that are other ones, of those that are left
+    values: int
 
     def __str__(self) -> str:
         if self.before != self.after:

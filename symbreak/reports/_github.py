@@ -32,6 +32,25 @@ def to_github(report: "Report") -> str:
     """Write a line for each finding that a workflow of GitHub's shows as an annotation, and the verdict in the last.
 
     A workflow shows the first ten of each level; findings that are alike but for numbers in their names are one.
+
+    Parameters
+    ----------
+    report
+        The report.
+
+    Returns
+    -------
+    str
+        Lines, without a line end after the last.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import symbreak as sb
+    >>> from symbreak.reports import to_github
+    >>> report = sb.diagnose(np.ones((3, 2)))
+    >>> to_github(report).split("::")[1]
+    'error title=SB101 weight%2C axis 0'
     """
     files = files_of(report)
     lines = [_annotation(group, files) for group in fold(report.findings)]
@@ -45,7 +64,27 @@ def to_github(report: "Report") -> str:
 
 
 def to_markdown(report: "Report") -> str:
-    """Write a report as Markdown: the verdict, a table of where the findings are, and what each kind means."""
+    """Write a report as Markdown: the verdict, a table of where the findings are, and what each kind means.
+
+    Parameters
+    ----------
+    report
+        The report.
+
+    Returns
+    -------
+    str
+        A heading, a table, and a section for each code.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import symbreak as sb
+    >>> from symbreak.reports import to_markdown
+    >>> report = sb.diagnose(np.ones((3, 2)))
+    >>> print(to_markdown(report).splitlines()[0])
+    ### symbreak: 1 error; read 1 array
+    """
     lines = [f"### symbreak: {_escaped(report.verdict)}", ""]
     lines += [f"Wired by: {_escaped(report.evidence)}", ""] if report.evidence else []
     rows = sorted(overview(report), key=lambda row: -row.level)

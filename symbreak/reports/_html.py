@@ -17,7 +17,29 @@ FIGURES = 3  # findings that are drawn
 
 
 def to_html(report: "Report") -> str:
-    """Write a report as an HTML fragment: the verdict, and where there are any the findings, a few with pictures."""
+    """Write a report as an HTML fragment: the verdict, and where there are any the findings, a few with pictures.
+
+    A notebook shows a report by it.
+
+    Parameters
+    ----------
+    report
+        The report.
+
+    Returns
+    -------
+    str
+        One ``<div>``, with everything escaped that comes from the arrays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import symbreak as sb
+    >>> from symbreak.reports import to_html
+    >>> report = sb.diagnose(np.ones((3, 2)))
+    >>> to_html(report)[:33]
+    '<div><p>1 error; read 1 array</p>'
+    """
     rows = [(str(f.level), f.code, f.where, f.message, f.fix) for f in report.findings]
     unread = {finding.where for finding in report.findings if finding.code == "SB301"}
     rows += [("skipped", "", s.where, s.reason, "") for s in report.skipped if s.where not in unread]

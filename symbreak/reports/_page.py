@@ -152,6 +152,15 @@ def to_page(report: "Report") -> str:
     -------
     str
         The page, of less than 5 MB: of very many findings the last ones are counted and not listed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import symbreak as sb
+    >>> from symbreak.reports import to_page
+    >>> report = sb.diagnose(np.ones((3, 2)))
+    >>> to_page(report).startswith("<!DOCTYPE html>")
+    True
     """
     title = f"symbreak: {_safe(report.verdict)}"
     policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src '{_hash(SCRIPT)}'"

@@ -41,6 +41,16 @@ def to_sarif(report: "Report", version: str = "") -> str:
     str
         One run. A result names the file, the tensor or space, and a fingerprint of both and the code: it stays the same
         from run to run, whatever the message says.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import symbreak as sb
+    >>> from symbreak.reports import to_sarif
+    >>> report = sb.diagnose(np.ones((3, 2)))
+    >>> import json
+    >>> [result["ruleId"] for result in json.loads(to_sarif(report))["runs"][0]["results"]]
+    ['SB101']
     """
     rules = list(CODES)
     files = files_of(report)

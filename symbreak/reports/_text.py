@@ -69,6 +69,15 @@ def to_text(report: "Report", colour: bool = False) -> str:
     -------
     str
         Lines of at most 80 columns, as far as names allow it, and the verdict in one; no line end after the last.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import symbreak as sb
+    >>> from symbreak.reports import to_text
+    >>> report = sb.diagnose(np.ones((3, 2)))
+    >>> print(to_text(report).splitlines()[0])
+    error SB101 weight, axis 0
     """
     lines = []
     told = _gravest(fold(report.findings, ALIKE))

@@ -57,7 +57,13 @@ DIGITS = 90  # of the decimal arithmetic: the variance of a far, narrow tail los
 
 @dataclass(frozen=True)
 class TruncatedMoments:
-    """Mean and standard deviation of the standard normal cut to an interval."""
+    """Mean and standard deviation of the standard normal cut to an interval.
+
+    Attributes
+    ----------
+    mean, std
+        In standard deviations of the normal before it is cut.
+    """
 
     mean: float
     std: float

@@ -102,6 +102,13 @@ def region(shape: tuple[int, ...], index: Any) -> tuple[Window, tuple[int, ...],
         If an integer is out of bounds, there are too many indices, or an index is of another kind.
     ValueError
         If the whole array has 2**63 elements or more: positions are counted in 64 bits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> window, shape, flips = region((4, 6), np.s_[1:3, ::2])
+    >>> window.size, shape
+    (6, (2, 3))
     """
     if math.prod(shape) >= 1 << 63:
         raise ValueError(f"a weight has fewer than 2**63 elements; got `shape` {shape}: cut it into several")

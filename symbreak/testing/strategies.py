@@ -23,7 +23,15 @@ DENSE, STACKED, CONVOLUTIONS = ("oi",), ("boi",), ("oiw", "oihw", "boihw")
 
 
 class Request(NamedTuple):
-    """An initializer, and a weight that it makes."""
+    """An initializer, and a weight that it makes.
+
+    Attributes
+    ----------
+    initializer
+        Of the shelf, or of a plug-in that needs no parameter.
+    shape, axes
+        Of a weight, and its layout, as calling the initializer takes them.
+    """
 
     initializer: AbstractInitializer
     shape: tuple[int, ...]
