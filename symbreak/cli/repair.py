@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symbreak.cli._output import file_name
+from symbreak.cli._output import cannot_write, file_name
 from symbreak.cli._show import listed
 from symbreak.cli._target import Refused, check_suffix, refuse_same, run_refusing, seed
 from symbreak.errors import BadCheckpoint, CannotRepair, MissingExtra
@@ -224,4 +224,4 @@ def _write(path: str, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, 
     except (TypeError, ValueError) as error:
         raise Refused(str(error)) from None
     except OSError as error:
-        raise Refused(f"cannot write to {visible(path)}: {error.strerror or error}") from None
+        raise Refused(cannot_write(path, error)) from None

@@ -189,7 +189,10 @@ def refused(capsys, *call):
         ),
         (["--shapes", "shapes.json", "--recipe", "gtp2", "-o", "o.npz"], "no recipe is called 'gtp2'; recipes are"),
         (["--shapes", "shapes.json", "--recipe", "gpt2", "-o", "o.npz"], "no role is known for 'out.weight' (1 of 4"),
-        (["--shapes", "shapes.json", "--rules", "rules.toml", "-o", "no/o.npz"], "cannot write to no/o.npz: No such"),
+        (
+            ["--shapes", "shapes.json", "--rules", "rules.toml", "-o", "no/o.npz"],
+            "cannot write to no/o.npz: there is no folder no;",
+        ),
     ],
 )
 def test_what_can_not_be_done_is_refused(call, message, capsys):

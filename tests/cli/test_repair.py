@@ -302,7 +302,8 @@ def test_a_file_of_which_something_can_not_be_read_is_refused(tmp_path, monkeypa
 
 def test_a_place_that_can_not_be_written_is_said(model, capsys):
     err = refused(capsys, "in.safetensors", "-o", "nowhere/out.safetensors")
-    assert err.startswith("symbreak: cannot write to nowhere/out.safetensors: ")
+    where = "nowhere/out.safetensors"
+    assert err == f"symbreak: cannot write to {where}: there is no folder nowhere; make it first\n"
 
 
 def test_an_old_file_stays_where_the_new_one_fails(model, capsys, monkeypatch):

@@ -340,7 +340,7 @@ def test_baselines_that_cannot_be_read_or_written_are_exit_code_2(here, capsys):
     )
     code, found, err = check(capsys, "--write-baseline", "no/such/known.json")
     assert (code, found) == (2, [])
-    assert err == "symbreak: cannot write to no/such/known.json: No such file or directory\n"
+    assert err == "symbreak: cannot write to no/such/known.json: there is no folder no/such; make it first\n"
     before = Path("m.npz").read_bytes()
     code, found, err = check(capsys, "--write-baseline", "m.npz")
     assert (code, found) == (2, [])
