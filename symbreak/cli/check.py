@@ -205,6 +205,9 @@ def _baseline(settings: "Settings") -> "Baseline | None":
 
     try:
         return Baseline(settings.baseline)
+    except FileNotFoundError:
+        path = visible(settings.baseline)
+        raise _Unusable(f"there is no baseline {path}: make one with --write-baseline {path}") from None
     except OSError as error:
         raise _Unusable(f"cannot read {visible(settings.baseline)}: {error.strerror or error}") from None
     except ValueError as error:
