@@ -68,6 +68,13 @@ def test_the_file_has_the_bits_of_the_plan(out, capsys):
     assert captured.out == f"4 parameters, 3,040 values, seed 7; written to {out}\n"
 
 
+def test_one_of_a_kind_is_no_plural(capsys):
+    Path("one.json").write_text('{"scale.bias": [1]}')
+    Path("all.toml").write_text('[rules]\n"*" = "zeros"\n')
+    assert main(["init", "--shapes", "one.json", "--rules", "all.toml", "-o", "out.npz"]) == 0
+    assert capsys.readouterr().out == "1 parameter, 1 value, seed 0; written to out.npz\n"
+
+
 def test_workers_and_dtype(capsys):
     call = ["init", "--shapes", "shapes.json", "--rules", "rules.toml", "--dtype", "bfloat16"]
     for workers, out in (("1", "a.safetensors"), ("2", "b.safetensors")):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import symbreak as sb
 from symbreak.findings import CODES, Finding, Level
 from symbreak.reports import Report, Skipped, to_github, to_markdown, to_page, to_sarif, visible
 from tests.data.make_reports import FOLDER, FORMATS, sample
@@ -267,6 +268,12 @@ def test_the_page_holds_every_finding_its_explanation_and_its_fix_without_a_scri
         assert growth.verdict in page.text
     # A heat map and distances of the tied weight and of the network, the depth, and the growth in each of two runs.
     assert len(page.all("svg")) == 7
+
+
+def test_one_of_a_kind_is_no_plural_on_the_page():
+    page = to_page(sb.diagnose({"w": np.ones((4, 3))}))
+    assert "<li><b>1</b>array</li><li><b>1</b>error</li><li><b>0</b>warnings</li>" in page
+    assert "<caption>1 finding, the gravest first</caption>" in page
 
 
 def test_the_page_needs_nothing_from_outside():
