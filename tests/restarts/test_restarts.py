@@ -244,7 +244,7 @@ def test_the_table_says_how_many_starts_came_how_far():
     shown = result._repr_html_()
     assert f"<p>{lines[0]}</p>" in shown
     rows = [line.rsplit(maxsplit=2) for line in lines[2:]]
-    assert all(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" in shown for row in rows)
+    assert all(f"<tr><td style='text-align:left'>{'</td><td>'.join(row)}</td></tr>" in shown for row in rows)
     assert shown.count("<tr>") == 8
 
 
