@@ -41,6 +41,15 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
+# The packages whose models symbreak judges by how they compute: (the class that its models have above them, its
+# package there, our part for it).
+FRAMEWORKS = (
+    ("Module", "torch", "symbreak.torch"),
+    ("Model", "keras", "symbreak.keras"),
+    ("Module", "flax", "symbreak.jax"),
+    ("Module", "equinox", "symbreak.jax"),
+)
+
 
 def diagnose(
     weights: npt.ArrayLike | Mapping[str, npt.ArrayLike] | LayerGraph | str | os.PathLike[str],
@@ -277,6 +286,19 @@ def _refuse_strangers(axes: Layouts, names: Iterable[str]) -> None:
             raise ValueError(f"`axes` names {name!r}, which is not among the arrays; nearest: {near}")
 
 
+def framework_part(model: object) -> str | None:
+    """Name our part for the framework that a model is of; no framework is imported for that."""
+    return next(
+        (
+            part
+            for cls in type(model).__mro__
+            for name, package, part in FRAMEWORKS
+            if cls.__name__ == name and cls.__module__.split(".")[0] == package
+        ),
+        None,
+    )
+
+
 def _name(name: object) -> str:
     if not isinstance(name, str):
         raise TypeError(f"the names of arrays are strings; got {name!r}")
@@ -291,6 +313,8 @@ def _as_array(value: object, what: str) -> Array:
     if isinstance(value, Mapping):
         inner = next(iter(value), "kernel")
         raise TypeError(f"{what} holds names itself, and nesting isn't read: flatten them, as in '<outer>.{inner}'")
+    if part := framework_part(value):
+        raise TypeError(f"a {type(value).__name__} is a model of a framework: call {part}.diagnose(model)")
     raise TypeError(
         f"{what} is neither an array, nor a mapping from names to arrays, nor a path to a file or folder; "
         f"got {type(value).__name__}"

@@ -16,6 +16,7 @@ LEAST = 10  # characters that a column is folded to
 LEAST_NAME = 16  # characters of a name that is cut
 PIECE = re.compile(r"(?:[^ ./,(_]|\.(?=\d))*(?:[ ./,(_]+|$)")  # lines are broken behind one; a number is not
 INDENT = "  "  # of what continues an entry
+NUMBER = re.compile(r"-|[-+]?(?:[\d,]*\.?\d+(?:e[-+]?\d+)?|inf|nan) ?%?|", re.IGNORECASE)  # or that there is none
 
 
 def table(
@@ -125,9 +126,19 @@ def html_text(text: str) -> str:
 
 
 def html_table(head: str, titles: Sequence[str], rows: Sequence[Sequence[str]], tail: str = "") -> str:
-    """Write a line, a table and perhaps another line as an HTML fragment."""
-    header = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    """Write a line, a table and perhaps another line as an HTML fragment.
+
+    Notebooks align all cells to the right, which is for numbers: columns of text are aligned to the left.
+    """
+    left = [not all(map(NUMBER.fullmatch, column)) for column in zip(*rows, strict=True)] or [True] * len(titles)
+    header = html_cells("th", titles, left)
+    body = "".join(f"<tr>{html_cells('td', row, left)}</tr>" for row in rows)
     end = f"<p>{html.escape(tail)}</p>" if tail else ""
     whole = f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
     return f"<div><p>{html.escape(head)}</p>{whole}{end}</div>"
+
+
+def html_cells(tag: str, texts: Sequence[str], left: Sequence[bool]) -> str:
+    """Write the cells of a row, those of text aligned to the left."""
+    styles = [" style='text-align:left'" if is_left else "" for is_left in left]
+    return "".join(f"<{tag}{style}>{html.escape(text)}</{tag}>" for text, style in zip(texts, styles, strict=True))

@@ -118,3 +118,15 @@ def is_text(data: bytes) -> bool:
 def number(value: int) -> str:
     """Return an integer as text: one from a file can have thousands of digits, which Python may refuse to print."""
     return str(value) if abs(value) < 10**20 else f"an integer of {value.bit_length()} bits"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number and what is counted.
+
+    Examples
+    --------
+    >>> from symbreak._visible import counted
+    >>> counted(1, "value"), counted(1200, "value")
+    ('1 value', '1,200 values')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -13,7 +13,7 @@ from ._plan_table import plan_html, plan_table
 from ._same import find_same
 from ._table import folded
 from ._turned import draw, find_turn
-from ._visible import quoted, visible
+from ._visible import counted, quoted, visible
 from .axes import DEFAULTS, Axes, AxesLike, Fans, as_shape, fans
 from .dtypes import DTypeLike, as_float_dtype, as_numpy, holds_values, is_float
 from .errors import RuleError
@@ -292,7 +292,7 @@ class Plan:
     def __str__(self) -> str:
         lines = [plan_table(self.rows)]
         count = sum(math.prod(row.shape) for row in self.rows)
-        lines.append(f"{len(self.rows)} parameters, {count:,} values")
+        lines.append(f"{counted(len(self.rows), 'parameter')}, {counted(count, 'value')}")
         if self.kept:
             lines.append(f"{len(self.kept)} kept as they are")
         for name in self.untouched:
@@ -306,7 +306,8 @@ class Plan:
         kept = f", {len(self.kept)} kept as they are" if self.kept else ""
         notes = [f"no rule hits: {visible(name)}" for name in self.untouched]
         notes += [f"hits nothing: {visible(pattern)}" for pattern in self.unused]
-        return plan_html(f"{len(self.rows)} parameters, {count:,} values{kept}", self.rows, "; ".join(notes))
+        head = f"{counted(len(self.rows), 'parameter')}, {counted(count, 'value')}{kept}"
+        return plan_html(head, self.rows, "; ".join(notes))
 
 
 @final

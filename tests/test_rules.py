@@ -67,6 +67,12 @@ def test_axes_and_dtype_of_a_rule_are_used():
     assert plan.audit(params).ok
 
 
+def test_one_of_a_kind_is_no_plural():
+    one = sb.plan({"a": (1,)}, {"a": "zeros"})
+    assert str(one).splitlines()[-1] == "1 parameter, 1 value"
+    assert "<p>1 parameter, 1 value</p>" in one._repr_html_()
+
+
 def test_the_plan_prints_as_a_table_within_80_columns():
     text = str(sb.plan({**SHAPES, "lost": (3,)}, {**RULES, "nope.*": "ones"}))
     assert text.splitlines() == [

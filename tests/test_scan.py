@@ -294,6 +294,14 @@ def test_a_file_that_may_not_be_read_is_reported(models):
 # Files that change.
 
 
+def test_a_model_that_was_saved_whole_is_one_error_with_the_way_out():
+    report = sb.diagnose(ROOT / "tests" / "data" / "checkpoints" / "module.pt")
+    (finding,) = [finding for finding in report.findings if finding.code == "SB301"]
+    assert finding.fix == "save its state_dict() in place of it: torch.save(model.state_dict(), FILE)"
+    report = sb.diagnose(ROOT / "tests" / "data" / "checkpoints" / "unread.pt")
+    assert {finding.fix for finding in report.findings if finding.code == "SB301"} == {_run.PART}
+
+
 @pytest.mark.parametrize("how", ["written", "replaced", "removed"])
 def test_a_file_that_changes_while_it_is_read_is_not_clean(models, how):
     steps = scan([Entry("runs/a.safetensors")], Options(workers=1))

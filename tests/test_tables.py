@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import symbreak as sb
 from symbreak import recipes
-from symbreak._table import INDENT, LINE, folded, table
+from symbreak._table import INDENT, LINE, folded, html_table, table
 
 from .recipes import _models
 
@@ -25,6 +25,17 @@ def test_a_column_is_folded_where_that_takes_the_fewest_lines():
     assert max(map(len, lines)) <= LINE
     assert [line[:20] for line in lines if line[0] in "abc"] == [20 * "a", 20 * "b", *[20 * "c"] * 9]
     assert len(lines) <= 12 + 3  # where folding the first column alone would take 11 more
+
+
+def test_in_a_notebook_text_is_aligned_to_the_left_and_numbers_as_notebooks_do():
+    rows = [("fc1.weight", "1,000", "0.5", "-", "7 of 8"), ("12", "-3e-05", "nan", "", "inf")]
+    shown = html_table("head", ("name", "n", "std", "none", "units"), rows)
+    left = " style='text-align:left'"
+    styles = [left, "", "", "", left]
+    for tag, texts in (("th", ("name", "n", "std", "none", "units")), ("td", rows[0]), ("td", rows[1])):
+        cells = "".join(f"<{tag}{style}>{text}</{tag}>" for style, text in zip(styles, texts, strict=True))
+        assert f"<tr>{cells}</tr>" in shown
+    assert html_table("head", ("name",), []).count(left) == 1
 
 
 def test_what_cannot_be_folded_is_shown_in_full():

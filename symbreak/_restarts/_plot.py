@@ -19,6 +19,8 @@ DECADES = 10.0  # how many times the lowest loss the highest is, for the axis to
 def plot_losses(losses: Array, loss: str, minima: Minima, threshold: float | None, axes: "Axes | None") -> "Axes":
     """Draw what `Restarts.plot` says."""
     axes = figure_axes(axes, "the plot of restarts")
+    from matplotlib.ticker import MaxNLocator  # which is there, since there are axes
+
     order = np.argsort(losses, kind="stable")
     ranks = np.empty(len(losses), np.int64)
     ranks[order] = np.arange(1, len(losses) + 1)
@@ -44,6 +46,7 @@ def plot_losses(losses: Array, loss: str, minima: Minima, threshold: float | Non
         axes.set_yscale("log")
     lost = len(losses) - int(finite.sum())
     axes.set_xlim(0.5, len(losses) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("starts, the best first" + (f" ({lost} without a finite loss)" if lost else ""))
     axes.set_ylabel(f"lowest loss ({loss})")
     tidy(axes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from symbreak._table import html_table, table
+from symbreak._visible import counted
 from symbreak.engine import Dense, Network
 
 from ._minima import Minima, find_minima
@@ -293,8 +294,8 @@ class Restarts:
         diverged = int(self.diverged.sum())
         told = f", {diverged} diverged" if diverged else ""
         low, high = self.steps.min(), self.steps.max()
-        steps = f"{low} to {high}" if low < high else str(high)
-        return f"{len(self)} starts, {steps} steps, the best is start {self.losses.argmin()}{told}"
+        steps = f"{low} to {high} steps" if low < high else counted(int(high), "step")
+        return f"{counted(len(self), 'start')}, {steps}, the best is start {self.losses.argmin()}{told}"
 
     @property
     def _titles(self) -> tuple[str, str, str]:

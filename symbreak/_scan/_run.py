@@ -128,7 +128,9 @@ def _judge_file(
             yield from _judge_network(number, checkpoint, path, options, judged)
             yield from _passed_over(number, checkpoint, path, alone)
             skipped = [
-                unread(f"{path}: {each.name}", each.reason, PART) for each in checkpoint.skipped if not each.text
+                unread(f"{path}: {each.name}", each.reason, each.fix or PART)
+                for each in checkpoint.skipped
+                if not each.text
             ]
             if checkpoint.changed():
                 skipped.append(unread(path, _changed(path)))

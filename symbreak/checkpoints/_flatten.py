@@ -18,6 +18,11 @@ SPARE, NAMES_PER_OPCODE, VISITS_PER_OPCODE = 10_000, 4, 40
 MOST_CHARACTERS = 64 << 20  # of all names together
 # What the whole of a file is called, which has no path.
 TENSOR, OBJECT = "tensor", "object"
+# What torch.save(model) writes in place of a state dict: the attributes by which a torch.nn.Module is known, the
+# beginning of what is said of it, and what to do.
+OF_MODULES = frozenset({"_parameters", "_modules"})
+MODULE = "a whole module"
+STATE_DICT = "save its state_dict() in place of it: torch.save(model.state_dict(), FILE)"
 
 Found = tuple[str, Tensor | str]  # the name, and the tensor or the reason that it can't be read
 Path = tuple["Path", str] | None
@@ -54,10 +59,10 @@ def flatten(source: Source, root: object, opcodes: int) -> Iterator[Found]:
 
 
 class _Frame:
-    """A container that is being walked."""
+    """A container that is being walked, and whether it is a module or lies in one."""
 
-    def __init__(self, value: object, children: Iterator[tuple[Path, object]], found: int) -> None:
-        self.value, self.children, self.found = value, children, found
+    def __init__(self, value: object, children: Iterator[tuple[Path, object]], found: int, *, module: bool) -> None:
+        self.value, self.children, self.found, self.module = value, children, found, module
 
 
 class _Walk:
@@ -84,10 +89,14 @@ class _Walk:
                 return  # it contains itself, and what it holds is being named already
             if len(self.frames) == DEEPEST:
                 raise self.source.bad(f"its pickle is nested more than {DEEPEST} deep", RESAVE)
-            if isinstance(value, Opaque) and not value.known:
-                yield self.name(path, OBJECT), f"an object of the class {visible(value.maker)}, which is not rebuilt"
+            module = _is_module(value)
+            within = bool(self.frames) and self.frames[-1].module
+            # The tensors of a module are found, so of the modules in it there is nothing more to say.
+            if isinstance(value, Opaque) and not value.known and not (module and within):
+                what = MODULE if module else "an object"
+                yield self.name(path, OBJECT), f"{what} of the class {visible(value.maker)}, which is not rebuilt"
             self.active.add(id(value))
-            self.frames.append(_Frame(value, self.children(path, value), self.found))
+            self.frames.append(_Frame(value, self.children(path, value), self.found, module=module or within))
 
     def leave(self) -> None:
         frame = self.frames.pop()
@@ -135,6 +144,13 @@ class _Walk:
         if self.found > self.most_found or self.characters > MOST_CHARACTERS:
             raise self.source.bad("its pickle lists the same tensors under endless names", RESAVE)
         return name
+
+
+def _is_module(value: object) -> bool:
+    """Whether this is a torch.nn.Module, by the attributes that every one has."""
+    if not isinstance(value, Opaque) or not isinstance(value.state, Pairs):
+        return False
+    return {key for key, _ in value.state.pairs if isinstance(key, str)} >= OF_MODULES
 
 
 def _key(key: object) -> str | None:

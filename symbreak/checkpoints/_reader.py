@@ -55,11 +55,14 @@ class Skipped:
         Why, in one printable sentence.
     text
         Whether it is text, such as names of classes: then no weight is missed.
+    fix
+        What to do, where more can be said than that it is to be saved in another way.
     """
 
     name: str
     reason: str
     text: bool = False
+    fix: str | None = None
 
 
 class Checkpoint(ABC):

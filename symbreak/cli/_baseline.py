@@ -175,4 +175,4 @@ def _known(row: dict[str, Any]) -> Known:
 
 
 def _strange(path: str) -> ValueError:
-    return ValueError(f"{visible(path)} is no baseline: make one with --write-baseline {visible(path)}")
+    return ValueError(f"{visible(path)} is no baseline: name one, or make one with --write-baseline F")

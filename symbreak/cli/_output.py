@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from symbreak.reports import visible
+
 
 def wants_colour() -> bool:
     """Whether stdout may be coloured: a terminal, or where FORCE_COLOR is set, unless NO_COLOR is.
@@ -45,6 +47,15 @@ def is_same(path: str, other: str) -> bool:
 def is_one(path: str, other: str) -> bool:
     """Whether two paths are of one file, which need not be there yet."""
     return is_same(path, other) or os.path.realpath(path) == os.path.realpath(other)
+
+
+def cannot_write(path: str, error: OSError) -> str:
+    """Say that a file can't be written and why; of a folder that is not there, which one, and what to do."""
+    folder = Path(path).parent
+    reason = error.strerror or str(error)
+    if isinstance(error, FileNotFoundError) and not folder.exists():
+        reason = f"there is no folder {visible(str(folder))}; make it first"
+    return f"cannot write to {visible(path)}: {reason}"
 
 
 @contextlib.contextmanager

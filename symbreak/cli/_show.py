@@ -53,7 +53,7 @@ def wiring_text(path: str, found: "Wired") -> str:
         for name, reason in notes.items():
             reasons.setdefault(reason, []).append(name)
         for reason, names in reasons.items():
-            lines += _fill(f"{_listed(names)}: {visible(reason)}", "    ", "      ")
+            lines += _fill(f"{listed(names)}: {visible(reason)}", "    ", "      ")
     return "\n".join(lines)
 
 
@@ -96,11 +96,12 @@ def _space(shown: _Shown, names: Sequence[str]) -> list[str]:
     lines = _fill(f"{title}: {shown.facts}", "  ", "      ")
     for what, some in shown.rows:
         short = some if len(some) <= LISTED else tuple(dict.fromkeys(map(_form, some)))
-        lines += _fill(f"{what} {_listed(short)}", "    ", "      ")
+        lines += _fill(f"{what} {listed(short)}", "    ", "      ")
     return lines
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Name the first few, and count the others."""
     more = len(names) - LISTED
     return ", ".join(map(visible, names[:LISTED])) + (f" and {more} more" if more > 0 else "")
 

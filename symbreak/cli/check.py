@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symbreak.cli._codes import code_list
-from symbreak.cli._output import file_name, file_or_stdout, is_one, is_same, output, wants_colour
+from symbreak.cli._output import cannot_write, file_name, file_or_stdout, is_one, is_same, output, wants_colour
 from symbreak.cli._progress import progress
 from symbreak.findings import Level
 from symbreak.reports import Report, to_text, visible
@@ -155,7 +155,7 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:  # the report itself takes in whatever can't be read
         if arguments.output is None:
             raise
-        print(f"symbreak: cannot write to {visible(arguments.output)}: {error.strerror or error}", file=sys.stderr)
+        print(f"symbreak: {cannot_write(arguments.output, error)}", file=sys.stderr)
         return 2
     if kept is not None and kept.failed:
         return 2
@@ -205,6 +205,9 @@ def _baseline(settings: "Settings") -> "Baseline | None":
 
     try:
         return Baseline(settings.baseline)
+    except FileNotFoundError:
+        path = visible(settings.baseline)
+        raise _Unusable(f"there is no baseline {path}: make one with --write-baseline {path}") from None
     except OSError as error:
         raise _Unusable(f"cannot read {visible(settings.baseline)}: {error.strerror or error}") from None
     except ValueError as error:
@@ -225,7 +228,7 @@ def _keep_baseline(arguments: argparse.Namespace) -> "Iterator[Callable[[Report]
         try:
             write = stack.enter_context(output(path))
         except OSError as error:
-            raise _Unusable(f"cannot write to {visible(path)}: {error.strerror or error}") from None
+            raise _Unusable(cannot_write(path, error)) from None
         yield lambda report: write(baseline_text(report, path, __version__, _options(arguments)))
 
 

@@ -16,7 +16,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from symbreak.cli._output import file_name
+from symbreak._visible import counted
+from symbreak.cli._output import cannot_write, file_name
 from symbreak.cli._target import Refused, check_suffix, refuse_same, run_refusing, seed
 from symbreak.errors import BadCheckpoint, MissingExtra
 from symbreak.reports import visible
@@ -127,7 +128,8 @@ def _write(arguments: argparse.Namespace, plan: "Plan", dtype: Any, metadata: Ma
         else:
             save_safetensors_piecewise(path, made, metadata or None)
     except OSError as error:
-        raise Refused(f"cannot write to {visible(path)}: {error.strerror or error}") from None
+        raise Refused(cannot_write(path, error)) from None
     count = sum(math.prod(each.shape) for each in made.values())
     kept = f", of which {len(plan.kept)} copied" if plan.kept else ""
-    return [f"{len(made)} parameters{kept}, {count:,} values, seed {arguments.seed}; written to {visible(path)}"]
+    what = f"{counted(len(made), 'parameter')}{kept}, {counted(count, 'value')}"
+    return [f"{what}, seed {arguments.seed}; written to {visible(path)}"]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symbreak.cli._output import file_name
+from symbreak.cli._output import cannot_write, file_name
+from symbreak.cli._show import listed
 from symbreak.cli._target import Refused, check_suffix, refuse_same, run_refusing, seed
 from symbreak.errors import BadCheckpoint, CannotRepair, MissingExtra
 from symbreak.reports import visible
@@ -182,10 +183,18 @@ def _graph(arguments: argparse.Namespace, arrays: dict[str, np.ndarray], brought
             f"{visible(arguments.path)}: no rule knows how its tensors are connected, and a repair needs that; say it "
             f"in a file: --wiring F"
         )
-    for name, reason in unknown.items():
-        text = f"ties of what {visible(name)} reads or writes may stay: {visible(reason)}"
-        print(f"symbreak: {text}", file=sys.stderr)
+    for reason, names in _by_reason(unknown).items():
+        read = "reads or writes" if len(names) == 1 else "read or write"
+        print(f"symbreak: ties of what {listed(names)} {read} may stay: {visible(reason)}", file=sys.stderr)
     return graph, rule
+
+
+def _by_reason(unknown: Mapping[str, str]) -> dict[str, list[str]]:
+    """Bring together the tensors of one reason, so that a model of many blocks is told in a few lines."""
+    found: dict[str, list[str]] = {}
+    for name, reason in unknown.items():
+        found.setdefault(reason, []).append(name)
+    return found
 
 
 def _apply(arguments: argparse.Namespace, graph: Any, rule: str) -> Any:
@@ -215,4 +224,4 @@ def _write(path: str, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, 
     except (TypeError, ValueError) as error:
         raise Refused(str(error)) from None
     except OSError as error:
-        raise Refused(f"cannot write to {visible(path)}: {error.strerror or error}") from None
+        raise Refused(cannot_write(path, error)) from None

@@ -54,11 +54,11 @@ NAMES: tuple[tuple[str, str], ...] = (
     ("norm", r"(?:\w*norm\w*|ln_?\w*|bn\d*|downsample\.1|shortcut\.1)\.(?:weight|scale|gamma)"),
     ("bias", r"(?:\w*bias\w*|beta|b)"),
     ("multiplier", r"(?:scale|multiplier)"),
-    ("position", r"(?:wpe|position_embeddings?|pos_embed(?:ding)?s?|embed_positions)" + _END),
+    ("position", r"(?:wpe|position_embeddings?|pos_emb(?:ed(?:ding)?)?s?|embed_positions)" + _END),
     ("input", r"(?:patch_embed\.proj|patch_embeddings\.projection|conv_proj|conv_stem|stem\.(?:conv\w*|0))" + _END),
     (
         "embedding",
-        r"(?:wte|\w*embed_tokens|embed_in|tok_embeddings?|shared|(?:\w+_)?embed(?:ding)?s?)"
+        r"(?:wte|\w*embed_tokens|embed_in|shared|(?:\w+_)?emb(?:ed(?:ding)?)?s?)"
         r"(?:\.(?:weight|embedding))?",
     ),
     ("qkv", r"(?:c_attn|qkv|qkv_proj|wqkv|in_proj|in_proj_weight)" + _END),

@@ -4,6 +4,7 @@ import html
 from typing import TYPE_CHECKING
 
 from symbreak._growth import by_run
+from symbreak._table import html_cells
 from symbreak._visible import visible
 
 from ._text import MESSAGE
@@ -11,7 +12,8 @@ from ._text import MESSAGE
 if TYPE_CHECKING:
     from ._report import Report
 
-_HEAD = "<tr><th>level</th><th>code</th><th>where</th><th>what</th><th>fix</th></tr>"
+_TITLES = ("level", "code", "where", "what", "fix")
+_LEFT = [True] * len(_TITLES)  # all text; notebooks align to the right what says nothing of it
 ROWS = 100  # rows of the table; other findings are counted
 FIGURES = 3  # findings that are drawn
 
@@ -43,8 +45,10 @@ def to_html(report: "Report") -> str:
     rows = [(str(f.level), f.code, f.where, f.message, f.fix) for f in report.findings]
     unread = {finding.where for finding in report.findings if finding.code == "SB301"}
     rows += [("skipped", "", s.where, s.reason, "") for s in report.skipped if s.where not in unread]
-    body = "".join(f"<tr>{''.join(f'<td>{_safe(cell)}</td>' for cell in row)}</tr>" for row in rows[:ROWS])
-    table = f"<table><thead>{_HEAD}</thead><tbody>{body}</tbody></table>" if rows else ""
+    shown = ([visible(cell, MESSAGE) for cell in row] for row in rows[:ROWS])
+    body = "".join(f"<tr>{html_cells('td', row, _LEFT)}</tr>" for row in shown)
+    head = f"<thead><tr>{html_cells('th', _TITLES, _LEFT)}</tr></thead>"
+    table = f"<table>{head}<tbody>{body}</tbody></table>" if rows else ""
     more = f"<p>and {len(rows) - ROWS} more</p>" if len(rows) > ROWS else ""
     evidence = f"<p>wired by: {_safe(report.evidence)}</p>" if report.evidence else ""
     return f"<div><p>{_safe(report.verdict)}</p>{table}{more}{evidence}{_figures(report)}</div>"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from symbreak._curves import curves_svg, growth_curves, growth_label
 from symbreak._growth import Growth, by_run, spread_text
-from symbreak._visible import visible
+from symbreak._visible import counted, visible
 from symbreak.findings import CODES, Finding
 
 from ._picture import Picture, depth_svg
@@ -207,9 +207,9 @@ def depth_figure(spaces: "Sequence[Space]") -> str:
 
 def _summary(report: "Report") -> str:
     facts = report.summary
-    tiles = [("files", "files"), ("arrays", "arrays"), ("errors", "errors"), ("warnings", "warnings")]
-    tiles += [("notes", "notes"), ("skipped", "not read")]
-    listed = "".join(f"<li><b>{facts[key]}</b>{word}</li>" for key, word in tiles)
+    tiles = [counted(facts[f"{word}s"], word) for word in ("file", "array", "error", "warning", "note")]
+    tiles.append(f"{facts['skipped']:,} not read")
+    listed = "".join("<li><b>{}</b>{}</li>".format(*text.split(" ", 1)) for text in tiles)
     files = [_safe(file) for file in report.files]
     some = "".join(f"<li class='where'>{file}</li>" for file in files[:SPACES])
     more = f"<li>and {len(files) - SPACES} more</li>" if len(files) > SPACES else ""
@@ -352,7 +352,7 @@ def _table(report: "Report") -> str:
     titles[2:2] = [("file", "")] if several else []
     head = "".join(f"<th scope='col'{f' class={kind}' if kind else ''}>{title}</th>" for title, kind in titles)
     columns = "".join(f"<col style='width:{WIDTHS.get(title, 'auto')}'>" for title, _ in titles)
-    first = _rows(rows[:SHOWN], f"{len(rows)} findings, the gravest first", head, columns)
+    first = _rows(rows[:SHOWN], f"{counted(len(rows), 'finding')}, the gravest first", head, columns)
     others = []
     for begin in range(SHOWN, len(rows), MANY):
         end = min(begin + MANY, len(rows))

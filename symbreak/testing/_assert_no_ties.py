@@ -9,19 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from symbreak._api import diagnose
+from symbreak._api import diagnose, framework_part
 from symbreak.findings import CODES, Level, select_codes
 from symbreak.graph import LayerGraph
 from symbreak.reports import Report, visible
-
-# The packages whose models symbreak judges by how they compute: (the class that its models have above them, its
-# package there, our part for it).
-FRAMEWORKS = (
-    ("Module", "torch", "symbreak.torch"),
-    ("Model", "keras", "symbreak.keras"),
-    ("Module", "flax", "symbreak.jax"),
-    ("Module", "equinox", "symbreak.jax"),
-)
 
 
 def assert_no_ties(
@@ -141,11 +132,9 @@ def _diagnose(model: object, example: tuple[object, ...], options: dict[str, Any
 
 def _framework(model: object) -> Any:
     """Give the `diagnose` of our part for the model's framework, where there is one."""
-    for cls in type(model).__mro__:
-        for name, package, part in FRAMEWORKS:
-            if cls.__name__ == name and cls.__module__.split(".")[0] == package:
-                with contextlib.suppress(ImportError, AttributeError):
-                    return importlib.import_module(part).diagnose
+    if (part := framework_part(model)) is not None:
+        with contextlib.suppress(ImportError, AttributeError):
+            return importlib.import_module(part).diagnose
     return None
 
 

@@ -182,6 +182,29 @@ def test_a_pickle_that_is_too_long_is_refused(tmp_path, monkeypatch, module, lim
         open_checkpoint(tmp_path / "a.pt")
 
 
+def test_a_module_is_told_once_and_what_else_is_not_rebuilt_by_itself(tmp_path):
+    """What lies in a module is judged, so its parts are no news; an object of another class may hold anything."""
+
+    def instance(kind, **state):
+        return name(f"project.{kind}") + tuple_of() + b"\x81" + dict_of(**state) + b"b"
+
+    inner = instance("Layer", _parameters=dict_of(w=tensor()), _modules=dict_of())
+    listed = instance("Layer", _parameters=dict_of(), _modules=dict_of(inner=inner))
+    whole = instance("Net", _parameters=dict_of(), _modules=dict_of(inner=inner), table=instance("Table", more=listed))
+    half = instance("Half", _parameters=dict_of(w=tensor()))
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(dict_of(one=whole, two=inner, three=half)), STORAGE))
+    with open_checkpoint(tmp_path / "a.pt") as ckpt:
+        found = {item.name: (item.reason, item.fix is not None) for item in ckpt.skipped}
+        assert "one._modules.inner._parameters.w" in ckpt
+        assert "one.table.more._modules.inner._parameters.w" in ckpt
+    assert found == {
+        "one": ("a whole module of the class project.Net, which is not rebuilt", True),
+        "one.table": ("an object of the class project.Table, which is not rebuilt", False),
+        "two": ("a whole module of the class project.Layer, which is not rebuilt", True),
+        "three": ("an object of the class project.Half, which is not rebuilt", False),
+    }
+
+
 def test_tuples_nested_300_000_deep_are_walked_without_recursion(tmp_path):
     """Hashing, comparing or printing such a tuple would end the process."""
     program = pickled(dict_of(w=tensor()), b")" + b"\x85" * 300_000, b"\x85\x86")

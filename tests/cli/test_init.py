@@ -68,6 +68,13 @@ def test_the_file_has_the_bits_of_the_plan(out, capsys):
     assert captured.out == f"4 parameters, 3,040 values, seed 7; written to {out}\n"
 
 
+def test_one_of_a_kind_is_no_plural(capsys):
+    Path("one.json").write_text('{"scale.bias": [1]}')
+    Path("all.toml").write_text('[rules]\n"*" = "zeros"\n')
+    assert main(["init", "--shapes", "one.json", "--rules", "all.toml", "-o", "out.npz"]) == 0
+    assert capsys.readouterr().out == "1 parameter, 1 value, seed 0; written to out.npz\n"
+
+
 def test_workers_and_dtype(capsys):
     call = ["init", "--shapes", "shapes.json", "--rules", "rules.toml", "--dtype", "bfloat16"]
     for workers, out in (("1", "a.safetensors"), ("2", "b.safetensors")):
@@ -189,7 +196,10 @@ def refused(capsys, *call):
         ),
         (["--shapes", "shapes.json", "--recipe", "gtp2", "-o", "o.npz"], "no recipe is called 'gtp2'; recipes are"),
         (["--shapes", "shapes.json", "--recipe", "gpt2", "-o", "o.npz"], "no role is known for 'out.weight' (1 of 4"),
-        (["--shapes", "shapes.json", "--rules", "rules.toml", "-o", "no/o.npz"], "cannot write to no/o.npz: No such"),
+        (
+            ["--shapes", "shapes.json", "--rules", "rules.toml", "-o", "no/o.npz"],
+            "cannot write to no/o.npz: there is no folder no;",
+        ),
     ],
 )
 def test_what_can_not_be_done_is_refused(call, message, capsys):

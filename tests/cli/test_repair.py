@@ -250,6 +250,22 @@ def test_what_cannot_be_repaired_is_said_and_nothing_is_written(tmp_path, monkey
     assert files() == ["in.npz", "nan.npz"]
 
 
+def test_tensors_of_one_reason_are_told_in_one_line(tmp_path, monkeypatch, capsys):
+    """A model of 24 blocks, all but its attention unknown, was told in 240 lines."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    known = {"lstm.weight_ih_l0": rng.normal(size=(16, 3)), "lstm.weight_hh_l0": rng.normal(size=(16, 4))}
+    odd = {f"mixer.{n}.odd": rng.normal(size=(7 + n, 31)) for n in range(9)}
+    for count in (1, 9):
+        save_safetensors("in.safetensors", known | dict(list(odd.items())[:count]))
+        assert main(["repair", "in.safetensors", "-o", "out.safetensors"]) == 0
+        said = capsys.readouterr().err.splitlines()
+        shown = "mixer.0.odd reads or writes"
+        if count == 9:
+            shown = ", ".join(f"mixer.{n}.odd" for n in range(6)) + " and 3 more read or write"
+        assert said == [f"symbreak: ties of what {shown} may stay: no rule knows it"]
+
+
 def test_tensors_that_no_rule_knows_are_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     np.savez("in.npz", strange=np.ones((4, 3)), other=np.ones((7, 5)))
@@ -286,7 +302,8 @@ def test_a_file_of_which_something_can_not_be_read_is_refused(tmp_path, monkeypa
 
 def test_a_place_that_can_not_be_written_is_said(model, capsys):
     err = refused(capsys, "in.safetensors", "-o", "nowhere/out.safetensors")
-    assert err.startswith("symbreak: cannot write to nowhere/out.safetensors: ")
+    where = "nowhere/out.safetensors"
+    assert err == f"symbreak: cannot write to {where}: there is no folder nowhere; make it first\n"
 
 
 def test_an_old_file_stays_where_the_new_one_fails(model, capsys, monkeypatch):

@@ -308,7 +308,7 @@ def test_what_could_not_be_read_is_never_known(here, capsys):
     [
         ('{"symbreak": "baseline", "schema": 2, "findings": []}', "known.json is a baseline of version 2, and this is "
          "symbreak's version 1: write it again with --write-baseline known.json"),
-        ("{", "known.json is no baseline: make one with --write-baseline known.json"),
+        ("{", "known.json is no baseline: name one, or make one with --write-baseline F"),
         ("[]", "known.json is no baseline"),
         ("{}", "known.json is no baseline"),
         ('{"symbreak": "baseline", "schema": 1}', "known.json is no baseline"),
@@ -336,11 +336,11 @@ def test_baselines_that_cannot_be_read_or_written_are_exit_code_2(here, capsys):
     assert check(capsys, "--baseline", "no.json") == (
         2,
         [],
-        "symbreak: cannot read no.json: No such file or directory\n",
+        "symbreak: there is no baseline no.json: make one with --write-baseline no.json\n",
     )
     code, found, err = check(capsys, "--write-baseline", "no/such/known.json")
     assert (code, found) == (2, [])
-    assert err == "symbreak: cannot write to no/such/known.json: No such file or directory\n"
+    assert err == "symbreak: cannot write to no/such/known.json: there is no folder no/such; make it first\n"
     before = Path("m.npz").read_bytes()
     code, found, err = check(capsys, "--write-baseline", "m.npz")
     assert (code, found) == (2, [])

@@ -1,6 +1,7 @@
 """`diagnose`: a weight, named arrays, files and folders; whatever can't be read is reported, and the rest is judged."""
 
 import json
+import re
 from collections import OrderedDict
 from types import SimpleNamespace
 
@@ -166,6 +167,25 @@ def test_arrays_of_other_libraries_are_taken_by_their_array_method():
 def test_what_is_of_no_use_is_refused_with_what_is_taken(weights, axes, message):
     with pytest.raises(TypeError, match=message):
         diagnose(weights, axes=axes)
+
+
+@pytest.mark.parametrize(
+    ("package", "base", "part"),
+    [
+        ("torch.nn.modules.module", "Module", "torch"),
+        ("keras.src.models.model", "Model", "keras"),
+        ("flax.linen.module", "Module", "jax"),
+        ("equinox._module", "Module", "jax"),
+        ("torch.optim.optimizer", "Optimizer", None),
+        ("torchvision", "Module", None),
+    ],
+)
+def test_a_model_is_sent_to_the_part_for_its_framework(package, base, part):
+    above = type(base, (), {"__module__": package})
+    model = type("Net", (above,), {"__module__": "project"})()
+    wanted = f"a Net is a model of a framework: call symbreak.{part}.diagnose(model)" if part else "neither an array"
+    with pytest.raises(TypeError, match=re.escape(wanted)):
+        diagnose(model)
 
 
 def test_a_layout_for_an_array_that_is_not_there_is_refused(tmp_path):

@@ -106,6 +106,12 @@ def test_the_names_of_a_residual_network():
         ("stem.0.weight", (8, 3, 4, 4), "input"),
         ("encoder.embed_tokens.weight", (9, 8), "embedding"),
         ("pos_embed", (1, 9, 8), "position"),
+        ("pos_emb", (1, 9, 8), "position"),  # minGPT
+        ("pos_emb.weight", (9, 8), "position"),
+        ("tok_emb.weight", (9, 8), "embedding"),  # minGPT
+        ("tok_embeddings.weight", (9, 8), "embedding"),  # LLaMA as Meta saved it
+        ("token_embedding.weight", (9, 8), "embedding"),
+        ("emb/embedding", (9, 8), "embedding"),
         ("layer1.0.scale", (1,), "multiplier"),
         ("layer1.0.bias1a", (1,), "bias"),
         ("layer1.0.alpha", (), "residual_gain"),

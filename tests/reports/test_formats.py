@@ -270,6 +270,12 @@ def test_the_page_holds_every_finding_its_explanation_and_its_fix_without_a_scri
     assert len(page.all("svg")) == 7
 
 
+def test_one_of_a_kind_is_no_plural_on_the_page():
+    page = to_page(sb.diagnose({"w": np.ones((4, 3))}))
+    assert "<li><b>1</b>array</li><li><b>1</b>error</li><li><b>0</b>warnings</li>" in page
+    assert "<caption>1 finding, the gravest first</caption>" in page
+
+
 def test_the_page_needs_nothing_from_outside():
     markup = to_page(sample())
     page = Page(markup)

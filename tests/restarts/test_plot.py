@@ -59,6 +59,14 @@ def test_minima_beyond_the_colours_are_grey():
     assert "2 starts in 1 other minimum" in drawn
 
 
+@pytest.mark.parametrize("count", [1, 2, 7, 20])
+def test_starts_are_counted_in_whole_numbers(count):
+    axes = result(np.linspace(0.1, 0.2, count), [0] * count).plot()
+    ticks = [tick for tick in axes.get_xticks() if 0.5 <= tick <= count + 0.5]
+    assert ticks
+    assert all(tick == int(tick) for tick in ticks)
+
+
 def test_the_threshold_is_marked_with_how_many_reached_it():
     axes = result(LOSSES, GROUPS).plot(0.2)
     line = next(line for line in axes.lines if line.get_label() == "4 of 7 starts at 0.2 or less")

@@ -227,6 +227,10 @@ def test_a_threshold_counts_the_starts_at_it():
     assert result.expected_starts(-1) == math.inf
 
 
+def test_one_start_of_one_step_is_no_plural():
+    assert str(run(starts=1, steps=1)).splitlines()[0] == "1 start, 1 step, the best is start 0"
+
+
 def test_the_table_says_how_many_starts_came_how_far():
     result = run(starts=40)
     lines = str(result).splitlines()
@@ -240,7 +244,7 @@ def test_the_table_says_how_many_starts_came_how_far():
     shown = result._repr_html_()
     assert f"<p>{lines[0]}</p>" in shown
     rows = [line.rsplit(maxsplit=2) for line in lines[2:]]
-    assert all(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" in shown for row in rows)
+    assert all(f"<tr><td style='text-align:left'>{'</td><td>'.join(row)}</td></tr>" in shown for row in rows)
     assert shown.count("<tr>") == 8
 
 
