@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 
 import numpy as np
+import numpy.typing as npt
 
 from symbreak.findings import Finding
 from symbreak.reports import visible
@@ -62,7 +63,7 @@ def _classes(source: Source, names: list[str]) -> list[list[str]]:
 
 
 def _equal(source: Source, one: str, other: str) -> bool:
-    """Whether two arrays of one shape and dtype are equal, byte for byte."""
+    """Whether two arrays of one shape and type are equal, byte for byte of their values in one order."""
     try:
         both = (source.pieces(name, PIECE) for name in (one, other))
         return all(_same(mine, yours) for mine, yours in zip_longest(*both))
@@ -73,8 +74,12 @@ def _equal(source: Source, one: str, other: str) -> bool:
 def _same(one: Array | None, other: Array | None) -> bool:
     if one is None or other is None:
         return False
-    mine, yours = (np.ascontiguousarray(each).reshape(-1).view(np.uint8) for each in (one, other))
-    return np.array_equal(mine, yours)
+    return np.array_equal(_bytes(one), _bytes(other))
+
+
+def _bytes(piece: Array) -> npt.NDArray[np.uint8]:
+    """Give the bytes of values in this machine's order."""
+    return np.ascontiguousarray(piece, piece.dtype.newbyteorder("=")).reshape(-1).view(np.uint8)
 
 
 def _digest(source: Source, names: Iterable[str]) -> bytes | None:
@@ -85,8 +90,7 @@ def _digest(source: Source, names: Iterable[str]) -> bytes | None:
         digest.update(f"{shape} {dtype.name} ".encode())
         try:
             for piece in source.pieces(name, PIECE):
-                native = piece.astype(piece.dtype.newbyteorder("="), copy=False)
-                digest.update(np.ascontiguousarray(native).reshape(-1).view(np.uint8).data)
+                digest.update(_bytes(piece).data)
         except source.errors:
             return None
     return digest.digest()
