@@ -84,7 +84,7 @@ def _bytes(piece: Array) -> npt.NDArray[np.uint8]:
 
 def _digest(source: Source, names: Iterable[str]) -> bytes | None:
     """Digest arrays with their shapes and dtypes; None if one can't be read."""
-    digest = hashlib.blake2b(digest_size=32)
+    digest = hashlib.blake2b()
     for name in names:
         shape, dtype = source.arrays[name]
         digest.update(f"{shape} {dtype.name} ".encode())

@@ -335,4 +335,4 @@ def _multipliers(count: int) -> Words:
 def _digest(salt: int) -> "hashlib.blake2b":
     import hashlib  # loads OpenSSL
 
-    return hashlib.blake2b(digest_size=32, salt=salt.to_bytes(hashlib.blake2b.SALT_SIZE, "little"))
+    return hashlib.blake2b(salt=salt.to_bytes(hashlib.blake2b.SALT_SIZE, "little"))

@@ -108,7 +108,7 @@ def _ties_by_parent(array: Array, over: int, workers: int | None, finite: bool) 
             loaded = np.empty(picked.shape, bits.dtype)
             with np.errstate(all="ignore"):
                 bits.load(picked, loaded)
-            digests = [hashlib.blake2b(row.tobytes(), digest_size=32).digest() for row in loaded]
+            digests = [hashlib.blake2b(row.tobytes()).digest() for row in loaded]
             numbers += [seen.setdefault(found, len(seen)) for found in digests]
         labels.append(np.array(numbers, np.intp)[ties.labels])
         zero.append(ties.zero + number * each)
