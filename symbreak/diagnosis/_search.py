@@ -46,7 +46,7 @@ class Search:
         self.not_finite = np.zeros(tiles.units, np.bool_)
         self.nan = np.zeros(tiles.units, np.bool_)
 
-    def run(self, finite: bool = False) -> tuple[Indices, Indices, Indices]:
+    def run(self, finite: bool) -> tuple[Indices, Indices, Indices]:
         """Give the labels, the units that are zero, and those that are not finite.
 
         `finite` says that it is known already that every value is.

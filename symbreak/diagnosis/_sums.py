@@ -227,7 +227,7 @@ def _regions(array: Array) -> Iterator[tuple[slice, ...]]:
     """Cut an array along its first axes into parts of about CHUNK elements."""
     whole = (slice(None),) * array.ndim
     inner = prod(array.shape[1:])
-    if array.ndim > 1 and inner > CHUNK:
+    if inner > CHUNK:
         for index in range(len(array)):
             for region in _regions(array[index]):
                 yield (slice(index, index + 1), *region)
