@@ -191,6 +191,19 @@ def test_a_stretch_is_read_from_any_place():
             assert _later._stretch(cut, columns, 100).tolist() == w[100:known][:1024].tolist()
 
 
+@pytest.mark.parametrize(
+    "dtype", ["f4", "f8", ">f4", ">f8", "f2", "bfloat16", "i1", "i4", ">i8", "c8", ">c16", "longdouble"]
+)
+def test_values_are_compared_as_floats_of_this_machine(dtype):
+    """Without a copy where they are such floats and lie in order."""
+    values = np.arange(-6, 6).astype(getattr(ml_dtypes, dtype, dtype)).reshape(3, 4)
+    for some in (values, values[:, ::2]):
+        found = _later._numbers(some)
+        assert found.dtype == ("f4" if dtype in ("f4", "c8") else "f8")
+        assert (found.flags.c_contiguous, found.tolist()) == (True, some.real.astype("f8").tolist())
+        assert np.shares_memory(found, values) == (dtype in ("f4", "f8") and some is values)
+
+
 def slow_code(values):
     """The comparisons of 65 values as bits, turned around if the first is a rise."""
     rises = [after > before for before, after in itertools.pairwise(values)]

@@ -8,7 +8,7 @@ import pytest
 
 from symbreak.diagnosis import _sums
 from symbreak.diagnosis._nodes import Node, Side, System, View
-from symbreak.diagnosis._sums import close, defects, forms, slice_ties
+from symbreak.diagnosis._sums import close, defects, forms, slice_ties, units_first
 
 
 def system(view, shapes):
@@ -124,19 +124,37 @@ def test_the_bound_of_a_form_is_more_than_its_rounding_and_little_more(name, num
     assert (bound[:, np.newaxis] <= 16 * (terms + 8) * 2.0**-53 * size).all()
 
 
+@pytest.mark.parametrize("shape", [(2, 300), (2, 20, 15)])
+@pytest.mark.parametrize("dtype", [float, complex])
+def test_the_bound_of_a_form_allows_a_rounding_at_each_of_its_terms(shape, dtype):
+    """Which can be off by that much: Higham, "Accuracy and stability of numerical algorithms", 2002, section 4.2.
+
+    Of ones in one class the form is the sum of its terms' sizes, or so it is for one sign of the imaginary parts.
+    """
+    labels, terms = [np.zeros(length, int) for length in shape], 300 * np.dtype(dtype).itemsize // 8
+    for seed in range(20):
+        sizes = []
+        for part in (1, 1j, -1j) if dtype is complex else (0,):
+            view, net = viewed(np.full(shape, 1 + part, dtype), *[(axis,) for axis in range(len(shape))])
+            values, bound = forms(view, view.sides[0], net, labels, seed)
+            sizes.append(np.abs(values).max(axis=1))
+        assert (bound >= terms * 2.0**-53 * np.max(sizes, axis=0)).all()
+
+
 @pytest.mark.parametrize(("name", "number"), SIDES)
-@pytest.mark.parametrize("chunk", [1 << 20, 2])
-def test_what_two_units_differ_by_is_the_largest_difference_of_their_sums(name, number, chunk, monkeypatch):
+@pytest.mark.parametrize(("chunk", "scale"), [(1 << 20, 1.0), (2, 2.0**890)])
+def test_what_two_units_differ_by_is_the_largest_difference_of_their_sums(name, number, chunk, scale, monkeypatch):
     monkeypatch.setattr(_sums, "CHUNK", chunk)
     view, side, net, labels = given(name, number)
+    view = View("w", view.array * scale, view.sides, view.over)
     count = net.nodes[side.node].size
     units, first = np.array([*range(1, count), 0]), np.array([*[0] * (count - 1), count - 1])
-    worst, excess, scale = defects(view, side, net, labels, units, first)
+    worst, excess, size = defects(view, side, net, labels, units, first)
     sums, sizes = slow_sums(view, side, net, labels)
     for place, (unit, other) in enumerate(zip(units.tolist(), first.tolist(), strict=True)):
         gap = max(abs(sums[unit].get(key, 0) - sums[other].get(key, 0)) for key in {**sums[unit], **sums[other]})
         most = max([*sizes[unit].values(), *sizes[other].values()])
-        assert (worst[place], scale[place]) == (gap, most)
+        assert (worst[place], size[place]) == (gap, most)
         assert (excess[place] <= 0) == (gap == 0)
 
 
@@ -227,6 +245,26 @@ def test_units_are_one_where_a_chain_of_gaps_joins_them_in_any_order(seed):
 
 
 # Equal slices
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (1, 3, 2), (3, 1, 2), (2, 2, 2), (2, 1, 1, 3)])
+def test_units_are_one_axis_where_numpy_needs_no_copy_for_it(shape, monkeypatch):
+    """Of axes in any order, and of arrays that are cut from others."""
+    monkeypatch.setattr(_sums, "COPIED", 0)
+    joined = []
+    for cut, order, count in itertools.product((0, 1, 2), "CF", (1, 2, len(shape))):
+        room = np.zeros([length + (axis == cut) for axis, length in enumerate(shape)], order=order)
+        array = room[tuple(map(slice, shape))]
+        for axes in itertools.permutations(range(len(shape)), count):
+            view, _ = viewed(array, axes)
+            moved = np.moveaxis(array, axes, range(count))
+            expected = moved.reshape(-1, *moved.shape[count:])
+            found = units_first(view, view.sides[0])
+            assert (found is not None) == np.shares_memory(expected, room)
+            assert found is None or found.shape == expected.shape
+            joined.append(found is not None)
+    assert 0.2 < np.mean(joined) < 0.9
+
 
 NAN, INF = np.nan, np.inf
 ROWS = {

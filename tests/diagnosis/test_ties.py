@@ -173,6 +173,15 @@ def test_units_with_a_nan_equal_none_whatever_its_payload():
     assert ties.groups == ()
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_nan_that_signals_behind_zeros_warns_of_nothing(axis):
+    array = np.zeros((90, 100), np.float32)
+    array[7, 80:].view(np.uint32)[:] = 0x7F800001
+    array[8:, 50] = np.arange(82)
+    ties = find_ties(array if axis == 0 else np.ascontiguousarray(array.T), axis)
+    assert (ties.not_finite.tolist(), ties.zero.tolist()) == ([7], [*range(7), 8])
+
+
 @pytest.mark.parametrize("name", FLOATS[:9])
 def test_infinities_compare_as_values_do(name):
     rows = np.array([[1, np.inf], [1, -np.inf], [1, np.inf], [1, 2]], np.float32).astype(as_dtype(name))
@@ -218,7 +227,7 @@ def test_the_outermost_codes_that_are_not_finite_are_seen_alone(name):
 
 def test_the_table_of_small_types_is_that_of_their_values():
     for name, row in _bits._SMALL.items():
-        dtype, bits = as_dtype(name), _bits.bits_of(as_dtype(name))
+        dtype, bits = as_dtype(name), _bits.Bits(as_dtype(name))
         count = row.keep + 1 if name.startswith(("float4", "float6")) else 256**dtype.itemsize
         codes = np.arange(count, dtype=f"u{dtype.itemsize}").view(dtype)
         with np.errstate(all="ignore"):
@@ -240,6 +249,13 @@ def test_the_table_of_small_types_is_that_of_their_values():
         not_finite, nan = marks or (np.zeros(count, bool), np.zeros(count, bool))
         assert np.array_equal(not_finite, bad), name
         assert np.array_equal(nan, np.isnan(wide)), name
+
+
+@pytest.mark.parametrize("name", ["float4_e2m1fn", "float6_e3m2fn", "uint1", "int4", "bool", "int8", ">u2", "int64"])
+def test_what_can_only_be_finite_is_not_looked_at_closely(name):
+    bits = _bits.Bits(as_dtype(name))
+    assert bits.always_finite
+    assert bits.not_finite(np.ones((2, 3), bits.dtype)) is None
 
 
 @st.composite
@@ -417,6 +433,27 @@ def test_large_weights_are_searched_in_parallel_with_the_same_result(monkeypatch
             assert ties.labels.tolist() == expected.labels.tolist()
             assert ties.not_finite.tolist() == [7]
     assert expected.groups == ((0, 2999), (1, *range(1500, 1600)))
+
+
+@pytest.mark.parametrize(("count", "workers", "size", "ranges"), [
+    (0, 5, None, 0),  # nothing to do
+    (3, 5, None, 3),  # a worker has a unit at least
+    (20, 5, None, 5),
+    (20, 1, None, 1),
+    (9, 5, 100, 4),  # each has 200 bytes at least
+    (3, 5, 100, 1),
+    (1, 5, 100, 1),
+    (1000, None, None, 7),  # all that there are
+])  # fmt: skip
+def test_work_is_shared_among_those_that_have_enough_of_it(count, workers, size, ranges, monkeypatch):
+    """One range for each of them, of as many units as the next or one more."""
+    monkeypatch.setattr(_search, "SHARE", 200)
+    search = _search.Search(_tiles.Tiles(np.zeros((1000, 50), np.float32)), 7)
+    done = []
+    search._share(lambda low, high: done.append((low, high)), count, workers, size)
+    assert len(done) == ranges
+    assert [unit for low, high in sorted(done) for unit in range(low, high)] == list(range(count))
+    assert len({(high - low) * ranges // count for low, high in done} - {0, 1}) == 0
 
 
 def test_a_memory_map_is_read_tile_by_tile(tmp_path):
