@@ -23,7 +23,7 @@ million values 4e12 pairs of windows are looked at. Windows of which less than 1
 as among many zeros, say too little.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
@@ -176,7 +176,7 @@ def _read(source: Source, name: str, count: int, *, turned: bool) -> tuple[list[
     if seen >= DENSE and len(carry) > BITS:  # the last window stands before less than `every` values
         part = _numbers(carry[: BITS + 1])
         codes.append(_codes((part[1:] > part[:-1]).reshape(1, BITS)))
-    found_ = [_Beginning(name, False, _numbers(np.concatenate(begin))[:count])]
+    found_ = [_Beginning(name, False, _numbers(np.concatenate(begin)))]
     if edge:
         rows = np.concatenate(edge)
         by_column = rows.T if len(rows) == shape[0] else rows[:, :1].T
@@ -251,6 +251,14 @@ def _hash(codes: Codes) -> Codes:
     return (codes * MIX) >> np.uint64(64 - HASHED)
 
 
+def _met(some: Iterable[Codes]) -> npt.NDArray[np.bool_]:
+    """Mark, in a table by hash, the windows that there are."""
+    met = np.zeros(1 << HASHED, np.bool_)
+    for codes in some:
+        met[_hash(codes)] = True
+    return met
+
+
 def _matches(
     beginnings: list[_Beginning], read: list[_Windows], starts: int, left_out: Set[str] = frozenset()
 ) -> dict[tuple[int, int], list[tuple[int, int]]]:
@@ -264,15 +272,11 @@ def _matches(
             rises = each.values[1:] > each.values[:-1]
             codes = _codes(rises[: len(rises) // BITS * BITS].reshape(-1, BITS))
             every.append(_Windows(number, codes, len(codes), BITS))
-    met = np.zeros(1 << HASHED, np.bool_)
-    for _, codes in _in_groups(every):
-        met[_hash(codes)] = True
     asked = [number for number, each in enumerate(beginnings) if each.name not in left_out]
     if not asked:
         return {}
-    table, owner, begin = _looked_up(beginnings, asked, starts, met)
-    met[:] = False
-    met[_hash(table)] = True
+    table, owner, begin = _looked_up(beginnings, asked, starts, _met(codes for _, codes in _in_groups(every)))
+    met = _met([table])
     names = {name: at for at, name in enumerate(dict.fromkeys(each.name for each in beginnings))}
     same = np.array([names[each.name] for each in beginnings], np.intp)
     pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
