@@ -90,6 +90,8 @@ def test_what_is_beyond_the_limit_is_not_read(monkeypatch):
     for begin, count in ((90_000, 1), (120_000, 0)):
         arrays = {"long": stream.reshape(300, -1), "short": stream[begin : begin + 2112].reshape(66, 32)}
         assert len(later(arrays)) == count
+    arrays = {"long": stream.reshape(4, -1), "short": stream[120_000:122_112].reshape(66, 32)}
+    assert later(arrays) == []  # in a piece of which the beginning is read
     assert LIMIT == 1 << 20
 
 
@@ -224,6 +226,10 @@ def test_windows_are_looked_up_at_every_start_as_in_a_slow_search(rows, together
     read = [_later._read(source, name, starts + 64, turned=False) for name in arrays]
     beginnings = [each for (each,), _ in read]
     windows = [_later._Windows(number, codes, DENSE // 64, EVERY) for number, (_, codes) in enumerate(read)]
+    groups = list(_later._in_groups(windows))
+    assert [place for places, _ in groups for place in places] == list(range(len(windows)))
+    assert np.concatenate([codes for _, codes in groups]).tolist() == [code for _, codes in read for code in codes]
+    assert all(len(codes) - len(windows[places[-1]].codes) < together for places, codes in groups)
     at = {}
     for number, each in enumerate(beginnings):
         if each.name != "e":

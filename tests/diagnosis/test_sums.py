@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from symbreak.diagnosis import _sums
+from symbreak.diagnosis import _bits, _sums, _ties
 from symbreak.diagnosis._nodes import Node, Side, System, View
 from symbreak.diagnosis._sums import close, defects, forms, slice_ties, units_first
 
@@ -316,6 +316,19 @@ def test_slices_are_equal_zero_and_not_finite_as_a_slow_loop_has_it(kind, form, 
         # The class of a unit that holds a NaN is not used: there is no certificate then.
         known = [unit for unit, row in enumerate(rows) if all(value == value for value in row)]
         assert same(found.labels[known], [labels[unit] for unit in known])
+
+
+@pytest.mark.parametrize(("form", "copied"), [("plain", 4), ("apart in heads", 1 << 20), ("apart in heads", 4)])
+def test_what_is_known_to_be_finite_is_not_looked_at(form, copied, monkeypatch):
+    looks = []
+    monkeypatch.setattr(_bits.Bits, "suspicious", lambda self, tile: looks.append(tile))
+    monkeypatch.setattr(_ties, "SMALL", 0)
+    monkeypatch.setattr(_sums, "COPIED", copied)
+    array, axes = RNG.normal(size=(4, 5, 6)), (0, 2)[: 1 + (form != "plain")]
+    view, _ = viewed(array, axes)
+    for finite in (True, False):
+        assert not slice_ties(view, view.sides[0], finite=finite).groups
+        assert bool(looks) != finite
 
 
 @pytest.mark.parametrize(("length", "shown"), [(58, repr("x" * 58)), (59, repr("x" * 59)[:57] + "...")])
