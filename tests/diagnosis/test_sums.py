@@ -188,6 +188,13 @@ def test_what_is_far_smaller_in_one_class_than_in_another_is_told_apart_by_forms
     assert np.array_equal(values, forms(view, view.sides[0], net, labels, 0, {})[0])
 
 
+def test_units_that_are_far_smaller_than_others_are_told_apart_by_forms_too():
+    array = np.array([[1.0, 1], [3, 1], [3 * 2.0**-700, 0], [2.0**-698, 0], [3 * 2.0**-700, 0]])
+    view, net = viewed(array, (0,), (1,))
+    values, bound = forms(view, view.sides[0], net, [np.zeros(5, int), np.zeros(2, int)], 0)
+    assert same(close(values, bound), [0, 1, 2, 3, 2])
+
+
 def test_one_value_at_the_end_of_what_floats_hold_leaves_all_forms_finite():
     """Beside many that are far smaller, by which the magnitude of their class is told otherwise."""
     array = np.full((4, 60), 2.0**-1000)
