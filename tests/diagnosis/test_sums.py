@@ -195,6 +195,38 @@ def test_units_that_are_far_smaller_than_others_are_told_apart_by_forms_too():
     assert same(close(values, bound), [0, 1, 2, 3, 2])
 
 
+@pytest.mark.parametrize(("name", "number"), SIDES)
+@pytest.mark.parametrize("chunk", [1 << 20, 3])
+def test_each_class_is_brought_to_the_magnitude_of_one_by_a_power_of_two(name, number, chunk, monkeypatch):
+    """By the exponents of what is not zero, taken one by one."""
+    monkeypatch.setattr(_sums, "CHUNK", chunk)
+    view, side, net, labels = given(name, number)
+    view = View("w", view.array * 2.0 ** RNG.integers(-40, 90, view.array.shape), view.sides, view.over)
+    exponents = [[] for _ in range(net.nodes[side.node].size)]
+    for index in np.ndindex(view.array.shape):
+        unit = int(np.ravel_multi_index([index[axis] for axis in side.axes], net.nodes[side.node].shape))
+        size = max(abs(view.array[index].real), abs(view.array[index].imag))
+        exponents[unit] += [np.frexp(size)[1]] if size else []
+    total, count, largest = _sums._magnitudes(view, side)
+    assert total.tolist() == list(map(sum, exponents))
+    assert count.tolist() == list(map(len, exponents))
+    assert largest.tolist() == [max(each, default=-1100) for each in exponents]
+    for place, scale in enumerate(_sums._scales(total, count, largest, labels[side.node])):
+        found = [each for unit in np.flatnonzero(labels[side.node] == place) for each in exponents[unit]]
+        half, power = np.frexp(scale)
+        assert half == 0.5
+        assert abs(np.mean(found or [0]) + power - 1) <= 0.5
+
+
+def test_coefficients_are_of_size_half_to_one_and_of_either_sign_and_begin_the_same():
+    few, many = (_sums._coefficients(np.random.Generator(np.random.PCG64DXSM(5)), count) for count in (10, 1000))
+    assert np.array_equal(few, many[:, :10])
+    assert (np.abs(many) >= 0.5).all()
+    assert (np.abs(many) <= 1).all()
+    assert 0.45 < (many > 0).mean() < 0.55
+    assert len(np.unique(np.abs(many))) == many.size == 3000
+
+
 def test_one_value_at_the_end_of_what_floats_hold_leaves_all_forms_finite():
     """Beside many that are far smaller, by which the magnitude of their class is told otherwise."""
     array = np.full((4, 60), 2.0**-1000)
