@@ -173,15 +173,13 @@ def _identical_blocks(
 
 def _findings(found: list[tuple[str, list[list[str]], int]]) -> list[Finding]:
     """Make a finding of what is found alike in all places that are named alike."""
-    places: dict[object, list[tuple[str, list[list[str]], int]]] = {}
-    for each in found:
-        container, groups, arrays = each
-        ends = [[block[len(container) - 1 :] for block in group] for group in groups]
-        places.setdefault((template(container), str(ends), arrays), []).append(each)
+    places: dict[tuple[str, tuple[tuple[int, ...], ...], int], list[tuple[str, list[list[str]]]]] = {}
+    for container, groups, arrays in found:
+        numbers = tuple(tuple(map(_number, group)) for group in groups)
+        places.setdefault((template(container), numbers, arrays), []).append((container, groups))
     findings = []
-    for (container, groups, arrays), *others in places.values():
+    for (_, numbers, arrays), ((container, groups), *others) in places.items():
         code, what, fix = _kind(container)
-        numbers = tuple(tuple(_number(block) for block in group) for group in groups)
         listed = "; ".join(", ".join(map(visible, _shorten(group))) for group in groups[:LISTED])
         rest = "; ..." if len(groups) > LISTED else ""
         size = "1 array" if arrays == 1 else f"{arrays} arrays"
