@@ -157,12 +157,23 @@ def test_colliding_hashes_take_few_comparisons(monkeypatch):
     """An adversary who makes all hashes collide gets a fixed number of passes, not one for each pair."""
     monkeypatch.setattr(_ties, "SMALL", 0)
     monkeypatch.setattr(_search, "_multipliers", lambda count: np.zeros(count, np.uint64))
-    loads = []
-    load = _tiles.Tiles.load
-    monkeypatch.setattr(_tiles.Tiles, "load", lambda self, *args: loads.append(1) or load(self, *args))
+    passes = []
+
+    def counted(owner, name):
+        call = getattr(owner, name)
+
+        def count(*args):
+            passes.append(name)
+            assert len(passes) < 12
+            return call(*args)
+
+        monkeypatch.setattr(owner, name, count)
+
+    counted(_tiles.Tiles, "load")
+    counted(_search, "_repeated")
     array = np.random.default_rng(0).standard_normal((3000, 2))
     assert find_ties(array).labels.tolist() == list(range(3000))
-    assert len(loads) < 12
+    assert {"load", "_repeated"} == set(passes)
 
 
 def test_units_with_a_nan_equal_none_whatever_its_payload():
@@ -355,6 +366,21 @@ def test_of_units_that_begin_differently_only_the_beginning_is_hashed(monkeypatc
         hashed.clear()
         assert find_ties(weight, axis, workers=1).groups == ((7, 1999),)
         assert sum(hashed) < array.size / 50
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+@pytest.mark.parametrize("kind", ["half are zero", "all are equal"])
+def test_units_of_zeros_and_of_a_weight_of_equal_units_are_not_hashed_whole(kind, dtype, axis, monkeypatch):
+    hashed = []
+    for name in ("_signless", "_sum"):
+        hash_ = getattr(_search.Search, name)
+        monkeypatch.setattr(_search.Search, name, lambda self, v, hash_=hash_: hashed.append(v.size) or hash_(self, v))
+    array = (1000 * np.random.default_rng(0).normal(size=(600, 500))).astype(dtype)
+    tied = range(300 if kind == "half are zero" else 0, 600)
+    array[tied] = 0 if kind == "half are zero" else array[0]
+    assert find_ties(array if axis == 0 else array.T.copy(), axis).groups == (tuple(tied),)
+    assert 0 < sum(hashed) < array.size / 5
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -619,14 +645,26 @@ def test_a_notebook_shows_units_that_are_zero_or_not_finite():
 )
 def test_hashes_without_signs_tell_drawn_floats_apart(dtype, axis):
     array = np.random.default_rng(0).normal(size=(900, 40)).astype(dtype)
+    other = np.where(np.random.default_rng(1).random(array.shape) < 0.5, array, -array)
     heads = np.zeros((2, len(array)), np.uint64)
-    for found, values in zip(heads, (array, np.negative(array)), strict=True):
+    for found, values in zip(heads, (array, other), strict=True):
         weight = values if axis == 0 else np.ascontiguousarray(values.T).T
         _search.Search(_tiles.Tiles(weight), 1)._begin(found, signless=True, look=False)
     assert _search._tell(heads[0])
     assert len(np.unique(heads[0])) == len(array)
     assert len(np.unique(heads[0] >> np.uint64(40))) > 0.99 * len(array)
     assert np.array_equal(heads[0], heads[1])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_units_that_differ_in_one_value_never_share_a_hash(order, small_tiles):
+    """However little is left of a difference in the highest bit, in any block."""
+    array = np.zeros((41, 40), np.int64, order=order)
+    array[np.arange(1, 41), np.arange(40)] = np.iinfo(np.int64).min
+    tiles = _tiles.Tiles(array)
+    assert len(tiles.blocks) > 2
+    hashes = _search.Search(tiles, 1)._whole(np.arange(41), signless=False)
+    assert (hashes[1:] != hashes[0]).all()
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
