@@ -278,7 +278,7 @@ def defects(
     for low in range(0, len(units), step):
         both = [(some, np.unravel_index(some, shape)) for some in (units[low : low + step], first[low : low + step])]
         doubles = [as_doubles(array[places]).reshape(len(some), features, parts) for some, places in both]
-        huge = max(np.abs(each).max(initial=0) for each in doubles) > 2.0**900
+        huge = any((np.abs(each) > 2.0**900).any() for each in doubles)
         sums = []
         for (some, places), picked in zip(both, doubles, strict=True):
             if huge:
