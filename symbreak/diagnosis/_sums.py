@@ -25,7 +25,7 @@ Magnitudes = dict[tuple[str, tuple[int, ...]], tuple[Array, Array, Array]]  # by
 FORMS = 3  # random forms: one alone misses a difference of a few roundings too often
 CHUNK = 1 << 20  # elements that are widened at a time, 8 MB
 COPIED = 1 << 20  # elements of an array that may be copied to have its units first
-EPS = 2.0**-53
+EPS = float(np.finfo(np.float64).eps)  # twice what one rounding can be off by
 EXPONENTS = 1100  # binary exponents of float64 lie between this and minus this
 
 
@@ -155,7 +155,7 @@ def forms(
                 value[where] += np.einsum(f"{names}->{target}", chunk, *operands)
         sizes[where] += np.einsum(f"{names}->{target}", np.abs(chunk), *scale)
     count = array.size // max(1, int(np.prod(shape))) * (2 if complex_ else 1)
-    return values.reshape(FORMS, -1).T, sizes.reshape(-1) * ((count + 8) * 2 * EPS)
+    return values.reshape(FORMS, -1).T, sizes.reshape(-1) * ((count + 8) * EPS)
 
 
 def _factors(
@@ -296,7 +296,7 @@ def defects(
             sums.append(_joined(totals, len(some)))
         (mine, sizes, counts), (others, other_sizes, _) = sums
         gap = np.abs(mine - others)
-        allowed = 2 * EPS * np.maximum(counts - 1, 0)[:, :, np.newaxis] * (sizes + other_sizes)
+        allowed = EPS * np.maximum(counts - 1, 0)[:, :, np.newaxis] * (sizes + other_sizes)
         part = slice(low, low + step)
         worst[part] = gap.max(axis=(1, 2))
         excess[part] = (gap - allowed).max(axis=(1, 2))
