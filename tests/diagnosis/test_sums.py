@@ -34,7 +34,7 @@ VIEWS = {
     "matrix": (A, [(0,), (1,)], [[0, 0, 0], [0, 1, 0, 1]]),
     "turned": (A.T, [(1,), (0,)], [[0, 0, 0], [0, 1, 0, 1]]),
     "kernel": (KERNEL, [(2,), (1,)], [[0, 0, 0, 0], [0, 1, 1]]),
-    "kernel of two classes": (KERNEL, [(2,), (1,)], [[0, 1, 0, 1], [0, 1, 1]]),
+    "kernel of classes": (KERNEL, [(2,), (1,)], [[0, 1, 2, 1], [0, 1, 1]]),
     "bias of gates": (A, [(1,)], [[0, 0, 0, 0]]),
     "complex": (A + 1j * A[::-1], [(0,), (1,)], [[0, 0, 0], [1, 0, 0, 0]]),
     "heads": (HEADS, [(1, 0), (2,)], [[0] * 8, [0, 1, 0]]),
@@ -175,6 +175,9 @@ def test_sums_differ_where_rounding_does_not_explain_it(scale):
     view, net = viewed(array, (0,))  # a value is no sum, and any difference counts
     _, excess, _ = defects(view, view.sides[0], net, labels[:1], np.array([1, 2, 3]), np.zeros(3, int))
     assert (excess <= 0).tolist() == [False, scale < 1, False]
+    view, net = viewed(np.array([[1.0], [1 + 2.0**-52], [1.0]]) * min(scale, 1.0), (0,), (1,))
+    _, excess, _ = defects(view, view.sides[0], net, [labels[0][:3], labels[1][:1]], np.array([1, 2]), np.zeros(2, int))
+    assert (excess <= 0).tolist() == [scale < 1, True]
 
 
 @pytest.mark.parametrize("number", [0, 1])
