@@ -222,6 +222,11 @@ def test_each_class_is_brought_to_the_magnitude_of_one_by_a_power_of_two(name, n
         assert abs(np.mean(found or [0]) + power - 1) <= 0.5
 
 
+def test_a_class_of_one_value_is_brought_to_its_magnitude_and_one_of_zeros_stays():
+    view, _ = viewed(np.array([[2.0**60, 0], [0, 0]]), (0,), (1,))
+    assert _sums._scales(*_sums._magnitudes(view, view.sides[1]), np.array([0, 1])).tolist() == [2.0**-61, 1]
+
+
 def test_coefficients_are_of_size_half_to_one_and_of_either_sign_and_begin_the_same():
     few, many = (_sums._coefficients(np.random.Generator(np.random.PCG64DXSM(5)), count) for count in (10, 1000))
     assert np.array_equal(few, many[:, :10])
