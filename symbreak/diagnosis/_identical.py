@@ -38,10 +38,9 @@ def find_identical(source: Source, sketches: Mapping[str, Sketch]) -> Classes:
         alike.setdefault((sketch.shape, sketch.dtype, sketch.digest), []).append(name)
     found: Classes = {}
     for names in alike.values():
-        if len(names) > 1:
-            for group in _classes(source, names):
-                if len(group) > 1:
-                    found |= dict.fromkeys(group, group[0])
+        for group in _classes(source, names):
+            if len(group) > 1:
+                found |= dict.fromkeys(group, group[0])
     return found
 
 
