@@ -127,9 +127,7 @@ class Bits:
         return np.asarray(not_finite), np.asarray(nan)
 
     def suspicious(self, tile: Array) -> bool:
-        """Whether a value of a tile, in this machine's byte order, may be not finite; False is certain."""
-        if tile.size == 0:
-            return False
+        """Whether a value of a tile, not empty and in native byte order, may be not finite; False is certain."""
         if self.floating:
             # A sum that meets an infinity or a NaN is not finite. It may overflow without: the exact look settles it.
             return not np.isfinite(np.einsum("ij->i", tile)).all()

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 
 import numpy as np
+import numpy.typing as npt
 
 from symbreak.findings import Finding
 from symbreak.reports import visible
@@ -37,10 +38,9 @@ def find_identical(source: Source, sketches: Mapping[str, Sketch]) -> Classes:
         alike.setdefault((sketch.shape, sketch.dtype, sketch.digest), []).append(name)
     found: Classes = {}
     for names in alike.values():
-        if len(names) > 1:
-            for group in _classes(source, names):
-                if len(group) > 1:
-                    found |= dict.fromkeys(group, group[0])
+        for group in _classes(source, names):
+            if len(group) > 1:
+                found |= dict.fromkeys(group, group[0])
     return found
 
 
@@ -62,7 +62,7 @@ def _classes(source: Source, names: list[str]) -> list[list[str]]:
 
 
 def _equal(source: Source, one: str, other: str) -> bool:
-    """Whether two arrays of one shape and dtype are equal, byte for byte."""
+    """Whether two arrays of one shape and type are equal, byte for byte of their values in one order."""
     try:
         both = (source.pieces(name, PIECE) for name in (one, other))
         return all(_same(mine, yours) for mine, yours in zip_longest(*both))
@@ -73,20 +73,23 @@ def _equal(source: Source, one: str, other: str) -> bool:
 def _same(one: Array | None, other: Array | None) -> bool:
     if one is None or other is None:
         return False
-    mine, yours = (np.ascontiguousarray(each).reshape(-1).view(np.uint8) for each in (one, other))
-    return np.array_equal(mine, yours)
+    return np.array_equal(_bytes(one), _bytes(other))
+
+
+def _bytes(piece: Array) -> npt.NDArray[np.uint8]:
+    """Give the bytes of values in this machine's order."""
+    return np.ascontiguousarray(piece, piece.dtype.newbyteorder("=")).reshape(-1).view(np.uint8)
 
 
 def _digest(source: Source, names: Iterable[str]) -> bytes | None:
     """Digest arrays with their shapes and dtypes; None if one can't be read."""
-    digest = hashlib.blake2b(digest_size=32)
+    digest = hashlib.blake2b()
     for name in names:
         shape, dtype = source.arrays[name]
         digest.update(f"{shape} {dtype.name} ".encode())
         try:
             for piece in source.pieces(name, PIECE):
-                native = piece.astype(piece.dtype.newbyteorder("="), copy=False)
-                digest.update(np.ascontiguousarray(native).reshape(-1).view(np.uint8).data)
+                digest.update(_bytes(piece).data)
         except source.errors:
             return None
     return digest.digest()
@@ -169,15 +172,13 @@ def _identical_blocks(
 
 def _findings(found: list[tuple[str, list[list[str]], int]]) -> list[Finding]:
     """Make a finding of what is found alike in all places that are named alike."""
-    places: dict[object, list[tuple[str, list[list[str]], int]]] = {}
-    for each in found:
-        container, groups, arrays = each
-        ends = [[block[len(container) - 1 :] for block in group] for group in groups]
-        places.setdefault((template(container), str(ends), arrays), []).append(each)
+    places: dict[tuple[str, tuple[tuple[int, ...], ...], int], list[tuple[str, list[list[str]]]]] = {}
+    for container, groups, arrays in found:
+        numbers = tuple(tuple(map(_number, group)) for group in groups)
+        places.setdefault((template(container), numbers, arrays), []).append((container, groups))
     findings = []
-    for (container, groups, arrays), *others in places.values():
+    for (_, numbers, arrays), ((container, groups), *others) in places.items():
         code, what, fix = _kind(container)
-        numbers = tuple(tuple(_number(block) for block in group) for group in groups)
         listed = "; ".join(", ".join(map(visible, _shorten(group))) for group in groups[:LISTED])
         rest = "; ..." if len(groups) > LISTED else ""
         size = "1 array" if arrays == 1 else f"{arrays} arrays"

@@ -23,7 +23,7 @@ million values 4e12 pairs of windows are looked at. Windows of which less than 1
 as among many zeros, say too little.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
@@ -36,6 +36,7 @@ Array = npt.NDArray[Any]
 Codes = npt.NDArray[np.uint64]
 
 BITS = 64  # comparisons of a window
+FAST = (np.dtype(np.float32), np.dtype(np.float64))  # in this machine's byte order
 DENSE, EVERY = 1 << 16, 1 << 11  # values up to which windows stand every 64, and how far apart they are from there on
 EVERY_BYTE = 1 << 8  # how far apart they are where values are of one byte, and rounding changes many
 LIMIT = 1 << 20  # values of an array that are read
@@ -123,9 +124,7 @@ def find_later(source: Source, sketches: Mapping[str, Sketch], together: Mapping
         longest.setdefault(number, name)
     pairs = _matches(beginnings, read, starts, together.keys() - set(longest.values()))
     result: list[Later] = []
-    group = dict(together)
-    for sketch in drawn:
-        group.setdefault(sketch.name, -1 - len(group))
+    group: dict[str, object] = {**{sketch.name: sketch.name for sketch in drawn}, **together}
     for (first, second), places in pairs.items():
         names = beginnings[first].name, beginnings[second].name
         if group[names[0]] == group[names[1]]:
@@ -177,7 +176,7 @@ def _read(source: Source, name: str, count: int, *, turned: bool) -> tuple[list[
     if seen >= DENSE and len(carry) > BITS:  # the last window stands before less than `every` values
         part = _numbers(carry[: BITS + 1])
         codes.append(_codes((part[1:] > part[:-1]).reshape(1, BITS)))
-    found_ = [_Beginning(name, False, _numbers(np.concatenate(begin))[:count])]
+    found_ = [_Beginning(name, False, _numbers(np.concatenate(begin)))]
     if edge:
         rows = np.concatenate(edge)
         by_column = rows.T if len(rows) == shape[0] else rows[:, :1].T
@@ -214,7 +213,7 @@ def _codes_from(values: Array, seen: int, every: int) -> tuple[int, Codes]:
 def _numbers(values: Array) -> Array:
     """Give values as floats that are compared at once; of complex ones the real parts."""
     real = values.real if values.dtype.kind == "c" else values
-    if real.dtype.kind == "f" and real.dtype.isnative and real.dtype.itemsize in (4, 8):
+    if real.dtype in FAST:
         return np.ascontiguousarray(real)
     with np.errstate(all="ignore"):
         return real.astype(np.float64)
@@ -222,8 +221,7 @@ def _numbers(values: Array) -> Array:
 
 def _codes(rises: npt.NDArray[np.bool_]) -> Codes:
     """Give the codes of windows, (windows, 64): the same for values times a factor."""
-    packed = np.packbits(rises, axis=1, bitorder="little").view("<u8").reshape(-1).astype(np.uint64)
-    return _canonical(packed)
+    return _canonical(np.packbits(rises, bitorder="little").view("<u8").astype(np.uint64))
 
 
 def _rolling(rises: npt.NDArray[np.bool_], starts: int) -> Codes:
@@ -253,6 +251,14 @@ def _hash(codes: Codes) -> Codes:
     return (codes * MIX) >> np.uint64(64 - HASHED)
 
 
+def _met(some: Iterable[Codes]) -> npt.NDArray[np.bool_]:
+    """Mark, in a table by hash, the windows that there are."""
+    met = np.zeros(1 << HASHED, np.bool_)
+    for codes in some:
+        met[_hash(codes)] = True
+    return met
+
+
 def _matches(
     beginnings: list[_Beginning], read: list[_Windows], starts: int, left_out: Set[str] = frozenset()
 ) -> dict[tuple[int, int], list[tuple[int, int]]]:
@@ -266,13 +272,11 @@ def _matches(
             rises = each.values[1:] > each.values[:-1]
             codes = _codes(rises[: len(rises) // BITS * BITS].reshape(-1, BITS))
             every.append(_Windows(number, codes, len(codes), BITS))
-    met = np.zeros(1 << HASHED, np.bool_)
-    for _, codes in _in_groups(every):
-        met[_hash(codes)] = True
-    asked = [number for number, each in enumerate(beginnings) if each.name not in left_out and len(each.values) > BITS]
-    table, owner, begin = _looked_up(beginnings, asked, starts, met)
-    met[:] = False
-    met[_hash(table)] = True
+    asked = [number for number, each in enumerate(beginnings) if each.name not in left_out]
+    if not asked:
+        return {}
+    table, owner, begin = _looked_up(beginnings, asked, starts, _met(codes for _, codes in _in_groups(every)))
+    met = _met([table])
     names = {name: at for at, name in enumerate(dict.fromkeys(each.name for each in beginnings))}
     same = np.array([names[each.name] for each in beginnings], np.intp)
     pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
@@ -323,8 +327,6 @@ def _looked_up(
         near = codes[rows, start]
         kept = _tells(near)
         found.append((near[kept], some[rows[kept]], start[kept]))
-    if not found:
-        return np.empty(0, np.uint64), np.empty(0, np.intp), np.empty(0, np.intp)
     table, owner, begin = (np.concatenate(each) for each in zip(*found, strict=True))
     order = np.argsort(table, kind="stable")
     return table[order], owner[order], begin[order]
@@ -340,7 +342,7 @@ def _compared(
         count = min(len(mine), len(yours))
         mine, yours = mine[:count], yours[:count]
         finite = bool(np.isfinite(mine).all() and np.isfinite(yours).all())
-        if finite and count > BITS and min(len(np.unique(mine)), len(np.unique(yours))) >= DISTINCT:
+        if finite and min(len(np.unique(mine)), len(np.unique(yours))) >= DISTINCT:
             places = Place(one.name, one.turned, begin), Place(other.name, other.turned, from_)
             yield Later(*places, count, float(measure(mine, yours)))
 

@@ -46,7 +46,7 @@ class Search:
         self.not_finite = np.zeros(tiles.units, np.bool_)
         self.nan = np.zeros(tiles.units, np.bool_)
 
-    def run(self, finite: bool = False) -> tuple[Indices, Indices, Indices]:
+    def run(self, finite: bool) -> tuple[Indices, Indices, Indices]:
         """Give the labels, the units that are zero, and those that are not finite.
 
         `finite` says that it is known already that every value is.
@@ -146,7 +146,7 @@ class Search:
         return self._sum(self.tiles.load(units, block, buffer)[0])
 
     def _sum(self, codes: npt.NDArray[Any]) -> Words:
-        words = codes.astype(np.uint64, order="K", copy=False)
+        words = np.asarray(codes, np.uint64)
         hashed: Words = np.einsum("ij,j->i", words, self.multipliers[: words.shape[1]])
         return hashed
 
@@ -194,7 +194,7 @@ class Search:
             for some in self.tiles.ranges(low, high):
                 for block in self.tiles.blocks:
                     codes, _ = self.tiles.load(units[some], block, buffer)
-                    words = codes.astype(np.uint64, order="K", copy=False)
+                    words = np.asarray(codes, np.uint64)
                     hashes[some] = hashes[some] * _CARRY + self._sum(words ^ (words >> np.uint64(29)))
 
         self._share(fold, len(units))
@@ -335,4 +335,4 @@ def _multipliers(count: int) -> Words:
 def _digest(salt: int) -> "hashlib.blake2b":
     import hashlib  # loads OpenSSL
 
-    return hashlib.blake2b(digest_size=32, salt=salt.to_bytes(hashlib.blake2b.SALT_SIZE, "little"))
+    return hashlib.blake2b(salt=salt.to_bytes(hashlib.blake2b.SALT_SIZE, "little"))

@@ -25,7 +25,7 @@ Magnitudes = dict[tuple[str, tuple[int, ...]], tuple[Array, Array, Array]]  # by
 FORMS = 3  # random forms: one alone misses a difference of a few roundings too often
 CHUNK = 1 << 20  # elements that are widened at a time, 8 MB
 COPIED = 1 << 20  # elements of an array that may be copied to have its units first
-EPS = 2.0**-53
+EPS = float(np.finfo(np.float64).eps)  # twice what one rounding can be off by
 EXPONENTS = 1100  # binary exponents of float64 lie between this and minus this
 
 
@@ -108,7 +108,7 @@ def _ties_by_parent(array: Array, over: int, workers: int | None, finite: bool) 
             loaded = np.empty(picked.shape, bits.dtype)
             with np.errstate(all="ignore"):
                 bits.load(picked, loaded)
-            digests = [hashlib.blake2b(row.tobytes(), digest_size=32).digest() for row in loaded]
+            digests = [hashlib.blake2b(row.tobytes()).digest() for row in loaded]
             numbers += [seen.setdefault(found, len(seen)) for found in digests]
         labels.append(np.array(numbers, np.intp)[ties.labels])
         zero.append(ties.zero + number * each)
@@ -155,7 +155,7 @@ def forms(
                 value[where] += np.einsum(f"{names}->{target}", chunk, *operands)
         sizes[where] += np.einsum(f"{names}->{target}", np.abs(chunk), *scale)
     count = array.size // max(1, int(np.prod(shape))) * (2 if complex_ else 1)
-    return values.reshape(FORMS, -1).T, sizes.reshape(-1) * ((count + 8) * 2 * EPS)
+    return values.reshape(FORMS, -1).T, sizes.reshape(-1) * ((count + 8) * EPS)
 
 
 def _factors(
@@ -227,7 +227,7 @@ def _regions(array: Array) -> Iterator[tuple[slice, ...]]:
     """Cut an array along its first axes into parts of about CHUNK elements."""
     whole = (slice(None),) * array.ndim
     inner = prod(array.shape[1:])
-    if array.ndim > 1 and inner > CHUNK:
+    if inner > CHUNK:
         for index in range(len(array)):
             for region in _regions(array[index]):
                 yield (slice(index, index + 1), *region)
@@ -278,7 +278,7 @@ def defects(
     for low in range(0, len(units), step):
         both = [(some, np.unravel_index(some, shape)) for some in (units[low : low + step], first[low : low + step])]
         doubles = [as_doubles(array[places]).reshape(len(some), features, parts) for some, places in both]
-        huge = max(np.abs(each).max(initial=0) for each in doubles) > 2.0**900
+        huge = any((np.abs(each) > 2.0**900).any() for each in doubles)
         sums = []
         for (some, places), picked in zip(both, doubles, strict=True):
             if huge:
@@ -296,7 +296,7 @@ def defects(
             sums.append(_joined(totals, len(some)))
         (mine, sizes, counts), (others, other_sizes, _) = sums
         gap = np.abs(mine - others)
-        allowed = 2 * EPS * np.maximum(counts - 1, 0)[:, :, np.newaxis] * (sizes + other_sizes)
+        allowed = EPS * np.maximum(counts - 1, 0)[:, :, np.newaxis] * (sizes + other_sizes)
         part = slice(low, low + step)
         worst[part] = gap.max(axis=(1, 2))
         excess[part] = (gap - allowed).max(axis=(1, 2))

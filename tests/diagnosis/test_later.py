@@ -90,6 +90,8 @@ def test_what_is_beyond_the_limit_is_not_read(monkeypatch):
     for begin, count in ((90_000, 1), (120_000, 0)):
         arrays = {"long": stream.reshape(300, -1), "short": stream[begin : begin + 2112].reshape(66, 32)}
         assert len(later(arrays)) == count
+    arrays = {"long": stream.reshape(4, -1), "short": stream[120_000:122_112].reshape(66, 32)}
+    assert later(arrays) == []  # in a piece of which the beginning is read
     assert LIMIT == 1 << 20
 
 
@@ -191,6 +193,19 @@ def test_a_stretch_is_read_from_any_place():
             assert _later._stretch(cut, columns, 100).tolist() == w[100:known][:1024].tolist()
 
 
+@pytest.mark.parametrize(
+    "dtype", ["f4", "f8", ">f4", ">f8", "f2", "bfloat16", "i1", "i4", ">i8", "c8", ">c16", "longdouble"]
+)
+def test_values_are_compared_as_floats_of_this_machine(dtype):
+    """Without a copy where they are such floats and lie in order."""
+    values = np.arange(-6, 6).astype(getattr(ml_dtypes, dtype, dtype)).reshape(3, 4)
+    for some in (values, values[:, ::2]):
+        found = _later._numbers(some)
+        assert found.dtype == ("f4" if dtype in ("f4", "c8") else "f8")
+        assert (found.flags.c_contiguous, found.tolist()) == (True, some.real.astype("f8").tolist())
+        assert np.shares_memory(found, values) == (dtype in ("f4", "f8") and some is values)
+
+
 def slow_code(values):
     """The comparisons of 65 values as bits, turned around if the first is a rise."""
     rises = [after > before for before, after in itertools.pairwise(values)]
@@ -211,6 +226,10 @@ def test_windows_are_looked_up_at_every_start_as_in_a_slow_search(rows, together
     read = [_later._read(source, name, starts + 64, turned=False) for name in arrays]
     beginnings = [each for (each,), _ in read]
     windows = [_later._Windows(number, codes, DENSE // 64, EVERY) for number, (_, codes) in enumerate(read)]
+    groups = list(_later._in_groups(windows))
+    assert [place for places, _ in groups for place in places] == list(range(len(windows)))
+    assert np.concatenate([codes for _, codes in groups]).tolist() == [code for _, codes in read for code in codes]
+    assert all(len(codes) - len(windows[places[-1]].codes) < together for places, codes in groups)
     at = {}
     for number, each in enumerate(beginnings):
         if each.name != "e":

@@ -6,9 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from symbreak.diagnosis import _sums
+from symbreak.diagnosis import _bits, _sums, _ties
 from symbreak.diagnosis._nodes import Node, Side, System, View
-from symbreak.diagnosis._sums import close, defects, forms, slice_ties
+from symbreak.diagnosis._sums import close, defects, forms, slice_ties, units_first
 
 
 def system(view, shapes):
@@ -34,6 +34,7 @@ VIEWS = {
     "matrix": (A, [(0,), (1,)], [[0, 0, 0], [0, 1, 0, 1]]),
     "turned": (A.T, [(1,), (0,)], [[0, 0, 0], [0, 1, 0, 1]]),
     "kernel": (KERNEL, [(2,), (1,)], [[0, 0, 0, 0], [0, 1, 1]]),
+    "kernel of classes": (KERNEL, [(2,), (1,)], [[0, 1, 2, 1], [0, 1, 1]]),
     "bias of gates": (A, [(1,)], [[0, 0, 0, 0]]),
     "complex": (A + 1j * A[::-1], [(0,), (1,)], [[0, 0, 0], [1, 0, 0, 0]]),
     "heads": (HEADS, [(1, 0), (2,)], [[0] * 8, [0, 1, 0]]),
@@ -124,19 +125,37 @@ def test_the_bound_of_a_form_is_more_than_its_rounding_and_little_more(name, num
     assert (bound[:, np.newaxis] <= 16 * (terms + 8) * 2.0**-53 * size).all()
 
 
+@pytest.mark.parametrize("shape", [(2, 300), (2, 20, 15)])
+@pytest.mark.parametrize("dtype", [float, complex])
+def test_the_bound_of_a_form_allows_a_rounding_at_each_of_its_terms(shape, dtype):
+    """Which can be off by that much: Higham, "Accuracy and stability of numerical algorithms", 2002, section 4.2.
+
+    Of ones in one class the form is the sum of its terms' sizes, or so it is for one sign of the imaginary parts.
+    """
+    labels, terms = [np.zeros(length, int) for length in shape], 300 * np.dtype(dtype).itemsize // 8
+    for seed in range(20):
+        sizes = []
+        for part in (1, 1j, -1j) if dtype is complex else (0,):
+            view, net = viewed(np.full(shape, 1 + part, dtype), *[(axis,) for axis in range(len(shape))])
+            values, bound = forms(view, view.sides[0], net, labels, seed)
+            sizes.append(np.abs(values).max(axis=1))
+        assert (bound >= terms * 2.0**-53 * np.max(sizes, axis=0)).all()
+
+
 @pytest.mark.parametrize(("name", "number"), SIDES)
-@pytest.mark.parametrize("chunk", [1 << 20, 2])
-def test_what_two_units_differ_by_is_the_largest_difference_of_their_sums(name, number, chunk, monkeypatch):
+@pytest.mark.parametrize(("chunk", "scale"), [(1 << 20, 1.0), (2, 2.0**890)])
+def test_what_two_units_differ_by_is_the_largest_difference_of_their_sums(name, number, chunk, scale, monkeypatch):
     monkeypatch.setattr(_sums, "CHUNK", chunk)
     view, side, net, labels = given(name, number)
+    view = View("w", view.array * scale, view.sides, view.over)
     count = net.nodes[side.node].size
     units, first = np.array([*range(1, count), 0]), np.array([*[0] * (count - 1), count - 1])
-    worst, excess, scale = defects(view, side, net, labels, units, first)
+    worst, excess, size = defects(view, side, net, labels, units, first)
     sums, sizes = slow_sums(view, side, net, labels)
     for place, (unit, other) in enumerate(zip(units.tolist(), first.tolist(), strict=True)):
         gap = max(abs(sums[unit].get(key, 0) - sums[other].get(key, 0)) for key in {**sums[unit], **sums[other]})
         most = max([*sizes[unit].values(), *sizes[other].values()])
-        assert (worst[place], scale[place]) == (gap, most)
+        assert (worst[place], size[place]) == (gap, most)
         assert (excess[place] <= 0) == (gap == 0)
 
 
@@ -156,6 +175,9 @@ def test_sums_differ_where_rounding_does_not_explain_it(scale):
     view, net = viewed(array, (0,))  # a value is no sum, and any difference counts
     _, excess, _ = defects(view, view.sides[0], net, labels[:1], np.array([1, 2, 3]), np.zeros(3, int))
     assert (excess <= 0).tolist() == [False, scale < 1, False]
+    view, net = viewed(np.array([[1.0], [1 + 2.0**-52], [1.0]]) * min(scale, 1.0), (0,), (1,))
+    _, excess, _ = defects(view, view.sides[0], net, [labels[0][:3], labels[1][:1]], np.array([1, 2]), np.zeros(2, int))
+    assert (excess <= 0).tolist() == [scale < 1, True]
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -168,6 +190,50 @@ def test_what_is_far_smaller_in_one_class_than_in_another_is_told_apart_by_forms
     values, bound = forms(view, view.sides[0], net, labels, 0)
     assert same(close(values, bound), [0, 1, 0])
     assert np.array_equal(values, forms(view, view.sides[0], net, labels, 0, {})[0])
+
+
+def test_units_that_are_far_smaller_than_others_are_told_apart_by_forms_too():
+    array = np.array([[1.0, 1], [3, 1], [3 * 2.0**-700, 0], [2.0**-698, 0], [3 * 2.0**-700, 0]])
+    view, net = viewed(array, (0,), (1,))
+    values, bound = forms(view, view.sides[0], net, [np.zeros(5, int), np.zeros(2, int)], 0)
+    assert same(close(values, bound), [0, 1, 2, 3, 2])
+
+
+@pytest.mark.parametrize(("name", "number"), SIDES)
+@pytest.mark.parametrize("chunk", [1 << 20, 3])
+def test_each_class_is_brought_to_the_magnitude_of_one_by_a_power_of_two(name, number, chunk, monkeypatch):
+    """By the exponents of what is not zero, taken one by one."""
+    monkeypatch.setattr(_sums, "CHUNK", chunk)
+    view, side, net, labels = given(name, number)
+    view = View("w", view.array * 2.0 ** RNG.integers(-40, 90, view.array.shape), view.sides, view.over)
+    exponents = [[] for _ in range(net.nodes[side.node].size)]
+    for index in np.ndindex(view.array.shape):
+        unit = int(np.ravel_multi_index([index[axis] for axis in side.axes], net.nodes[side.node].shape))
+        size = max(abs(view.array[index].real), abs(view.array[index].imag))
+        exponents[unit] += [np.frexp(size)[1]] if size else []
+    total, count, largest = _sums._magnitudes(view, side)
+    assert total.tolist() == list(map(sum, exponents))
+    assert count.tolist() == list(map(len, exponents))
+    assert largest.tolist() == [max(each, default=-1100) for each in exponents]
+    for place, scale in enumerate(_sums._scales(total, count, largest, labels[side.node])):
+        found = [each for unit in np.flatnonzero(labels[side.node] == place) for each in exponents[unit]]
+        half, power = np.frexp(scale)
+        assert half == 0.5
+        assert abs(np.mean(found or [0]) + power - 1) <= 0.5
+
+
+def test_a_class_of_one_value_is_brought_to_its_magnitude_and_one_of_zeros_stays():
+    view, _ = viewed(np.array([[2.0**60, 0], [0, 0]]), (0,), (1,))
+    assert _sums._scales(*_sums._magnitudes(view, view.sides[1]), np.array([0, 1])).tolist() == [2.0**-61, 1]
+
+
+def test_coefficients_are_of_size_half_to_one_and_of_either_sign_and_begin_the_same():
+    few, many = (_sums._coefficients(np.random.Generator(np.random.PCG64DXSM(5)), count) for count in (10, 1000))
+    assert np.array_equal(few, many[:, :10])
+    assert (np.abs(many) >= 0.5).all()
+    assert (np.abs(many) <= 1).all()
+    assert 0.45 < (many > 0).mean() < 0.55
+    assert len(np.unique(np.abs(many))) == many.size == 3000
 
 
 def test_one_value_at_the_end_of_what_floats_hold_leaves_all_forms_finite():
@@ -228,6 +294,26 @@ def test_units_are_one_where_a_chain_of_gaps_joins_them_in_any_order(seed):
 
 # Equal slices
 
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (1, 3, 2), (3, 1, 2), (2, 2, 2), (2, 1, 1, 3)])
+def test_units_are_one_axis_where_numpy_needs_no_copy_for_it(shape, monkeypatch):
+    """Of axes in any order, and of arrays that are cut from others."""
+    monkeypatch.setattr(_sums, "COPIED", 0)
+    joined = []
+    for cut, order, count in itertools.product((0, 1, 2), "CF", (1, 2, len(shape))):
+        room = np.zeros([length + (axis == cut) for axis, length in enumerate(shape)], order=order)
+        array = room[tuple(map(slice, shape))]
+        for axes in itertools.permutations(range(len(shape)), count):
+            view, _ = viewed(array, axes)
+            moved = np.moveaxis(array, axes, range(count))
+            expected = moved.reshape(-1, *moved.shape[count:])
+            found = units_first(view, view.sides[0])
+            assert (found is not None) == np.shares_memory(expected, room)
+            assert found is None or found.shape == expected.shape
+            joined.append(found is not None)
+    assert 0.2 < np.mean(joined) < 0.9
+
+
 NAN, INF = np.nan, np.inf
 ROWS = {
     "floats": np.array([[0, 1], [0, 1], [-0.0, 0], [INF, 1], [NAN, 1], [NAN, 1], [INF, 1], [0, 0]]),
@@ -278,6 +364,19 @@ def test_slices_are_equal_zero_and_not_finite_as_a_slow_loop_has_it(kind, form, 
         # The class of a unit that holds a NaN is not used: there is no certificate then.
         known = [unit for unit, row in enumerate(rows) if all(value == value for value in row)]
         assert same(found.labels[known], [labels[unit] for unit in known])
+
+
+@pytest.mark.parametrize(("form", "copied"), [("plain", 4), ("apart in heads", 1 << 20), ("apart in heads", 4)])
+def test_what_is_known_to_be_finite_is_not_looked_at(form, copied, monkeypatch):
+    looks = []
+    monkeypatch.setattr(_bits.Bits, "suspicious", lambda self, tile: looks.append(tile))
+    monkeypatch.setattr(_ties, "SMALL", 0)
+    monkeypatch.setattr(_sums, "COPIED", copied)
+    array, axes = RNG.normal(size=(4, 5, 6)), (0, 2)[: 1 + (form != "plain")]
+    view, _ = viewed(array, axes)
+    for finite in (True, False):
+        assert not slice_ties(view, view.sides[0], finite=finite).groups
+        assert bool(looks) != finite
 
 
 @pytest.mark.parametrize(("length", "shown"), [(58, repr("x" * 58)), (59, repr("x" * 59)[:57] + "...")])

@@ -157,12 +157,23 @@ def test_colliding_hashes_take_few_comparisons(monkeypatch):
     """An adversary who makes all hashes collide gets a fixed number of passes, not one for each pair."""
     monkeypatch.setattr(_ties, "SMALL", 0)
     monkeypatch.setattr(_search, "_multipliers", lambda count: np.zeros(count, np.uint64))
-    loads = []
-    load = _tiles.Tiles.load
-    monkeypatch.setattr(_tiles.Tiles, "load", lambda self, *args: loads.append(1) or load(self, *args))
+    passes = []
+
+    def counted(owner, name):
+        call = getattr(owner, name)
+
+        def count(*args):
+            passes.append(name)
+            assert len(passes) < 12
+            return call(*args)
+
+        monkeypatch.setattr(owner, name, count)
+
+    counted(_tiles.Tiles, "load")
+    counted(_search, "_repeated")
     array = np.random.default_rng(0).standard_normal((3000, 2))
     assert find_ties(array).labels.tolist() == list(range(3000))
-    assert len(loads) < 12
+    assert {"load", "_repeated"} == set(passes)
 
 
 def test_units_with_a_nan_equal_none_whatever_its_payload():
@@ -171,6 +182,15 @@ def test_units_with_a_nan_equal_none_whatever_its_payload():
     assert ties.labels.tolist() == [0, 1, 2, 3, 4]
     assert ties.not_finite.tolist() == [0, 1, 2, 3, 4]
     assert ties.groups == ()
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_nan_that_signals_behind_zeros_warns_of_nothing(axis):
+    array = np.zeros((90, 100), np.float32)
+    array[7, 80:].view(np.uint32)[:] = 0x7F800001
+    array[8:, 50] = np.arange(82)
+    ties = find_ties(array if axis == 0 else np.ascontiguousarray(array.T), axis)
+    assert (ties.not_finite.tolist(), ties.zero.tolist()) == ([7], [*range(7), 8])
 
 
 @pytest.mark.parametrize("name", FLOATS[:9])
@@ -218,7 +238,7 @@ def test_the_outermost_codes_that_are_not_finite_are_seen_alone(name):
 
 def test_the_table_of_small_types_is_that_of_their_values():
     for name, row in _bits._SMALL.items():
-        dtype, bits = as_dtype(name), _bits.bits_of(as_dtype(name))
+        dtype, bits = as_dtype(name), _bits.Bits(as_dtype(name))
         count = row.keep + 1 if name.startswith(("float4", "float6")) else 256**dtype.itemsize
         codes = np.arange(count, dtype=f"u{dtype.itemsize}").view(dtype)
         with np.errstate(all="ignore"):
@@ -240,6 +260,13 @@ def test_the_table_of_small_types_is_that_of_their_values():
         not_finite, nan = marks or (np.zeros(count, bool), np.zeros(count, bool))
         assert np.array_equal(not_finite, bad), name
         assert np.array_equal(nan, np.isnan(wide)), name
+
+
+@pytest.mark.parametrize("name", ["float4_e2m1fn", "float6_e3m2fn", "uint1", "int4", "bool", "int8", ">u2", "int64"])
+def test_what_can_only_be_finite_is_not_looked_at_closely(name):
+    bits = _bits.Bits(as_dtype(name))
+    assert bits.always_finite
+    assert bits.not_finite(np.ones((2, 3), bits.dtype)) is None
 
 
 @st.composite
@@ -341,6 +368,21 @@ def test_of_units_that_begin_differently_only_the_beginning_is_hashed(monkeypatc
         assert sum(hashed) < array.size / 50
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+@pytest.mark.parametrize("kind", ["half are zero", "all are equal"])
+def test_units_of_zeros_and_of_a_weight_of_equal_units_are_not_hashed_whole(kind, dtype, axis, monkeypatch):
+    hashed = []
+    for name in ("_signless", "_sum"):
+        hash_ = getattr(_search.Search, name)
+        monkeypatch.setattr(_search.Search, name, lambda self, v, hash_=hash_: hashed.append(v.size) or hash_(self, v))
+    array = (1000 * np.random.default_rng(0).normal(size=(600, 500))).astype(dtype)
+    tied = range(300 if kind == "half are zero" else 0, 600)
+    array[tied] = 0 if kind == "half are zero" else array[0]
+    assert find_ties(array if axis == 0 else array.T.copy(), axis).groups == (tuple(tied),)
+    assert 0 < sum(hashed) < array.size / 5
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", [0, 12, 5999])
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", ">f4", "complex128", "float8_e4m3fnuz"])
@@ -419,6 +461,27 @@ def test_large_weights_are_searched_in_parallel_with_the_same_result(monkeypatch
     assert expected.groups == ((0, 2999), (1, *range(1500, 1600)))
 
 
+@pytest.mark.parametrize(("count", "workers", "size", "ranges"), [
+    (0, 5, None, 0),  # nothing to do
+    (3, 5, None, 3),  # a worker has a unit at least
+    (20, 5, None, 5),
+    (20, 1, None, 1),
+    (9, 5, 100, 4),  # each has 200 bytes at least
+    (3, 5, 100, 1),
+    (1, 5, 100, 1),
+    (1000, None, None, 7),  # all that there are
+])  # fmt: skip
+def test_work_is_shared_among_those_that_have_enough_of_it(count, workers, size, ranges, monkeypatch):
+    """One range for each of them, of as many units as the next or one more."""
+    monkeypatch.setattr(_search, "SHARE", 200)
+    search = _search.Search(_tiles.Tiles(np.zeros((1000, 50), np.float32)), 7)
+    done = []
+    search._share(lambda low, high: done.append((low, high)), count, workers, size)
+    assert len(done) == ranges
+    assert [unit for low, high in sorted(done) for unit in range(low, high)] == list(range(count))
+    assert len({(high - low) * ranges // count for low, high in done} - {0, 1}) == 0
+
+
 def test_a_memory_map_is_read_tile_by_tile(tmp_path):
     array = np.random.default_rng(0).standard_normal((50, 60)).astype(np.float32)
     array[49] = array[3]
@@ -452,8 +515,9 @@ def test_a_broadcast_array_is_one_class(small, monkeypatch):
 
 @pytest.mark.parametrize("array", [np.array(["a"]), np.array([object()]), np.zeros(3, "V2"), np.zeros(2, "M8[s]")])
 def test_what_is_no_number_is_refused(array):
-    with pytest.raises(TypeError, match=r"weights are numbers; got an array of dtype .*: convert it"):
+    with pytest.raises(TypeError, match=r"weights are numbers; got an array of dtype .*: convert it") as error:
         find_ties(array)
+    assert ("(the bytes of a type that NumPy does not know?)" in str(error.value)) == (array.dtype.kind == "V")
     with pytest.raises(TypeError, match="weights are numbers"):
         find_ties(array[:0])
 
@@ -582,14 +646,26 @@ def test_a_notebook_shows_units_that_are_zero_or_not_finite():
 )
 def test_hashes_without_signs_tell_drawn_floats_apart(dtype, axis):
     array = np.random.default_rng(0).normal(size=(900, 40)).astype(dtype)
+    other = np.where(np.random.default_rng(1).random(array.shape) < 0.5, array, -array)
     heads = np.zeros((2, len(array)), np.uint64)
-    for found, values in zip(heads, (array, np.negative(array)), strict=True):
+    for found, values in zip(heads, (array, other), strict=True):
         weight = values if axis == 0 else np.ascontiguousarray(values.T).T
         _search.Search(_tiles.Tiles(weight), 1)._begin(found, signless=True, look=False)
     assert _search._tell(heads[0])
     assert len(np.unique(heads[0])) == len(array)
     assert len(np.unique(heads[0] >> np.uint64(40))) > 0.99 * len(array)
     assert np.array_equal(heads[0], heads[1])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_units_that_differ_in_one_value_never_share_a_hash(order, small_tiles):
+    """However little is left of a difference in the highest bit, in any block."""
+    array = np.zeros((41, 40), np.int64, order=order)
+    array[np.arange(1, 41), np.arange(40)] = np.iinfo(np.int64).min
+    tiles = _tiles.Tiles(array)
+    assert len(tiles.blocks) > 2
+    hashes = _search.Search(tiles, 1)._whole(np.arange(41), signless=False)
+    assert (hashes[1:] != hashes[0]).all()
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
