@@ -89,7 +89,7 @@ def test_ties_are_those_of_the_definition(weight, workers, tile, head, small):
     array, axis = weight
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_tiles, "TILE", tile)
-        patch.setattr(_tiles, "ROW", max(16, tile // 16))
+        patch.setattr(_tiles, "ROW", max(32, tile // 16))
         patch.setattr(_tiles, "ACROSS", max(2, tile // 128))
         patch.setattr(_tiles, "HEAD", head)
         patch.setattr(_search, "FLAT", 5 * head)
@@ -261,7 +261,7 @@ def numbered(draw):
 def test_tiles_hold_each_value_of_each_unit_once(units, tile, head):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_tiles, "TILE", tile)
-        patch.setattr(_tiles, "ROW", 16)
+        patch.setattr(_tiles, "ROW", 32)
         patch.setattr(_tiles, "ACROSS", 3)
         patch.setattr(_tiles, "HEAD", head)
         tiles = _tiles.Tiles(units)
@@ -284,7 +284,7 @@ def small_tiles(monkeypatch):
     """Cut even small arrays into many tiles, of few units and few features."""
     monkeypatch.setattr(_ties, "SMALL", 0)
     monkeypatch.setattr(_tiles, "TILE", 256)
-    monkeypatch.setattr(_tiles, "ROW", 16)
+    monkeypatch.setattr(_tiles, "ROW", 32)
     monkeypatch.setattr(_tiles, "ACROSS", 4)
 
 
@@ -626,6 +626,11 @@ def test_units_that_begin_alike_are_told_apart_by_one_hash_of_the_whole(dtype, a
     array = array.astype(as_dtype(dtype))
     assert find_ties(array if axis == 0 else np.ascontiguousarray(array.T), axis).groups == ((3, 20),)
     assert not any(len(units) for units in again)
+
+
+def test_processors_are_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", {0: {2, 3, 7}}.__getitem__, raising=False)
+    assert _ties.processors() == 3
 
 
 @pytest.mark.parametrize(("counted", "expected"), [(6, 6), (None, 1)])
