@@ -55,6 +55,11 @@ def attention_orbits(query, key, value, output, embed, write):
     return dict(zip(["stream", "heads", "groups", "key", "value"], labels, strict=True))
 
 
+def test_units_of_a_class_are_ranked_in_their_order():
+    label = np.random.default_rng(0).integers(0, 5, 300)
+    assert _kinds._ranks(label).tolist() == [np.sum(label[:unit] == each) for unit, each in enumerate(label)]
+
+
 @pytest.mark.parametrize("per", [1, 2])
 @pytest.mark.parametrize("seed", range(40))
 def test_kinds_of_attention_are_those_that_all_permutations_give(per, seed):

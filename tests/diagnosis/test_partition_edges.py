@@ -49,6 +49,15 @@ def test_sums_of_float16_and_bfloat16_are_taken_in_float64():
         assert labels["layers.0"].tolist() == labels["layers.1"].tolist() == [0, 0, 0]
 
 
+def test_what_sums_differ_by_is_that_of_the_unit_that_differs_most_and_copies_hide_none():
+    rows = np.repeat([[0.1, 0.2, 0.3], [0.3, 0.1, 0.2], [0.2, 0.3, 0.1]], 2, axis=0)
+    sums = [(a + b) + c for a, b, c in rows.tolist()]
+    assert len({*sums}) == 2
+    found = Refiner(System.of(middle(rows)), forward=True).refine()
+    assert [label.tolist() for label in found.labels if len(label) == 6] == [[0] * 6]
+    assert found.defect == (max(sums) - min(sums)) / max(sums)
+
+
 def test_a_difference_beside_values_that_are_far_larger_is_seen():
     first = np.array([[1.0, 1], [1, 1], [1, 2], [3, 1]])
     weight = np.array([[1e30, 0, 1e-30, 5], [0.5e30, 0.5e30, 2e-30, 5], [0, 1e30, 1e-30, 5]])
