@@ -279,6 +279,29 @@ def test_tiles_hold_each_value_of_each_unit_once(units, tile, head):
         assert tiles.rows is None or tiles.rows.shape == rows.shape
 
 
+@pytest.mark.parametrize(
+    ("dtype", "sizes"),
+    [
+        ("float64", (1024, 1008, 1024, 8, 16)),
+        ("complex64", (1024, 1008, 1024, 8, 16)),
+        ("float32", (1024, 1024, 512, 16, 16)),
+        ("int8", (1024, 1024, 128, 64, 16)),
+        ("complex128", (1024, 1008, 1024, 4, 4)),
+    ],
+)
+def test_a_tile_is_of_the_size_of_the_cache_and_the_order_of_the_memory(dtype, sizes, monkeypatch):
+    """By rows, by short rows, and across, where values of up to eight bytes lie side by side with those of others."""
+    for name, size in (("TILE", 1024), ("ROW", 64), ("ACROSS", 8)):
+        monkeypatch.setattr(_tiles, name, size)
+    rows, short = (_tiles.Tiles(np.zeros(shape, dtype)) for shape in ((90, 100), (900, 3)))
+    across = _tiles.Tiles(np.zeros((100, 90), dtype).T)
+    assert tuple(each.buffer().nbytes for each in (rows, short, across)) == sizes[:3]
+    assert (rows.blocks[0][0].stop, across.blocks[0][0].stop) == sizes[3:]
+    assert (rows.across, short.across, across.across) == (False, False, dtype != "complex128")
+    assert not _tiles.Tiles(np.zeros((30, 1), dtype)).across
+    assert next(rows.ranges(2, 90, 2)) == slice(2, 2 + 2 * rows.height)
+
+
 @pytest.fixture
 def small_tiles(monkeypatch):
     """Cut even small arrays into many tiles, of few units and few features."""
