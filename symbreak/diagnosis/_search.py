@@ -146,7 +146,7 @@ class Search:
         return self._sum(self.tiles.load(units, block, buffer)[0])
 
     def _sum(self, codes: npt.NDArray[Any]) -> Words:
-        words = codes.astype(np.uint64, copy=False)
+        words = codes.astype(np.uint64, order="K", copy=False)
         hashed: Words = np.einsum("ij,j->i", words, self.multipliers[: words.shape[1]])
         return hashed
 
@@ -194,7 +194,7 @@ class Search:
             for some in self.tiles.ranges(low, high):
                 for block in self.tiles.blocks:
                     codes, _ = self.tiles.load(units[some], block, buffer)
-                    words = codes.astype(np.uint64, copy=False)
+                    words = codes.astype(np.uint64, order="K", copy=False)
                     hashes[some] = hashes[some] * _CARRY + self._sum(words ^ (words >> np.uint64(29)))
 
         self._share(fold, len(units))

@@ -154,7 +154,7 @@ def forms(
             else:
                 value[where] += np.einsum(f"{names}->{target}", chunk, *operands)
         sizes[where] += np.einsum(f"{names}->{target}", np.abs(chunk), *scale)
-    count = array.size // prod(shape) * (2 if complex_ else 1)
+    count = array.size // max(1, int(np.prod(shape))) * (2 if complex_ else 1)
     return values.reshape(FORMS, -1).T, sizes.reshape(-1) * ((count + 8) * 2 * EPS)
 
 
@@ -278,7 +278,7 @@ def defects(
     for low in range(0, len(units), step):
         both = [(some, np.unravel_index(some, shape)) for some in (units[low : low + step], first[low : low + step])]
         doubles = [as_doubles(array[places]).reshape(len(some), features, parts) for some, places in both]
-        huge = max(np.abs(each).max() for each in doubles) > 2.0**900
+        huge = max(np.abs(each).max(initial=0) for each in doubles) > 2.0**900
         sums = []
         for (some, places), picked in zip(both, doubles, strict=True):
             if huge:
