@@ -28,7 +28,7 @@ def stack_axis(name: str, shape: tuple[int, ...]) -> int | None:
     >>> stack_axis("features.0.weight", (64, 32, 3)), stack_axis("a", (64, 32))
     (None, None)
     """
-    if len(shape) < 3 or min(shape[0], sum(length > 1 for length in shape[1:]) - 1) < 1 or shape[0] < 2:
+    if len(shape) < 3 or shape[0] < 2 or sum(length > 1 for length in shape[1:]) < 2:
         return None
     if not words(name).isdisjoint(CONVOLUTIONS):
         return None

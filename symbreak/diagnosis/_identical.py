@@ -20,9 +20,8 @@ from symbreak.reports import visible
 
 from ._names import Slot, is_copy, is_member, parts, slots, template
 from ._others import is_index, is_optimizer_state
-from ._sketch import Array, Sketch, Source
+from ._sketch import PIECE, Array, Sketch, Source
 
-PIECE = 1 << 22  # bytes of the pieces that are compared
 FIRSTS = 4  # classes of arrays that begin alike; what is beyond is told apart by digests
 LISTED = 5  # names in a message before it is cut short
 

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
-from ._sketch import DISTINCT, Sketch, Source, Values
+from ._sketch import DISTINCT, PIECE, Sketch, Source, Values
 
 Array = npt.NDArray[Any]
 Codes = npt.NDArray[np.uint64]
@@ -48,7 +48,6 @@ TOGETHER = 1 << 16  # windows that are taken together
 HASHED = 22  # bits of a table in which windows of both kinds must meet
 MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: Knuth, "Sorting and searching", 6.4
 TURNED = 1 << 13  # arrays beyond which matrices are not looked at by columns
-PIECE = 1 << 22  # bytes read at a time
 TRIED = 4  # stretches of two arrays that are compared
 COMPARED = 1 << 10  # values
 LEAST_RISES = 12  # of 64 draws 32 on average, with a deviation of 2.3
@@ -106,8 +105,10 @@ def find_later(source: Source, sketches: Mapping[str, Sketch], together: Mapping
     from ._one_stream import correlation, is_same
 
     drawn = [sketch for sketch in sketches.values() if sketch.drawn and sketch.count >= 2 * BITS]
+    if len(drawn) < 2:
+        return []
     far = any(source.size(sketch.name) > DENSE for sketch in drawn)
-    starts = min(STARTS if far else NEAR_STARTS, max(LEAST_STARTS, TABLE // max(1, len(drawn))))
+    starts = min(STARTS if far else NEAR_STARTS, max(LEAST_STARTS, TABLE // len(drawn)))
     beginnings: list[_Beginning] = []
     read: list[_Windows] = []
     for sketch in drawn:
@@ -162,11 +163,11 @@ def _read(source: Source, name: str, count: int, *, turned: bool) -> tuple[list[
         have += len(flat)
         while len(flat):
             # Only where two pieces meet are values copied.
-            part = np.concatenate([carry, flat[: 2 * EVERY]]) if len(carry) else flat
+            part = np.concatenate([carry, flat[:every]]) if len(carry) else flat
             done, found = _codes_from(part, seen, every)
             codes.append(found)
             seen += done
-            if not len(carry) or len(flat) <= 2 * EVERY:
+            if not len(carry) or len(flat) <= every:
                 carry = np.array(part[done:])
                 break
             flat = flat[done - len(carry) :]

@@ -6,6 +6,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from symbreak.diagnosis._labels import first_seen, joined
 from symbreak.diagnosis._pairs import Classes, Window
 from symbreak.diagnosis._rows import BLOCK, Array, Indices, Rows
 from symbreak.diagnosis._ties import LISTED, find_ties, html_classes
@@ -118,7 +119,7 @@ def find_near_ties(
     extra = None if bias is None else np.asarray(bias)
     if extra is not None and extra.shape != (len(units),):
         raise ValueError(f"bias has shape {extra.shape}, and there are {len(units)} units")
-    labels = ties.labels if extra is None else _both(ties.labels, find_ties(extra).labels)
+    labels = ties.labels if extra is None else first_seen(joined(ties.labels, find_ties(extra).labels))
     first = np.unique(labels, return_index=True)[1]
     rows = Rows(units, extra, directions=symmetry == "scale")
     some = first[~np.isin(first, ties.not_finite)]
@@ -163,19 +164,10 @@ def check_tolerance(tolerance: float | None) -> None:
         raise ValueError(f"tolerance is a relative distance from 0 to {LARGEST}; got {tolerance!r}")
 
 
-def _both(labels: Indices, others: Indices) -> Indices:
-    """Return the classes of units that agree in both, numbered by first occurrence."""
-    pairs = labels * (int(others.max(initial=0)) + 1) + others
-    _, first, inverse = np.unique(pairs, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.intp)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[inverse]
-
-
 def _windows(rows: Rows, some: Indices, tolerance: float) -> list[tuple[Indices, int]]:
     """Part rows by their lengths so that every near pair is in one window; of like lengths there is one window."""
     logs = rows.log_lengths(some)
-    order = np.argsort(logs, kind="stable")
+    order = np.argsort(logs)
     ordered, found, begin = logs[order], [], 0
     while begin < len(order):
         reach = ordered[begin] + SPREAD
@@ -188,7 +180,7 @@ def _windows(rows: Rows, some: Indices, tolerance: float) -> list[tuple[Indices,
 
 def _named(near: Indices, rows: Rows, some: Indices, *, opposite: bool) -> NearTies:
     """Return the classes numbered by first occurrence, with the diameters of those whose rows differ."""
-    labels = _both(near, np.zeros_like(near))
+    labels = first_seen(near)
     found = labels[some]
     diameters = {}
     for label in np.flatnonzero(np.bincount(found) > 1).tolist():

@@ -36,10 +36,10 @@ class Classes:
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
-        size = int(self.labels.max()) + 1
+        size = len(self.labels)
         ends = self.labels[first], self.labels[second]
         joins = coo_array((np.ones(len(first), np.int8), ends), shape=(size, size))
-        self.labels = connected_components(joins, directed=False)[1].astype(np.intp)[self.labels]
+        self.labels = connected_components(joins)[1].astype(np.intp)[self.labels]
 
     def apart(self, first: Indices, second: Indices) -> npt.NDArray[np.bool_]:
         """Say which pairs are not joined."""
@@ -82,10 +82,7 @@ class Window:
         from scipy.spatial import cKDTree
 
         points = self._projected()
-        longest = float(self._lengths.max())
-        # What rounding can add to the length of a projected difference, with room.
-        slack = 8 * (self._rows.width + 64) * DOUBLE * np.sqrt(DIRECTIONS) * longest
-        radius = self._tolerance * longest * (1 + 1e-9) + slack
+        radius = (self._tolerance * (1 + 1e-9) + self._rounding(DOUBLE)) * self._lengths.max()
         asked = -points if self._opposite else points
         tree = cKDTree(points)
         # Both ask for each pair twice, and for each row itself; asking row by row is what runs on several threads.
@@ -115,7 +112,7 @@ class Window:
 
     def _by_products(self, classes: Classes) -> None:
         """Search by products of blocks of rows."""
-        height = max(1, min(ROWS, 4 * self._rows.step))
+        height = min(ROWS, 4 * self._rows.step)
         for top in range(0, len(self._some), height):
             upper = np.arange(top, min(top + height, len(self._some)))
             above = self._take(upper)
@@ -131,7 +128,7 @@ class Window:
             if not near.any():
                 return
             if upper[0] == lower[0]:
-                near &= np.tri(len(upper), len(lower), -1, dtype=bool).T
+                near = np.triu(near)  # each pair once
             first, second = np.nonzero(near)
             kept = classes.apart(self._some[upper[first]], self._some[lower[second]])
             first, second = first[kept], second[kept]
@@ -147,15 +144,21 @@ class Window:
         squares, others = (np.einsum("ij,ij->i", each, each)[:, np.newaxis] for each in (above, beside))
         one = np.concatenate([above, squares, np.ones_like(squares)], axis=1)
         other = np.concatenate([beside * (-2 if self._opposite else 2), -np.ones_like(others), -others], axis=1)
-        longest = float(max(squares.max(), others.max())) * (1 + 1e-6)
-        slack = 8 * (self._rows.width + 64) * unit * longest
-        return np.asarray(one @ other.T >= -(self._tolerance**2 * longest * (1 + 1e-6) + slack))
+        longest = float(max(squares.max(), others.max()))
+        return np.asarray(one @ other.T >= -(self._tolerance**2 + self._rounding(unit)) * longest)
+
+    def _rounding(self, unit: float) -> float:
+        """Give what rounding can add to a distance, relative to the longest row.
+
+        Of a projected difference it is at most the square root of 24 a term, of a squared distance seven.
+        """
+        return 8 * (self._rows.width + 64) * unit
 
     def _compare(self, first: Indices, second: Indices, classes: Classes) -> None:
         """Join the pairs that are near; those that are joined already, by way of others, are left out."""
         kept = classes.apart(self._some[first], self._some[second])
         first, second = first[kept], second[kept]
-        step = max(1, min(CHECKED, self._rows.step))
+        step = min(CHECKED, self._rows.step)
         while len(first):
             some, others = first[:step], second[:step]
             first, second = first[step:], second[step:]

@@ -121,7 +121,7 @@ class Refiner:
             inner = self.system.nodes[child]
             axes = self.system.axes_of_parent(child, place)
             rows = np.moveaxis(labels[child].reshape(inner.shape), axes, range(len(axes))).reshape(node.size, -1)
-            label = joined(label, _rows(np.sort(rows, axis=1)))
+            label = joined(label, _rows(np.sort(rows)))
         for more, fewer, of in self.system.links:
             if number == more:
                 units = self.system.nodes[more].shape[-1]
@@ -262,4 +262,4 @@ class Refiner:
 
 def _rows(values: npt.NDArray[Any]) -> Indices:
     _, label = np.unique(values, axis=0, return_inverse=True)
-    return label.reshape(-1).astype(np.intp, copy=False)
+    return label.reshape(-1)

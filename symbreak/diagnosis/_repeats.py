@@ -98,7 +98,7 @@ def subpixel_group(labels: Indices) -> int | None:
     True
     """
     units, classes = len(labels), int(labels.max(initial=-1)) + 1
-    if classes < 2 or units % classes or units // classes not in SUBPIXEL:
+    if classes < 2 or units / classes not in SUBPIXEL:
         return None
     group = units // classes
     arrangements = (np.repeat(np.arange(classes), group), np.tile(np.arange(classes), group))

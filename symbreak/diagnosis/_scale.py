@@ -28,12 +28,11 @@ from symbreak.findings import Finding
 from symbreak.reports import visible
 
 from ._names import is_copy, is_norm, parts, words
-from ._sketch import Sketch, Source
+from ._sketch import PIECE, Sketch, Source
 from ._units import unit_axes
 
 SMALL, LARGE = 1 / 32, 10 * 2**0.5
 RUN = 3  # weights in a row
-PIECE = 1 << 22
 ELSEWHERE = ("weight_v", "weight_g", "original0", "original1", "weight_orig")  # the last parts of names
 EMBEDDINGS = frozenset({"embed", "embedding", "embeddings", "emb", "wte", "wpe"})
 NAMES = EMBEDDINGS | frozenset({"lora", "loha", "lokr", "style", "synthesis", "mapping", "torgb", "noise", "equalized"})

@@ -20,6 +20,7 @@ Array = npt.NDArray[Any]
 Values = npt.NDArray[np.float64]
 Prints = npt.NDArray[np.int32]
 
+PIECE = 1 << 22  # bytes of an array that are read at a time
 VALUES = 1024  # values that are read of each array
 JUDGED = 256  # of these, those by which they are judged to be drawn
 BATCH = 512  # arrays that are judged so at a time
@@ -203,14 +204,14 @@ def looks_drawn(rows: Values) -> npt.NDArray[np.bool_]:
     count = rows.shape[1]
     finite = np.asarray(np.isfinite(rows).all(axis=1))
     rows = np.where(finite[:, np.newaxis], rows, 0)
-    ordered = np.sort(rows, axis=1)
+    ordered = np.sort(rows)
     distinct = 1 + np.count_nonzero(ordered[:, 1:] != ordered[:, :-1], axis=1)
-    tops = np.abs(rows).max(axis=1, initial=0)
+    tops = np.abs(rows).max(axis=1)
     rows = rows / np.where(tops > 0, tops, 1)[:, np.newaxis]  # no square overflows or vanishes
     rows -= rows.mean(axis=1, keepdims=True)
-    spectra = np.fft.rfft(rows, 2 * count, axis=1)
+    spectra = np.fft.rfft(rows, 2 * count)
     lags = np.arange(1, count // 3 + 1)
-    products = np.fft.irfft(spectra * spectra.conj(), 2 * count, axis=1)[:, lags]
+    products = np.fft.irfft(spectra * spectra.conj(), 2 * count)[:, lags]
     squares = np.concatenate([np.zeros((len(rows), 1)), np.cumsum(rows**2, axis=1)], axis=1)
     ends = np.sqrt(squares[:, count - lags] * (squares[:, -1:] - squares[:, lags]))
     white = (products < WHITE * np.maximum(ends, 1e-12)).all(axis=1)
@@ -232,5 +233,5 @@ def fingerprints(rows: Values) -> Prints:
     count = rows.shape[1] // WINDOW
     windows = rows[:, : count * WINDOW].reshape(len(rows), count, WINDOW)
     rises = windows[:, :, 1:] > windows[:, :, :-1]
-    found = (rises @ (1 << np.arange(WINDOW - 1, dtype=np.int32))).astype(np.int32)
+    found = rises @ (1 << np.arange(WINDOW - 1, dtype=np.int32))
     return np.where(found & 1, found ^ ((1 << (WINDOW - 1)) - 1), found)

@@ -96,7 +96,7 @@ def _ties_by_parent(array: Array, over: int, workers: int | None, finite: bool) 
 
     bits = bits_of(array.dtype)
     each = array.shape[over]
-    step = max(1, CHUNK // max(1, prod(array.shape[over + 1 :])))
+    step = max(1, CHUNK // prod(array.shape[over + 1 :]))
     seen: dict[bytes, int] = {}
     labels, zero, infinite = [], [], []
     for number, place in enumerate(np.ndindex(array.shape[:over])):
@@ -273,7 +273,7 @@ def defects(
     rest = [axis for axis in range(view.array.ndim) if axis not in side.axes]
     worst, excess, scale = np.empty((3, len(units)))
     features, parts = prod(view.array.shape[axis] for axis in rest), 2 if view.array.dtype.kind == "c" else 1
-    step = max(1, CHUNK // max(1, features))
+    step = max(1, CHUNK // features)
     whole: dict[tuple[int, ...], tuple[Array, Array, Array]] = {}
     for low in range(0, len(units), step):
         both = [(some, np.unravel_index(some, shape)) for some in (units[low : low + step], first[low : low + step])]

@@ -18,7 +18,6 @@ from ._search import Indices, Search, search_small
 from ._tiles import Tiles
 
 SMALL = 1 << 13  # values up to which a dictionary is faster
-PARALLEL = 1 << 24  # bytes: below this, starting threads costs more than it brings
 LISTED = 20  # classes in a notebook
 
 _Found = dict[tuple[Any, ...], tuple[npt.NDArray[Any], "Ties"]]  # by where arrays lie
@@ -142,9 +141,7 @@ def _search(units_first: npt.NDArray[Any], workers: int | None, *, finite: bool)
         return Ties(np.zeros_like(every), every, every[:0])
     if whole.size <= SMALL:
         return Ties(*search_small(units_first))
-    if workers is None:
-        workers = processors() if whole.nbytes >= PARALLEL else 1
-    return Ties(*Search(Tiles(units_first), workers).run(finite))
+    return Ties(*Search(Tiles(units_first), workers or processors()).run(finite))
 
 
 @contextlib.contextmanager

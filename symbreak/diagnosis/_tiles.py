@@ -48,12 +48,12 @@ class Tiles:
         self.across = size <= 8 and unit_stride < min((s for s in strides if s), default=0)
         if self.across:
             self.height = min(ACROSS, self.units)
-            self.limit = max(1, TILE // 8 // self.height)
+            self.limit = TILE // 8 // self.height
             self.width = min(self.limit, features)
         else:
-            self.limit = max(1, ROW // size)
+            self.limit = ROW // size
             self.width = -(-min(self.limit, features) * size // 8)
-            self.height = max(1, TILE // 8 // self.width)
+            self.height = TILE // 8 // self.width
         self.head = next(_feature_blocks(self.view.shape[1:], min(self.limit, HEAD)))
         # All values as one row where they lie together; not across, as many rows as units, which need not be theirs.
         self.flat = _flatten(array) if self.bits.stored.isnative and self.view.flags.aligned else None
@@ -148,7 +148,7 @@ def _feature_blocks(shape: tuple[int, ...], limit: int) -> Iterator[Block]:
     if axis == 0:
         yield ()
         return
-    step = max(1, limit // inner)
+    step = limit // inner
     for outer in np.ndindex(shape[: axis - 1]):
         for low in range(0, shape[axis - 1], step):
             yield (*outer, slice(low, min(low + step, shape[axis - 1])))

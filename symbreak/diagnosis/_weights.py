@@ -190,7 +190,7 @@ def _differs(array: Array, axes: tuple[int, ...]) -> bool:
     if array.size > SMALL or array.dtype.kind != "f":
         return False
     with np.errstate(all="ignore"):
-        if not np.isfinite(array.sum(dtype=array.dtype.type)):  # it may overflow too: the long way settles it
+        if not np.isfinite(array.sum()):  # it may overflow too: the long way settles it
             return False
     for axis in axes:
         first = array[tuple(slice(None) if other == axis else 0 for other in range(array.ndim))].tolist()

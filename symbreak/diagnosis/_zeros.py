@@ -11,9 +11,7 @@ from symbreak.findings import Finding
 
 from ._names import template
 from ._purpose import starts_at_zero
-from ._sketch import Sketch, Source, first_values
-
-PIECE = 1 << 22
+from ._sketch import PIECE, Sketch, Source, first_values
 
 # One factor and the other: PEFT, kohya, diffusers, Keras, and what Flax modules are called.
 FACTORS = (

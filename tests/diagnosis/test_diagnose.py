@@ -7,10 +7,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
-from symbreak import Axes
+from symbreak import Axes, chain, graph
 from symbreak._api import diagnose
-from symbreak.diagnosis import _search
+from symbreak.diagnosis import _near, _pairs, _search, _sums, _ties, _weights
 from symbreak.reports import Skipped
 
 
@@ -38,6 +39,49 @@ def test_a_bare_array_is_judged_along_one_axis_and_a_named_one_along_all_and_bot
     weight[2, 0] = np.inf
     assert codes(diagnose(weight.T)) == [("SB108", "weight, axis 0"), ("SB102", "weight, axis 0")]
     assert list(diagnose(weight).partition) == ["weight"]
+
+
+def test_as_many_threads_are_used_as_are_asked_for(monkeypatch):
+    """Wherever equal and near units are searched for: in one weight, along every axis, and in networks."""
+    asked = []
+
+    class Search(_search.Search):
+        def __init__(self, tiles, workers):
+            asked.append(workers)
+            super().__init__(tiles, workers)
+
+    class Window(_pairs.Window):
+        def _by_tree(self, classes):
+            asked.append(self._workers)
+            return super()._by_tree(classes)
+
+    class Asks:
+        def __init__(self, points):
+            self.tree = cKDTree(points)
+
+        def query_ball_point(self, *arguments, workers=1, **options):
+            asked.append(workers)
+            return self.tree.query_ball_point(*arguments, workers=workers, **options)
+
+    monkeypatch.setattr(_ties, "Search", Search)
+    monkeypatch.setattr(_near, "Window", Window)
+    monkeypatch.setattr("scipy.spatial.cKDTree", Asks)
+    for module in (_ties, _weights):
+        monkeypatch.setattr(module, "SMALL", 0)
+    for module, name in ((_pairs, "FEW"), (_sums, "COPIED")):
+        monkeypatch.setattr(module, name, 0)
+    weight, apart = random(12, 7), random(3, 4, 5)
+    weight[5], weight[6] = weight[2], weight[3] * (1 + 1e-5)
+    value = graph.Weight("value", apart, [("head", "heads"), ("in", "x"), ("out", "v")])
+    output = graph.Weight("output", random(6, 3, 5), [("out", "y"), ("head", "heads"), ("in", "v")])
+    spaces = [graph.Space("x", 4), graph.Space("heads", 3), graph.Space("v", 5), graph.Space("y", 6)]
+    network = graph.LayerGraph(spaces, [value, output], inputs=["x"], outputs=["y"])
+    broken = chain([(np.where(np.eye(12, 7), np.nan, weight), None)])
+    for weights, tolerance in ((weight, 1e-3), ({"fc.weight": weight}, 1e-3), (network, None), (broken, None)):
+        asked.clear()
+        diagnose(weights, workers=5, tolerance=tolerance)
+        assert len(asked) > 1
+        assert set(asked) == {5}
 
 
 @pytest.mark.parametrize("workers", [1, 2, None])

@@ -55,6 +55,51 @@ def attention_orbits(query, key, value, output, embed, write):
     return dict(zip(["stream", "heads", "groups", "key", "value"], labels, strict=True))
 
 
+def test_a_permutation_keeps_units_in_their_heads_and_those_of_heads_that_go_together():
+    """Where all weights are equal, only that can be wrong with one."""
+    of = np.repeat(np.eye(2), 2, axis=0)
+    graph = LayerGraph(
+        [Space("x", 1), Space("heads", 4), Space("groups", 2), Space("qk", 2)],
+        [
+            Weight("query", np.ones((4, 2, 1)), [("head", "heads"), ("out", "qk"), ("in", "x")]),
+            Weight("key", np.ones((2, 2, 1)), [("head", "groups"), ("out", "qk"), ("in", "x")]),
+            Weight("of", of, [("out", "heads"), ("in", "groups")]),
+        ],
+        inputs=["x"],
+    )
+    refiner = Refiner(System.of(graph))
+    labels = refiner.refine().labels
+    orbits = _kinds.Orbits(refiner, labels, swappable(refiner, labels))
+    nodes = orbits.small.system.nodes
+    heads, groups, queries, keys = (
+        next(number for number, node in enumerate(nodes) if (node.spaces, node.size) == each)
+        for each in ((("heads",), 4), (("groups",), 2), (("qk",), 8), (("qk",), 4))
+    )
+
+    def fixes(**turns):
+        found = [np.arange(node.size) for node in nodes]
+        for name, order in turns.items():
+            found[{"heads": heads, "groups": groups, "queries": queries, "keys": keys}[name]] = np.array(order)
+        return orbits._fixes(found)
+
+    assert fixes()
+    assert fixes(heads=[1, 0, 2, 3], queries=[2, 3, 0, 1, 4, 5, 6, 7])
+    assert not fixes(queries=[2, 3, 0, 1, 4, 5, 6, 7])
+    assert not fixes(heads=[1, 0, 2, 3])
+    assert fixes(queries=[1, 0, 3, 2, 4, 5, 6, 7], keys=[1, 0, 2, 3])
+    assert not fixes(queries=[1, 0, 3, 2, 4, 5, 6, 7])
+    assert not fixes(keys=[1, 0, 2, 3])
+    swapped = [4, 5, 6, 7, 0, 1, 2, 3]
+    assert fixes(heads=[2, 3, 0, 1], groups=[1, 0], queries=swapped, keys=[2, 3, 0, 1])
+    assert not fixes(heads=[2, 3, 0, 1], queries=swapped)
+    assert not fixes(groups=[1, 0], keys=[2, 3, 0, 1])
+
+
+def test_units_of_a_class_are_ranked_in_their_order():
+    label = np.random.default_rng(0).integers(0, 5, 300)
+    assert _kinds._ranks(label).tolist() == [np.sum(label[:unit] == each) for unit, each in enumerate(label)]
+
+
 @pytest.mark.parametrize("per", [1, 2])
 @pytest.mark.parametrize("seed", range(40))
 def test_kinds_of_attention_are_those_that_all_permutations_give(per, seed):

@@ -385,6 +385,15 @@ def test_every_type_and_order_of_memory_is_read_alike(dtype, order):
     assert found == [{"long": (70_000, False), "short": (0, False)}]
 
 
+def test_a_nan_that_signals_is_read_without_a_warning():
+    """Of the other byte order it is converted, which is where it would be heard."""
+    stream = draw(80_000)
+    long = stream.astype(">f4")
+    long.view(">u4")[[2000, 77_000]] = 0x7F800001
+    found = later({"long": long.reshape(800, 100), "short": stream[70_000:73_000].reshape(60, 50)})
+    assert found == [{"long": (70_000, False), "short": (0, False)}]
+
+
 def test_windows_of_which_few_values_rise_say_nothing():
     """One value among zeros rises and falls as one among other zeros does."""
     values = np.zeros((4, 65))

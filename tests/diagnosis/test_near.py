@@ -149,6 +149,32 @@ def test_no_near_pair_is_lost_to_rounding(monkeypatch, few, candidates, toleranc
     assert found.groups == tuple((unit, unit + 120) for unit in range(120))
 
 
+@pytest.mark.parametrize("symmetry", ["none", "sign"])
+@pytest.mark.parametrize(
+    ("few", "candidates"),
+    [(256, 1 << 22), (0, 1 << 22), (0, 0)],
+    ids=["as few rows", "by the tree", "by products"],
+)
+def test_no_more_pairs_are_compared_than_are_near(monkeypatch, few, candidates, symmetry):
+    """Of units with five weights and one length nothing is left to chance but rounding; each pair is compared once."""
+    compared, is_near = [], Window._is_near
+    monkeypatch.setattr(Window, "_is_near", lambda self, *pair: compared.append(len(pair[0])) or is_near(self, *pair))
+    monkeypatch.setattr(_pairs, "FEW", few)
+    monkeypatch.setattr(_pairs, "CANDIDATES", candidates)
+    monkeypatch.setattr(_pairs, "ROWS", 60)
+    random = np.random.default_rng(6)
+    half, across = random.normal(size=(2, 100, 5))
+    half /= np.linalg.norm(half, axis=1, keepdims=True)
+    across -= half * np.einsum("ij,ij->i", across, half)[:, np.newaxis]
+    across *= np.where(np.arange(100) % 2, 0.01, 0.03)[:, np.newaxis] / np.linalg.norm(across, axis=1, keepdims=True)
+    units = np.stack([half, {"none": 1, "sign": -1}[symmetry] * (half + across)], axis=1).reshape(200, 5)
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    near = [pair for pair in itertools.combinations(range(200), 2) if distance(*units[list(pair)], symmetry) <= 0.02]
+    assert len({unit for pair in near for unit in pair}) == 2 * len(near) == 100
+    assert find_near_ties(units, 0.02, symmetry=symmetry).groups == tuple(near)
+    assert sum(compared) == len(near)
+
+
 def test_the_tree_is_left_where_it_would_give_too_many_candidates(monkeypatch):
     tried = []
     by_tree = Window._by_tree
@@ -159,6 +185,22 @@ def test_the_tree_is_left_where_it_would_give_too_many_candidates(monkeypatch):
     found = find_near_ties(np.repeat(rows[:60], 10, axis=0) * np.linspace(1, 1.0001, 600)[:, None], 0.01)
     assert tried == [True, False]
     assert found.labels.tolist() == np.repeat(np.arange(60), 10).tolist()
+    tried.clear()
+    for units, candidates in ((256, 1000), (257, 129), (258, 129), (259, 129)):  # each of which is near itself alone
+        monkeypatch.setattr(_pairs, "CANDIDATES", candidates)
+        find_near_ties(rows[:units], 0.01)
+    assert tried == [True, True, False]
+
+
+@pytest.mark.parametrize("candidates", [1 << 22, 0], ids=["by the tree", "by products"])
+def test_units_that_others_have_joined_are_not_compared_again(monkeypatch, candidates):
+    compared, is_near = [], Window._is_near
+    monkeypatch.setattr(Window, "_is_near", lambda self, *pair: compared.append(len(pair[0])) or is_near(self, *pair))
+    for name, value in {"FEW": 0, "CANDIDATES": candidates, "CHECKED": 50, "ROWS": 30}.items():
+        monkeypatch.setattr(_pairs, name, value)
+    rows = 1 + 1e-6 * np.random.default_rng(0).normal(size=(60, 8))
+    assert find_near_ties(rows, 0.01).groups == (tuple(range(60)),)
+    assert sum(compared) < 60 * 59 / 2 / 5
 
 
 @pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e-160, 1e160, 1e300])

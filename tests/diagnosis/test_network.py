@@ -41,6 +41,7 @@ def test_units_that_read_hold_and_write_the_same_are_tied_for_good():
     assert (found.space, found.units, found.kind, found.places) == ("layers.0", (1, 4), "exchange", ((1,), (4,)))
     assert found.parameters == 3 + 1 + 2
     assert not report.ok
+    assert report.arrays == 3
     assert report.partition["layers.0"].tolist() == [0, 1, 2, 3, 1, 4]
     assert "2 units form 1 class that gets the same update at every step: 1, 4 (exchange)" in report.findings[0].message
     assert (

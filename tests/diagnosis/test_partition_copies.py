@@ -250,7 +250,7 @@ def each_alone(arrays):
 
 TURNS = {
     "one for all": (OF, (("out", "more"), ("in", "heads"))),
-    "turned": (OF.T, (("in", "heads"), ("out", "more"))),
+    "turned, of other numbers": (5 * OF.T, (("in", "heads"), ("out", "more"))),
     "of each": (np.stack([OF] * COPIES), (("stack", "copies"), ("out", "more"), ("in", "heads"))),
 }
 

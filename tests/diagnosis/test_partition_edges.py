@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import symbreak as sb
-from symbreak.diagnosis import _sums
+from symbreak.diagnosis import _partition, _sums
 from symbreak.diagnosis._kinds import swappable
 from symbreak.diagnosis._nodes import System
 from symbreak.diagnosis._partition import Refiner
@@ -47,6 +47,38 @@ def test_sums_of_float16_and_bfloat16_are_taken_in_float64():
         large = (TURNED * 8192).astype(dtype)
         labels = sb.diagnose(middle(large, dtype=dtype)).partition
         assert labels["layers.0"].tolist() == labels["layers.1"].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("different", "copied", "expected"),
+    [(2, 96, 2), (2, 95, 8), (4, 1 << 20, 4), (5, 1 << 20, 8), (1, 48, 1), (8, 1 << 20, 8)],
+)
+def test_along_other_axes_only_different_slices_are_searched_where_these_are_few_and_small(
+    different, copied, expected, monkeypatch
+):
+    """The first search has looked for values that are not finite."""
+    searched, slice_ties = [], _partition.slice_ties
+
+    def search(view, side, workers, *, finite):
+        searched.append((view.array.shape, finite))
+        return slice_ties(view, side, workers, finite=finite)
+
+    monkeypatch.setattr(_partition, "slice_ties", search)
+    monkeypatch.setattr(_partition, "COPIED", copied)
+    weight = RNG.normal(size=(different, 6))[np.arange(8) % different]
+    weight[:, 4] = weight[:, 1]
+    refiner = Refiner(System.of(middle(weight)))
+    (view,) = (view for view in refiner.system.views if view.array.shape == (8, 6))
+    found = [refiner.ties(view, side).labels.tolist() for side in view.sides]
+    assert found == [[unit % different for unit in range(8)], [0, 1, 2, 3, 1, 4]]
+    assert searched == [((8, 6), False), ((expected, 6), True)]
+
+
+def test_what_sums_differ_by_is_that_of_the_unit_that_differs_most_and_copies_hide_none():
+    rows = np.repeat([[1.0, 0, 0], [0.5, 0.25, 0.25], [1, 3 * 2.0**-54, 0]], 2, axis=0)
+    found = Refiner(System.of(middle(rows)), forward=True).refine()
+    assert [label.tolist() for label in found.labels if len(label) == 6] == [[0] * 6]
+    assert found.defect == 2.0**-52 / (1 + 2.0**-52)
 
 
 def test_a_difference_beside_values_that_are_far_larger_is_seen():

@@ -97,6 +97,12 @@ def test_rows_are_judged_each_by_itself_and_by_their_beginning():
     assert not looks_drawn(rows[:, 256:])[3]
 
 
+@pytest.mark.parametrize("factor", [1e-300, -1e-9, 1e9, 1e300])
+def test_a_factor_changes_nothing_of_what_looks_drawn(factor):
+    rows = np.array([np.random.default_rng(0).normal(size=200), np.sin(np.arange(200)), np.arange(200) / 200])
+    assert looks_drawn(factor * rows).tolist() == [True, False, False]
+
+
 # Sketches.
 
 
@@ -214,3 +220,5 @@ def test_first_floats_are_the_values_in_float64():
     assert first_floats(source, "half").tolist() == half.astype(np.float64).reshape(-1).tolist()
     assert first_floats(source, "complex").tolist() == both.real.reshape(-1).tolist()
     assert np.isnan(first_floats(source, "signalling")).all()
+    largest = np.array([[np.finfo(np.longdouble).max]])
+    assert first_floats(in_memory({"largest": largest}), "largest")[0] >= np.finfo(np.float64).max

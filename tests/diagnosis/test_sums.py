@@ -180,6 +180,15 @@ def test_sums_differ_where_rounding_does_not_explain_it(scale):
     assert (excess <= 0).tolist() == [scale < 1, True]
 
 
+def test_small_differences_beside_large_sums_are_what_they_are():
+    """Nothing is scaled that need not be."""
+    array = np.array([[1e20, 1e-305], [1e20, 3e-305]])
+    view, net = viewed(array, (0,), (1,))
+    worst, excess, scale = defects(view, view.sides[0], net, [np.zeros(2, int), np.arange(2)], *np.array([[1], [0]]))
+    assert (worst.tolist(), scale.tolist()) == ([3e-305 - 1e-305], [1e20])
+    assert excess > 0
+
+
 @pytest.mark.parametrize("number", [0, 1])
 @pytest.mark.parametrize("unit", [1.0, 1j])
 def test_what_is_far_smaller_in_one_class_than_in_another_is_told_apart_by_forms_too(number, unit):

@@ -89,7 +89,7 @@ def test_ties_are_those_of_the_definition(weight, workers, tile, head, small):
     array, axis = weight
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_tiles, "TILE", tile)
-        patch.setattr(_tiles, "ROW", max(16, tile // 16))
+        patch.setattr(_tiles, "ROW", max(32, tile // 16))
         patch.setattr(_tiles, "ACROSS", max(2, tile // 128))
         patch.setattr(_tiles, "HEAD", head)
         patch.setattr(_search, "FLAT", 5 * head)
@@ -288,7 +288,7 @@ def numbered(draw):
 def test_tiles_hold_each_value_of_each_unit_once(units, tile, head):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_tiles, "TILE", tile)
-        patch.setattr(_tiles, "ROW", 16)
+        patch.setattr(_tiles, "ROW", 32)
         patch.setattr(_tiles, "ACROSS", 3)
         patch.setattr(_tiles, "HEAD", head)
         tiles = _tiles.Tiles(units)
@@ -306,12 +306,35 @@ def test_tiles_hold_each_value_of_each_unit_once(units, tile, head):
         assert tiles.rows is None or tiles.rows.shape == rows.shape
 
 
+@pytest.mark.parametrize(
+    ("dtype", "sizes"),
+    [
+        ("float64", (1024, 1008, 1024, 8, 16)),
+        ("complex64", (1024, 1008, 1024, 8, 16)),
+        ("float32", (1024, 1024, 512, 16, 16)),
+        ("int8", (1024, 1024, 128, 64, 16)),
+        ("complex128", (1024, 1008, 1024, 4, 4)),
+    ],
+)
+def test_a_tile_is_of_the_size_of_the_cache_and_the_order_of_the_memory(dtype, sizes, monkeypatch):
+    """By rows, by short rows, and across, where values of up to eight bytes lie side by side with those of others."""
+    for name, size in (("TILE", 1024), ("ROW", 64), ("ACROSS", 8)):
+        monkeypatch.setattr(_tiles, name, size)
+    rows, short = (_tiles.Tiles(np.zeros(shape, dtype)) for shape in ((90, 100), (900, 3)))
+    across = _tiles.Tiles(np.zeros((100, 90), dtype).T)
+    assert tuple(each.buffer().nbytes for each in (rows, short, across)) == sizes[:3]
+    assert (rows.blocks[0][0].stop, across.blocks[0][0].stop) == sizes[3:]
+    assert (rows.across, short.across, across.across) == (False, False, dtype != "complex128")
+    assert not _tiles.Tiles(np.zeros((30, 1), dtype)).across
+    assert next(rows.ranges(2, 90, 2)) == slice(2, 2 + 2 * rows.height)
+
+
 @pytest.fixture
 def small_tiles(monkeypatch):
     """Cut even small arrays into many tiles, of few units and few features."""
     monkeypatch.setattr(_ties, "SMALL", 0)
     monkeypatch.setattr(_tiles, "TILE", 256)
-    monkeypatch.setattr(_tiles, "ROW", 16)
+    monkeypatch.setattr(_tiles, "ROW", 32)
     monkeypatch.setattr(_tiles, "ACROSS", 4)
 
 
@@ -702,6 +725,11 @@ def test_units_that_begin_alike_are_told_apart_by_one_hash_of_the_whole(dtype, a
     array = array.astype(as_dtype(dtype))
     assert find_ties(array if axis == 0 else np.ascontiguousarray(array.T), axis).groups == ((3, 20),)
     assert not any(len(units) for units in again)
+
+
+def test_processors_are_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", {0: {2, 3, 7}}.__getitem__, raising=False)
+    assert _ties.processors() == 3
 
 
 @pytest.mark.parametrize(("counted", "expected"), [(6, 6), (None, 1)])

@@ -451,6 +451,7 @@ def test_a_low_rank_pair_of_zeros_is_blocked_and_one_with_a_drawn_factor_is_not(
     zero_a, zero_b = np.zeros((4, 16)), np.zeros((16, 4))
     (finding,) = together(pairs(zero_a, zero_b))
     assert (finding.code, finding.level) == ("SB203", Level.ERROR)
+    assert finding.fix.startswith("draw one factor from a random initializer")
     assert "layers.0.q_proj.lora_A.default.weight and layers.0.q_proj.lora_B.default.weight" in finding.message
     assert finding.message.endswith("; likewise 2 more pairs")
     almost = zero_b.copy()
@@ -497,6 +498,7 @@ def test_zeros_that_a_network_starts_with_are_noted_once_a_kind(name):
     report = sb.diagnose(zeros)
     assert report.ok
     assert [finding.code for finding in report.findings] == ["SB202"]
+    assert report.findings[0].fix == "nothing, if the weights before and behind it are not zero too"
     assert not sb.diagnose({"fc1.weight": np.zeros((12, 8))}).ok
     assert not sb.diagnose({name: np.ones((12, 8))}).ok
 

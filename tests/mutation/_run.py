@@ -67,7 +67,7 @@ class Runner:
         session.config.pluginmanager.unregister(name="terminalreporter")
         items = {item.nodeid: item for item in session.items}
         if not self.kept.exists():
-            _forked(lambda out: measure(session, self.sources, self.run).save(self.kept), None)
+            _forked(lambda out: measure(session, self.sources, self.run_afresh).save(self.kept), None)
         ways = Map.load(self.kept)
         self.tell(f"{len(ways.seconds)} of {len(items)} tests pass, in {sum(ways.seconds.values()):.0f} s")
         gc.collect()
@@ -89,6 +89,11 @@ class Runner:
         before = len(self.failed)
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
         return len(self.failed) == before
+
+    def run_afresh(self, item, following=None) -> bool:
+        """Run one test as if it were the first: what others left in caches would hide which lines it needs."""
+        _forget()
+        return self.run(item, following)
 
     def judge(self, mutant: Mutant, items: list[Any], out: int) -> None:
         """Run the tests until one fails. Called in a process of its own, which this ends."""
@@ -151,16 +156,18 @@ def apply(mutant: Mutant) -> None:
         if name in functions:
             for part in ("__code__", "__defaults__", "__kwdefaults__"):
                 setattr(function, part, getattr(functions[name], part))
-    ours = [each for name, each in sys.modules.items() if name.partition(".")[0] == "symbreak"]
     if not mutant.scope:
         for name, old in list(vars(module).items()):
             new = fresh.get(name)
             if name == mutant.name or (isinstance(new, PLAIN) and type(new) is type(old) and new != old):
-                for each in ours:
+                for each in _ours():
                     if vars(each).get(name) is old:
                         setattr(each, name, new)
-    for each in ours:
-        _forget(vars(each))
+    _forget()
+
+
+def _ours() -> list[types.ModuleType]:
+    return [each for name, each in sys.modules.items() if name.partition(".")[0] == "symbreak"]
 
 
 def _functions(namespace: dict[str, Any], file: str, prefix: str = "") -> Iterator[tuple[str, types.FunctionType]]:
@@ -179,11 +186,12 @@ def _functions(namespace: dict[str, Any], file: str, prefix: str = "") -> Iterat
                 yield part.__qualname__, part
 
 
-def _forget(namespace: dict[str, Any], deep: bool = True) -> None:
-    """Empty the caches that functions keep: what they hold was computed before the change."""
-    for value in list(namespace.values()):
-        value = getattr(value, "__func__", value)
-        if hasattr(value, "cache_clear"):
-            value.cache_clear()
-        elif deep and isinstance(value, type) and value.__module__.startswith("symbreak"):
-            _forget(dict(vars(value)), deep=False)
+def _forget() -> None:
+    """Empty the caches that functions keep: what they hold was computed before the change, or for another test."""
+    for module in _ours():
+        for value in vars(module).values():
+            inside = vars(value).values() if isinstance(value, type) and value.__module__ == module.__name__ else ()
+            for each in (value, *inside):
+                each = getattr(each, "__func__", each)
+                if isinstance(each, functools._lru_cache_wrapper):
+                    each.cache_clear()

@@ -222,6 +222,19 @@ def test_the_lines_that_each_test_runs_are_measured(module, tmp_path, monkeypatc
     assert found.lines[str(path)] == {7: ["cached"], 11: ["both"], 14: ["both"], 17: []}
 
 
+def test_a_test_is_measured_as_if_it_were_the_first(module):
+    """What a test before it left in a cache would hide the lines that fill it."""
+    made, _ = module
+    kept = []
+    item = types.SimpleNamespace(ihook=types.SimpleNamespace())
+    item.ihook.pytest_runtest_protocol = lambda item, nextitem: kept.append(made.cached.cache_info().currsize)
+    runner = _run.Runner([], Path("map.json"), "brief", 1, [], print)
+    for run in (runner.run, runner.run_afresh):
+        made.cached(1)
+        assert run(item)
+    assert kept == [1, 0]
+
+
 def test_a_map_is_kept(tmp_path):
     ways = Map({"a": 1.5}, {"m.py": {2: ["a"]}})
     ways.save(tmp_path / "new" / "map.json")
