@@ -112,14 +112,14 @@ def test_of_a_larger_array_a_million_values_are_read_and_no_more(dtype):
 
 
 @pytest.mark.parametrize(("count", "size", "starts", "turned"), [
-    (1, 400, 2048, True),
+    (2, 400, 2048, True),
     (1024, 400, 2048, True),
     (1025, 400, 2046, True),
     (8192, 400, 256, True),
     (8193, 400, 255, False),
     (32_768, 400, 64, False),
     (32_769, 400, 64, False),
-    (1, 256, 512, True),
+    (2, 256, 512, True),
     (4096, 256, 512, True),
     (4097, 256, 511, True),
 ])  # fmt: skip
