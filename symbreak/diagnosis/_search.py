@@ -62,7 +62,7 @@ class Search:
         if signless and not _tell(heads):
             signless = False
             self._begin(heads, signless, look=False)
-        zero = self._zero(np.flatnonzero(heads == 0))
+        zero = self._zero(np.flatnonzero((heads == 0) & ~self.nan))  # a NaN that signals warns when it is looked at
         rest = ~self.nan
         rest[zero] = False
         if rest.all() and self._all_alike(heads):
@@ -266,8 +266,9 @@ def search_small(units: npt.NDArray[Any]) -> tuple[Indices, Indices, Indices]:
     """Give what `Search.run` does for a small weight, (units, ...): the bytes of its units are keys of a dictionary."""
     bits = bits_of(units.dtype)
     values = np.empty((len(units), units.size // len(units)), bits.dtype)
-    bits.load(units, values.reshape(units.shape))
-    marks = bits.not_finite(values)
+    with np.errstate(all="ignore"):
+        bits.load(units, values.reshape(units.shape))
+        marks = bits.not_finite(values)
     codes = values.view(np.uint8)
     if marks is None and (codes == codes[:1]).all():  # as biases and scales start
         every = np.arange(len(units))

@@ -95,6 +95,49 @@ def test_what_is_beyond_the_limit_is_not_read(monkeypatch):
     assert LIMIT == 1 << 20
 
 
+@pytest.mark.parametrize("dtype", ["int8", "float32", "float64"])
+def test_of_a_larger_array_a_million_values_are_read_and_no_more(dtype):
+    read = []
+
+    def pieces(name, size):
+        while True:
+            read.append(size // np.dtype(dtype).itemsize)
+            yield np.zeros((1, read[-1]), dtype)
+
+    source = Source({"w": ((100, 100_000), np.dtype(dtype))}, pieces)
+    for turned in (False, True):
+        read.clear()
+        _later._read(source, "w", 2112, turned=turned)
+        assert sum(read) == 1 << 20
+
+
+@pytest.mark.parametrize(("count", "size", "starts", "turned"), [
+    (2, 400, 2048, True),
+    (1024, 400, 2048, True),
+    (1025, 400, 2046, True),
+    (8192, 400, 256, True),
+    (8193, 400, 255, False),
+    (32_768, 400, 64, False),
+    (32_769, 400, 64, False),
+    (2, 256, 512, True),
+    (4096, 256, 512, True),
+    (4097, 256, 511, True),
+])  # fmt: skip
+def test_of_many_weights_fewer_starts_and_at_last_no_columns_are_looked_up(count, size, starts, turned, monkeypatch):
+    asked = set()
+
+    def read(source, name, values, *, turned):
+        asked.add((values, turned))
+        return [], np.empty(0, np.uint64)
+
+    monkeypatch.setattr(_later, "_read", read)
+    monkeypatch.setattr(_later, "_matches", lambda _, windows, starts, __: asked.add((len(windows), starts)) or {})
+    (sketch,) = sketches(in_memory({"w": draw(size, 256)})).values()
+    many = {str(number): replace(sketch, name=str(number)) for number in range(count)}
+    assert find_later(Source(dict.fromkeys(many, ((size, 256), np.dtype("f4"))), read), many, {}) == []
+    assert asked == {(max(starts + 64, 1024), turned), (count, starts)}
+
+
 def test_the_windows_stand_where_they_are_said_to_whatever_the_pieces():
     """Against windows that are taken one by one."""
     stream = draw(200_000)
