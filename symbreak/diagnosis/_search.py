@@ -62,7 +62,7 @@ class Search:
         if signless and not _tell(heads):
             signless = False
             self._begin(heads, signless, look=False)
-        zero = self._zero(np.flatnonzero(heads == 0))
+        zero = self._zero(np.flatnonzero((heads == 0) & ~self.nan))
         rest = ~self.nan
         rest[zero] = False
         if rest.all() and self._all_alike(heads):
