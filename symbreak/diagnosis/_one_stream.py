@@ -81,8 +81,7 @@ def judge_streams(source: Source, sketches: Mapping[str, Sketch], classes: Class
             continue
         names = [name for name in names if not is_copy(name)]
         if len(names) > 1:
-            equal = len({classes.get(name, name) for name in names}) == 1
-            alike.setdefault((equal, *map(template, _stems(names))), []).append(names)
+            alike.setdefault((_are_equal(names, classes), *map(template, _stems(names))), []).append(names)
     findings = [_finding(source, groups, sketches, classes) for groups in alike.values()]
     further: dict[object, list[Later]] = {}
     for later in find_later(source, sketches, together):
@@ -90,6 +89,11 @@ def judge_streams(source: Source, sketches: Mapping[str, Sketch], classes: Class
         if not _is_meant(names) and not any(map(is_copy, names)):
             further.setdefault(tuple(map(template, _stems(names))), []).append(later)
     return findings + [_further(each, sketches) for each in further.values()]
+
+
+def _are_equal(names: list[str], classes: Classes) -> bool:
+    """Whether weights are equal, value for value."""
+    return len({classes.get(name, name) for name in names}) == 1
 
 
 def _is_meant(names: list[str]) -> bool:
@@ -165,7 +169,7 @@ def _finding(source: Source, groups: list[list[str]], sketches: Mapping[str, Ske
     names, *others = groups
     listed = ", ".join(f"{visible(name)} {_shape(sketches[name])}" for name in names[:LISTED])
     rest = f", ... ({len(names)} in all)" if len(names) > LISTED else ""
-    if len({classes.get(name, name) for name in names}) == 1:
+    if _are_equal(names, classes):
         what = f"{len(names)} weights are equal, value for value: {listed}{rest}"
     else:
         first = first_floats(source, names[0])

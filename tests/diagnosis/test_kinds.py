@@ -242,6 +242,20 @@ def test_units_can_be_swapped_where_trying_every_swap_says_so(graph):
                 assert (found[number][a] == found[number][b]) == alike
 
 
+@pytest.mark.parametrize("gates", [(), (4,), (2, 3)])
+def test_few_swaps_are_tried_whole(gates, monkeypatch):
+    """A unit is compared with one of each class, and only where they agree between themselves and on a few others."""
+    tried, same = [], _kinds._same_after_swap
+    monkeypatch.setattr(_kinds, "_same_after_swap", lambda *pair: tried.append(pair) or same(*pair))
+    units = np.repeat(np.arange(20), 2)
+    square = np.random.default_rng(0).normal(size=(20, 20))[units][:, units]
+    square[np.equal.outer(units, units)] = 5
+    np.fill_diagonal(square, 7)
+    array = np.multiply.outer(square, np.arange(np.prod(gates)).reshape(gates) - 1.0)
+    assert _kinds._swappable_within(array, [0, 1], np.zeros(40, int)).tolist() == units.tolist()
+    assert len(tried) == 20
+
+
 def swapped(view, number, a, b):
     """An array after the swap of two units of a node, on all axes that run over it."""
     array = view.array

@@ -429,6 +429,10 @@ def test_what_is_finite_along_one_axis_is_not_looked_at_again(monkeypatch):
     array = np.random.default_rng(0).normal(size=(30, 40))
     assert judge_array(array, "a").ok
     assert len(looks) == 1
+    stack = np.random.default_rng(0).normal(size=(4, 30, 40))
+    stack[3] = stack[1]
+    assert [each.groups for each in judge_array(stack, "a").findings] == [((1, 3),)]
+    assert len(looks) == 2
     array[3, 4] = np.inf
     findings = judge_array(array, "a").findings
     assert [(each.code, each.where, each.groups) for each in findings] == [("SB108", "a, axis 0", ((3,),))]
