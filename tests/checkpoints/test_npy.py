@@ -26,6 +26,13 @@ def test_a_header_is_read_in_any_order_and_spacing(tmp_path, header):
     assert read_all(tmp_path / "a.npy")["array"].tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("header", [SOUND[1:], SOUND.replace(":", ",", 1), SOUND.replace(":", "", 1)])
+def test_a_header_without_its_brace_or_a_colon_is_malformed(tmp_path, header):
+    (tmp_path / "a.npy").write_bytes(npy(header, DATA))
+    with pytest.raises(BadCheckpoint, match="malformed npy header at character"):
+        open_checkpoint(tmp_path / "a.npy")
+
+
 def test_a_scalar_and_an_empty_array_have_their_shapes(tmp_path):
     (tmp_path / "a.npy").write_bytes(npy(SOUND.replace("3,", ""), bytes(4)))
     (tmp_path / "b.npy").write_bytes(npy_of(0))

@@ -168,6 +168,20 @@ def test_what_is_appended_to_an_object_of_an_unknown_class_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (called(name("torch._tensor._rebuild_from_type_v2")), "its pickle describes a tensor that makes no sense"),
+        (called(name("torch.Size"), text("4")), r"its pickle describes a torch\.Size that makes no sense"),
+        (b"(" + text("a") + b"o", "its pickle would call what is no name"),
+    ],
+)
+def test_what_is_made_of_something_else_is_refused(tmp_path, parts, message):
+    (tmp_path / "a.pt").write_bytes(torch_zip(pickled(parts)))
+    with pytest.raises(BadCheckpoint, match=message):
+        open_checkpoint(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
     ("module", "limit", "most", "message"),
     [
         (_opcodes, "MOST_STEPS", 20, "its pickle has more than 20 steps"),

@@ -72,12 +72,6 @@ PICKLES = {
     ),
     "a tensor of nothing": (pickled(called(name("torch._utils._rebuild_tensor_v2"))), "a tensor that makes no sense"),
     "a tensor over a number": (pickled(tensor(over=b"N")), "a tensor that makes no sense"),
-    "a subclass of nothing": (
-        pickled(called(name("torch._tensor._rebuild_from_type_v2"))),
-        "a tensor that makes no sense",
-    ),
-    "a size that is a text": (pickled(called(name("torch.Size"), text("4"))), r"a torch\.Size that makes no sense"),
-    "an object of what is no name": (pickled(b"(", text("a"), b"o"), "would call what is no name"),
     "a negative offset": (pickled(tensor(offset=-1)), "offset, size or stride makes no sense"),
     "a negative length": (pickled(tensor((-4,))), "offset, size or stride makes no sense"),
     "a negative stride": (pickled(tensor((4,), (-1,), offset=3)), "offset, size or stride makes no sense"),

@@ -350,6 +350,30 @@ def test_names_as_long_as_a_header_allows_take_no_time():
     assert time.perf_counter() - start < 5
 
 
+def test_a_prefix_that_would_be_read_as_a_pattern_leaves_all_not_known():
+    given = {f"a{{n}}.{key}": array for key, array in arrays("llama").items()}
+    found = wire(given, config=ROWS["llama"]["config"])
+    assert (found.graph, set(found.unknown)) == (None, set(given))
+
+
+def test_a_number_of_key_heads_that_the_shapes_have_not_is_not_believed():
+    found = varied("llama", config={"num_key_value_heads": 1})
+    reason = "1 key heads are said, but the shapes have 2"
+    assert found.unknown
+    assert all(each.startswith(reason) for each in found.unknown.values())
+
+
+def test_a_decoder_without_its_encoder_reads_a_memory_that_is_the_world_s():
+    """`nn.TransformerDecoder` alone: what an encoder gave is an input."""
+    given = {
+        key.removeprefix("decoder."): array for key, array in arrays("transformer").items() if "encoder" not in key
+    }
+    found = wire(given, config=ROWS["transformer"]["config"])
+    assert not found.unknown
+    assert "memory" in {*found.graph.inputs} & {*found.graph.outputs}
+    assert "layers.0.multihead_attn.in_proj_weight[key]" in found.graph.readers("memory")
+
+
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model_state_dict.module."])
 def test_wrappers_are_taken_off_the_names(prefix):
     given = {prefix + key: array for key, array in arrays("llama").items()}

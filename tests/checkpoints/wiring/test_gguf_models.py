@@ -179,6 +179,18 @@ def test_heads_that_do_not_fit_fused_rows_are_said():
     assert any("7 and 2 heads don't fit 48 rows" in each for each in found.wiring.unknown.values())
 
 
+def test_norms_of_each_head_have_its_heads():
+    """Of queries and keys, as Command R has them."""
+    norms = {
+        f"blk.{n}.attn_{part}_norm.weight": np.ones((heads, 6)) for n in (0, 1) for part, heads in (("q", 4), ("k", 2))
+    }
+    found = built("llama", in_gguf("llama") | norms)
+    assert not found.unknown
+    spaces = {each.name: [axis.space for axis in each.axes] for each in found.graph.per_unit if each.name in norms}
+    assert spaces["blk.0.attn_q_norm.weight"] == ["blk.0.attn.heads", "blk.0.attn.query_key"]
+    assert spaces["blk.1.attn_k_norm.weight"] == ["blk.1.attn.groups", "blk.1.attn.query_key"]
+
+
 def test_slopes_of_positions_tell_heads_apart_and_rotary_ones_units():
     arrays = in_gguf("gpt2")
     for architecture, apart in (("bloom", {"blk.0.attn.heads"}), ("gpt2", set()), ("falcon", {"blk.0.attn.query_key"})):

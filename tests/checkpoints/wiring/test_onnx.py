@@ -513,6 +513,24 @@ def test_a_graph_that_says_nothing_of_its_input_is_not_known():
     assert set(wiring.unknown) == {"w", "v"}
 
 
+def test_an_array_whose_units_are_heads_in_one_use_and_none_in_another_is_known_by_its_first():
+    nodes = [
+        node("MatMul", "x w", "h", "one"), node("Reshape", "h to", "r"), node("Relu", "r", "s"),
+        node("Reshape", "s back", "z"), node("MatMul", "z v", "y", "out"),
+        node("MatMul", "x w", "g", "two"), node("MatMul", "g v", "y2", "out2"),
+    ]  # fmt: skip
+    arrays = {"w": W, "v": V, "to": np.array([0, 2, 4]), "back": np.array([0, 8])}
+    graph = {
+        "inputs": [{"name": "x", "shape": ["n", 3]}],
+        "nodes": nodes,
+        "outputs": [{"name": "y"}, {"name": "y2"}],
+    }
+    shapes = {key: array.shape for key, array in arrays.items()}
+    found = wire(arrays, wiring=graph_wiring(graph, shapes, arrays.__getitem__))
+    assert found.unknown["w"] == "it is used twice, and its axes are split into (3, 2, 4) and into (3, 8)"
+    assert closed(found.graph) == []
+
+
 def test_a_square_that_is_read_and_written_in_groups_is_told_apart():
     """The units of a residual stream that a convolution reads in groups, and another as a whole, twice."""
     nodes = [

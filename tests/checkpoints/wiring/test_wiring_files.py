@@ -99,6 +99,22 @@ def test_what_a_file_says_nothing_of_is_reported_and_opens_what_it_may_touch():
     assert set(found.graph.inputs) == {"h", "x"}
 
 
+def test_a_star_stands_for_anything_and_a_name_that_is_too_long_is_matched_by_nothing():
+    """A wiring names a space for each number, and stars for what is to be ignored."""
+    long = "w.0." + "x" * 1000
+    arrays = {"w.0.up": np.ones((4, 3)), "w.1.up": np.ones((4, 3)), "w.0.mask": np.ones(5), "w.1.mask": np.ones(5)}
+    arrays |= {f"{n}.down": np.ones((2, 3)) for n in "ab"}
+    wiring = {
+        "version": 1,
+        "tensors": {"w.{n}.up": ["out h.{n}", "in x"], "*.down": ["out y", "in x"]},
+        "ignore": {"w.*.mask": "masks", "w.0.x*": "long names"},
+    }
+    found = wire(arrays | {"w.0.x": np.ones(5), long: np.ones(5)}, wiring=wiring)
+    assert {space.name for space in found.graph.spaces} == {"h.0", "h.1", "x", "y"}
+    assert set(found.graph.writers("y")) == {"a.down", "b.down"}
+    assert dict(found.unknown) == {long: "the wiring says nothing of it"}
+
+
 def test_a_groups_mask_says_which_heads_share():
     tensors = {"q": [["head heads", "out qk"], "in x"], "k": [["head groups", "out qk"], "in x"]}
     spaces = {"heads": {"units": 4, "groups": "groups"}, "groups": {"units": 2}}
@@ -218,6 +234,11 @@ FAULTS = {
     "sizes that nothing tells": (
         {"tensors": {"w": [["head heads", "out h"], "in x"]}},
         "'w': the size of space 'heads' isn't known; say its `units`",
+    ),
+    "positions that nothing counts": (
+        {"tensors": {"w": [{"a": ["out h", "gate"], "b": "out g"}, "in x"]},
+         "spaces": {"h": {"units": 2}, "g": {"units": 2}}},
+        "the number of positions isn't known; write it, as in 'gate 4'",
     ),
     "absurd units": (
         {"tensors": {"w": [["head a", "out h"], "in x"]}, "spaces": {"a": {"units": 1 << 60}}},
