@@ -482,15 +482,18 @@ def test_parameters_in_one_row_of_fsdp1_are_refused():
         sb.torch.initialize(model)
 
 
-def test_a_layer_used_twice_of_which_one_array_is_set_apart_shares_the_other():
+@pytest.mark.parametrize("twice", [True, False])
+def test_a_layer_used_twice_of_which_one_array_is_set_apart_shares_the_other(twice):
     first, second = nn.Linear(4, 4), nn.Linear(4, 4)
     second.weight, second.bias = first.weight, first.bias
-    plan = sb.torch.initialize(nn.Sequential(first, second), rng=0, apart=["1.weight"])
+    model = nn.Sequential(first, first if twice else second)
+    plan = sb.torch.initialize(model, rng=0, apart=["1.weight"])
     assert {row.name: row.source for row in plan.rows} == {
         "0.weight": None, "0.bias": None, "1.weight": None, "1.bias": "0.bias",
     }  # fmt: skip
-    assert second.bias is first.bias
-    assert not torch.equal(second.weight, first.weight)
+    assert model[1].bias is model[0].bias is first.bias
+    assert model[0].weight is first.weight
+    assert not torch.equal(model[1].weight, model[0].weight)
 
 
 class Thirds(nn.Module):
