@@ -192,6 +192,7 @@ def _axes(model: nn.Module) -> dict[str, int]:
         if turned or type(module).__name__ == "Conv1D":  # of transformers, (in, out)
             found[f"{at}.weight" if at else "weight"] = 1
         for name, each in module.named_parameters(recurse=False):
-            if each.ndim == 3 and not isinstance(module, nn.Conv1d | nn.MultiheadAttention | TURNED):  # stacked experts
-                found[f"{at}.{name}" if at else name] = 1
+            if each.ndim == 3 and not isinstance(module, (nn.Conv1d, nn.MultiheadAttention, *TURNED)):
+                stacked = each.shape[0] > 1  # experts; else features of a token or of positions
+                found[f"{at}.{name}" if at else name] = 1 if stacked else 2
     return found

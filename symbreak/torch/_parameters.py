@@ -274,10 +274,11 @@ def set_apart(model: nn.Module, entries: list[Entry], globs: Sequence[str]) -> N
     seen: set[int] = set()
     for path, module in [*model.named_modules(remove_duplicate=False)]:
         if id(module) in seen and path:
-            own = [plain_name(f"{path}.{name}") for name, _ in module.named_parameters()]
-            if own and asked.issuperset(own):
+            own = {plain_name(f"{path}.{name}"): each for name, each in module.named_parameters()}
+            if not asked.isdisjoint(own):
                 parent, _, child = path.rpartition(".")
-                model.get_submodule(parent)._modules[child] = copy.deepcopy(module)
+                kept = {id(each): each for name, each in own.items() if name not in asked}  # stay those of both
+                model.get_submodule(parent)._modules[child] = copy.deepcopy(module, kept)
         seen.add(id(module))
     again, _ = read_entries(model)
     for entry in again:

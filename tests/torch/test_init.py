@@ -3,6 +3,7 @@
 import inspect
 import math
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ torch = pytest.importorskip("torch")
 
 from symbreak.torch import init  # noqa: E402
 from symbreak.torch._generator import key_of  # noqa: E402
+from symbreak.torch._memory import find_shard, write_tasks  # noqa: E402
 
 RANDOM = {
     "uniform_": {}, "normal_": {}, "trunc_normal_": {}, "xavier_uniform_": {}, "xavier_normal_": {},
@@ -450,3 +452,57 @@ def test_a_cuda_tensor_gets_the_bits_of_a_cpu_one(name, dtype):
     function = getattr(init, name)
     there = function(torch.empty(64, 48, dtype=dtype, device="cuda"), **RANDOM[name], generator=seeded())
     assert torch.equal(there.cpu(), function(torch.empty(64, 48, dtype=dtype), **RANDOM[name], generator=seeded()))
+
+
+def test_tensors_without_a_version_are_filled_too():
+    with torch.inference_mode():
+        weight = torch.empty(6, 5)
+    assert weight.is_inference()
+    init.apply_(weight, sb.HeNormal(), rng=3)
+    assert (weight.numpy() == sb.HeNormal()((6, 5), 3)).all()
+
+
+def test_apply_leaves_tensors_without_values_alone():
+    weight = torch.empty(6, 5, device="meta")
+    assert init.apply_(weight, sb.HeNormal(), rng=3) is weight
+    assert weight.is_meta
+
+
+def test_memory_that_numpy_can_not_see_gets_the_same_values():
+    """Of a complex tensor's conjugate the imaginary parts lie with the other sign."""
+    whole = torch.zeros(6, 5, dtype=torch.complex64)
+    turned = torch.imag(whole.conj())
+    assert turned.is_neg()
+    init.apply_(turned, sb.HeNormal(), rng=3)
+    assert (-whole.imag.numpy() == sb.HeNormal()((6, 5), 3)).all()
+
+
+def test_without_torch_distributed_no_tensor_is_sharded(monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_available", lambda: False)
+    weight = init.apply_(torch.empty(6, 5), sb.HeNormal(), rng=3)
+    assert (weight.numpy() == sb.HeNormal()((6, 5), 3)).all()
+
+
+def made_up_shard(local, coordinate, shape=(6, 5), count=2):
+    """Stand for a DTensor whose first axis is cut in so many pieces."""
+    from torch.distributed.tensor import Shard
+
+    mesh = SimpleNamespace(get_coordinate=lambda: coordinate, size=lambda _: count)
+    return SimpleNamespace(shape=shape, to_local=lambda: local, device_mesh=mesh, placements=(Shard(0),))
+
+
+def test_a_process_that_is_not_in_the_mesh_has_nothing_of_a_sharded_tensor():
+    nothing = torch.empty(0)
+    assert find_shard(made_up_shard(nothing, None)) == (nothing, [[slice(0, 0)], [slice(0, 0)]])
+    local = torch.empty(3, 5)
+    assert find_shard(made_up_shard(local, [1])) == (local, [[slice(3, 6)], [slice(0, 5)]])
+
+
+def test_a_tensor_that_is_cut_in_an_unknown_way_is_refused():
+    with pytest.raises(ValueError, match=r"has \(2, 5\) here where \(3, 5\) was expected; symbreak does not know"):
+        find_shard(made_up_shard(torch.empty(2, 5), [1]))
+
+
+@pytest.mark.parametrize("tensor", [torch.empty(6, 5, device="meta"), torch.empty(0, 5)])
+def test_there_is_nothing_to_write_into_a_tensor_without_values(tensor):
+    assert list(write_tasks(tensor, sb.HeNormal(), sb.Key(0))) == []

@@ -397,6 +397,123 @@ def test_a_buffer_that_nothing_restores_is_named_and_stays_on_the_meta_device():
     assert model.position_ids.tolist() == [[0, 1, 2, 3, 4]]
 
 
+def test_a_model_that_is_partly_on_the_meta_device_is_made_whole():
+    model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2, device="meta"))
+    before, twin = model[0].weight, nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+    sb.torch.initialize(model, rng=1, device="cpu")
+    sb.torch.initialize(twin, rng=1)
+    assert model[0].weight is before
+    assert all(torch.equal(one, other) for one, other in zip(model.parameters(), twin.parameters(), strict=True))
+
+
+def test_a_buffer_that_modules_share_stays_one():
+    def build():
+        first, second = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+        second.running_mean = first.running_mean
+        return nn.Sequential(first, second)
+
+    with torch.device("meta"):
+        model = build()
+    sb.torch.initialize(model, device="cpu")
+    assert model[0].running_mean is model[1].running_mean
+    assert model[0].running_mean.tolist() == [0.0] * 3
+
+
+class MadeRotaryEmbedding(nn.Module):
+    """A table of frequencies, as transformers has them, that its configuration makes or doesn't."""
+
+    def __init__(self, config=None, size=4):
+        super().__init__()
+        self.config = config
+        self.register_buffer("inv_freq", 1.0 / torch.arange(1.0, 1 + (config or size)), persistent=False)
+
+
+@pytest.mark.parametrize(("config", "cut", "kept"), [(4, 4, True), (None, 4, False), (4, 2, False)])
+def test_frequencies_are_made_again_where_the_configuration_makes_them_so(config, cut, kept):
+    with torch.device("meta"):
+        table = MadeRotaryEmbedding(config)
+        table.inv_freq = table.inv_freq[:cut]
+        model = nn.Sequential(nn.Linear(2, 2), table)
+    if kept:
+        sb.torch.initialize(model, device="cpu")
+        assert model[1].inv_freq.tolist() == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
+        return
+    with pytest.warns(UserWarning, match=r"1 buffers stay on the meta device, .*: '1\.inv_freq'"):
+        sb.torch.initialize(model, device="cpu")
+    assert model[1].inv_freq.is_meta
+
+
+def test_a_module_that_can_make_its_own_buffers_is_asked_to():
+    class Grid(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("grid", torch.empty(3), persistent=False)
+
+        def init_non_persistent_buffers(self):
+            self.grid = torch.arange(3.0)
+
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Linear(2, 2), Grid())
+    sb.torch.initialize(model, device="cpu")
+    assert model[1].grid.tolist() == [0.0, 1.0, 2.0]
+
+
+def test_a_model_made_for_inference_alone_gets_the_same_weights():
+    with torch.inference_mode():
+        model = nn.Linear(4, 3)
+        sb.torch.initialize(model, rng=1)
+    twin = nn.Linear(4, 3)
+    sb.torch.initialize(twin, rng=1)
+    assert torch.equal(model.weight, twin.weight)
+
+
+def test_a_rule_may_ask_for_the_dtype_that_a_parameter_has():
+    plan = sb.torch.initialize(nn.Linear(4, 3), {"weight": sb.Rule("he_normal", dtype="float32")}, rng=1)
+    assert plan.rows[0].dtype == "float32"
+
+
+def test_parameters_in_one_row_of_fsdp1_are_refused():
+    class FlatParameter(nn.Parameter):
+        pass
+
+    model = nn.Module()
+    model.flat = FlatParameter(torch.zeros(9))
+    with pytest.raises(ValueError, match="'flat' holds many parameters in one row, as FSDP1 makes them"):
+        sb.torch.initialize(model)
+
+
+@pytest.mark.parametrize("twice", [True, False])
+def test_a_layer_used_twice_of_which_one_array_is_set_apart_shares_the_other(twice):
+    first, second = nn.Linear(4, 4), nn.Linear(4, 4)
+    second.weight, second.bias = first.weight, first.bias
+    model = nn.Sequential(first, first if twice else second)
+    plan = sb.torch.initialize(model, rng=0, apart=["1.weight"])
+    assert {row.name: row.source for row in plan.rows} == {
+        "0.weight": None, "0.bias": None, "1.weight": None, "1.bias": "0.bias",
+    }  # fmt: skip
+    assert model[1].bias is model[0].bias is first.bias
+    assert model[0].weight is first.weight
+    assert not torch.equal(model[1].weight, model[0].weight)
+
+
+class Thirds(nn.Module):
+    """A weight as the sum of three."""
+
+    def forward(self, *parts):
+        return sum(parts)
+
+    def right_inverse(self, weight):
+        return weight / 3, weight / 3, weight / 3
+
+
+def test_originals_that_are_no_weight_have_roles_of_their_own():
+    model = nn.Linear(4, 3)
+    nn.utils.parametrize.register_parametrization(model, "weight", Thirds())
+    rows = {row.name: row.role for row in sb.torch.plan(model).rows}
+    assert {f"parametrizations.weight.original{number}" for number in range(3)} < set(rows)
+    assert rows["parametrizations.weight.original2"] == "unknown_weight"
+
+
 def test_a_model_left_as_to_empty_is_cured_with_its_buffers():
     with torch.device("meta"):
         model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.PReLU())

@@ -33,6 +33,33 @@ def test_units_are_counted_along_the_axes_of_their_layers():
     assert counts == {"0.weight": (6, 5, 0), "2.weight": (4, 3, 0), "4.weight": (5, 5, 1)}
 
 
+class Alone(nn.Module):
+    """One array."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(shape))
+
+
+@pytest.mark.parametrize(
+    ("module", "axis", "units"),
+    [
+        (lambda: nn.Conv1d(3, 4, 5), 0, 4),
+        (lambda: nn.ConvTranspose1d(3, 4, 5), 1, 4),
+        (lambda: nn.ConvTranspose1d(4, 6, 5, groups=2), 0, 4),
+        (lambda: Alone(3, 4, 6), 1, 4),  # experts
+        (lambda: Alone(1, 5, 6), 2, 6),  # positions, as a vision transformer has them
+    ],
+)
+def test_units_of_arrays_of_three_axes_are_counted(module, axis, units):
+    model = nn.Sequential(module())
+    with torch.no_grad():
+        model[0].weight.select(axis, 2).copy_(model[0].weight.select(axis, 1))
+        model[0].weight.select(axis, 3).zero_()
+    row = sbt.Monitor(model).look()["0.weight"]
+    assert (row.units, row.distinct, row.dead) == (units, units - 1, 1)
+
+
 def test_activations_of_the_step_that_is_looked_at_are_counted():
     model = network()
     with torch.no_grad():

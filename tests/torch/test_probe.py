@@ -227,6 +227,52 @@ def test_a_loss_without_any_module_is_refused():
         sbt.probe(Alone(), BATCH[0], torch.sum)
 
 
+def test_what_the_loss_does_not_read_is_left_out():
+    class Beside(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.bent = network(), nn.ReLU()
+            self.unread = nn.Linear(BATCH[0].shape[-1], 3)
+
+        def forward(self, x):
+            self.unread(self.bent(x))
+            return self.net(x)
+
+    probe = sbt.probe(Beside(), BATCH, mse)
+    assert probe.left_out == dict.fromkeys(("bent", "unread"), "no gradient came to it")
+    assert "net" in {space.name for space in probe.spaces}
+
+
+def test_units_of_a_block_lie_where_those_of_its_last_layer_do():
+    class Block(nn.Module):
+        def __init__(self, last):
+            super().__init__()
+            self.conv, self.last = nn.Conv2d(3, 4, 1), last
+
+        def forward(self, x):
+            h = self.conv(x)
+            return h * 2 if self.last is None else self.last(h.movedim(1, -1))
+
+    for last, units in ((None, 4), (nn.Linear(4, 6), 6)):
+        model = nn.Sequential(Block(last), nn.Flatten(), nn.LazyLinear(1))
+        model(torch.ones(2, 3, 5, 5))
+        spaces = {space.name: space for space in sbt.probe(model, torch.ones(2, 3, 5, 5), torch.sum).spaces}
+        assert (spaces["0"].units, spaces["0"].samples) == (units, 50)
+
+
+def test_a_model_whose_arrays_no_rule_can_name_is_probed_without_a_certificate():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_parameter("a{0}", nn.Parameter(torch.ones(4, 3)))
+
+        def forward(self, x):
+            return x @ self._parameters["a{0}"].t()
+
+    (space,) = sbt.probe(nn.Sequential(Named()), torch.eye(3), torch.sum).spaces
+    assert (space.units, space.distinct, space.verdict) == (4, 1, "unknown")
+
+
 def test_the_table_shows_both():
     text = str(sbt.probe(network(), BATCH, mse))
     assert text.splitlines()[0].split() == [

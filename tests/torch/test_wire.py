@@ -428,6 +428,121 @@ def test_without_an_example_inputs_that_fit_are_tried():
     )
 
 
+def _with(model, **told):
+    for name, value in told.items():
+        setattr(model, name, value)
+    return model
+
+
+FITTING = {  # models without an example, and what they are run on
+    "a sequence's convolution": (
+        lambda: nn.Sequential(nn.Conv1d(3, 8, 3), nn.ReLU(), nn.Conv1d(8, 2, 3)), "an input of shape (2, 3, 64)",
+    ),
+    "a volume's convolution": (
+        lambda: nn.Sequential(nn.Conv3d(1, 4, 3), nn.ReLU(), nn.Conv3d(4, 2, 3)),
+        "an input of shape (2, 1, 32, 32, 32)",
+    ),
+    "words": (lambda: nn.Sequential(nn.Embedding(11, 8), nn.Linear(8, 2)), "an input of shape (2, 8)"),
+    "a recurrent layer": (
+        lambda: Call(lambda m, x: m.head(m.layer(x)[0]), layer=nn.LSTM(3, 8), head=nn.Linear(8, 2)),
+        "an input of shape (3, 2, 3)",
+    ),
+    "a recurrent cell": (
+        lambda: Call(
+            lambda m, x: m.head(m.layer(x, x[:, :1].expand(2, 8))), layer=nn.RNNCell(3, 8), head=nn.Linear(8, 2)
+        ),
+        "an input of shape (2, 3)",
+    ),
+    "attention": (lambda: nn.MultiheadAttention(8, 2), "three inputs of shape (3, 2, 8)"),
+    "a decoder": (
+        lambda: nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 16), 1), "two inputs of shape (3, 2, 8)",
+    ),
+    "a dense layer over positions": (
+        lambda: Call(lambda m, x: m.b(m.a(x).relu().transpose(1, 2).mean(2)), a=nn.Linear(3, 8), b=nn.Linear(8, 2)),
+        "an input of shape (2, 8, 3)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FITTING)
+def test_inputs_are_tried_that_fit_the_first_layer(name):
+    make, told = FITTING[name]
+    model = make()
+    found = sbt.wire(model)
+    assert found.rule == f"the model as it runs, in training mode, on {told}, by its first layer"
+    assert dict(found.unknown) == {}
+
+
+def test_a_model_may_say_itself_what_it_reads():
+    def model():
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
+
+    run = "the model as it runs, in training mode, on "
+    timm = _with(model(), default_cfg={"input_size": (3, 20, 20)})
+    assert sbt.wire(timm).rule == f"{run}an input of shape (2, 3, 20, 20), by its configuration"
+    own = _with(model(), dummy_inputs={"input": torch.zeros(2, 3, 9, 9)})
+    assert sbt.wire(own).rule == f"{run}its own dummy inputs"
+    assert (
+        str(sbt.wire(timm).graph) == str(sbt.wire(own).graph) == str(sbt.wire(model(), torch.zeros(2, 3, 9, 9)).graph)
+    )
+
+
+class Products(nn.Module):
+    """Arrays alone, of which none is that of a layer."""
+
+    def __init__(self, first="a", second="b"):
+        super().__init__()
+        self.names = first, second
+        self.register_parameter(first, nn.Parameter(torch.randn(3, 4)))
+        self.register_parameter(second, nn.Parameter(torch.randn(4, 2)))
+
+    def forward(self, x):
+        first, second = (self._parameters[name] for name in self.names)
+        return (x @ first).relu() @ second
+
+
+def test_a_model_for_which_no_input_fits_is_told_so():
+    notes = [each.message for each in sbt.diagnose(Products()).findings if each.code == "SB302"]
+    assert any(
+        "could not be run: no example of its input was given, and none that was tried fits" in each for each in notes
+    )
+
+
+def test_names_that_no_rule_can_say_are_left_open():
+    found = sbt.wire(Products("a{0}", "b*"), torch.randn(5, 3))
+    assert set(found.unknown) == {"a{0}", "b*"}
+    assert found.graph is None
+    assert dict(sbt.wire(Products("a0", "b"), torch.randn(5, 3)).unknown) == {}
+
+
+def test_names_that_say_more_than_a_run_are_taken_with_what_the_modules_say():
+    class Mixed(nn.TransformerEncoder):
+        def forward(self, x):
+            return self.layers[1](torch.fft.fft(self.layers[0](x)).real)
+
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    report = sbt.diagnose(Mixed(layer, 2, enable_nested_tensor=False), torch.randn(2, 5, 8))
+    assert report.evidence == "torch Transformer"
+    (note,) = [each.message for each in report.findings if "doesn't show all that names do" in each.message]
+    assert "the graph's aten::_fft" in note
+    heads = [name for name in report.partition if "heads" in name]
+    assert heads
+    assert all(len(report.partition[name]) == 2 for name in heads if name.endswith("heads"))
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collection_of_garbage_goes_on_as_it_was(enabled):
+    import gc
+
+    before = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        sbt.wire(nn.Linear(3, 2), torch.zeros(2, 3))
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
 @pytest.mark.parametrize(
     ("model", "complaint"),
     [
