@@ -1,6 +1,7 @@
 """The benchmarks: what is measured is kept, a short run says so, and results of two machines are never mixed."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,10 @@ def test_the_page_has_rows_of_every_kind():
     assert document["files"].keys() <= set(program.FILES)
     assert {curve["group"] for curve in document["curves"]} == {"fills", "scans", "certificates"}
     assert sum(len(part["results"]) for part in document["files"].values()) > 30
+
+
+@pytest.mark.skipif(not PAGE.parent.exists(), reason="the tests were copied without the documentation")
+def test_every_file_of_benchmarks_has_a_title_on_the_page():
+    page = PAGE.with_suffix(".md").read_text("utf-8")
+    titles = set(re.findall(r'"(\w+)": "[A-Z]', re.search(r"^TITLES = \{(.*?)^\}", page, re.DOTALL | re.MULTILINE)[1]))
+    assert set(written(PAGE)["files"]) <= titles
