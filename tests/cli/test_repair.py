@@ -384,6 +384,32 @@ def test_copies_of_a_tensor_that_are_no_longer_equal_are_named(tmp_path, monkeyp
     assert f"fc2.weight was equal to fc3.weight{more} and no longer is: if the model has one array for both" in err
 
 
+@pytest.mark.parametrize("said", ["", '[ignore]\nhead = "the same tensor as embed"\n'])
+def test_a_second_name_of_a_shared_array_is_drawn_again_as_the_first(tmp_path, monkeypatch, capsys, said):
+    """A state dict has an embedding that is the output layer too under both names; which is loaded last counts."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    label = [0, 1, 2, 2]
+    table = rng.normal(size=(5, 4))[:, label]
+    mix = rng.normal(size=(4, 4))[label][:, label]
+    save_safetensors("in.safetensors", {"embed": table, "mix": mix, "head": table.copy()})
+    Path("w.toml").write_text(
+        """version = 1
+        [tensors]
+        embed = { axes = ["in tokens", "out stream"], also = [["out classes", "in stream"]] }
+        mix = ["out stream", "in stream"]
+        """
+        + said
+    )
+    assert main(["repair", "in.safetensors", "-o", "out.safetensors", "--wiring", "w.toml", "--reinit"]) == 0
+    assert capsys.readouterr().err == ""
+    arrays = read("out.safetensors")[0]
+    assert (arrays["embed"] == arrays["head"]).all()
+    assert (arrays["embed"] != table).any(axis=0).tolist() == [False, False, True, True]
+    err = refused(capsys, "in.safetensors", "-o", "merged.safetensors", "--wiring", "w.toml", "--merge")
+    assert "'embed' is shared between spaces: it both writes these units and reads them" in err
+
+
 def test_constant_tensors_are_equal_by_chance(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     layers = [np.ones((4, 3)), np.ones((4, 4)), np.ones((4, 4)), np.ones((2, 4))]
