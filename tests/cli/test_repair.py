@@ -263,7 +263,17 @@ def test_tensors_of_one_reason_are_told_in_one_line(tmp_path, monkeypatch, capsy
         shown = "mixer.0.odd reads or writes"
         if count == 9:
             shown = ", ".join(f"mixer.{n}.odd" for n in range(6)) + " and 3 more read or write"
-        assert said == [f"symbreak: ties of what {shown} may stay: no rule knows it"]
+        assert said == [
+            f"symbreak: ties of what {shown} may stay: no rule knows it",
+            "symbreak: a file can say how they are connected, --wiring F",
+        ]
+    statements = ", ".join(f'"mixer.{n}.odd" = "not of this network"' for n in range(8))
+    Path("w.json").write_text(
+        '{"version": 1, "tensors": {"lstm.weight_ih_l0": [{"i": "out h", "f": "out h", "g": "out h", "o": "out h"}, '
+        '"in x"]}, "ignore": {' + statements.replace(" = ", ": ") + "}}"
+    )
+    assert main(["repair", "in.safetensors", "-o", "out.safetensors", "--wiring", "w.json"]) == 0
+    assert "a file can say" not in capsys.readouterr().err
 
 
 def test_tensors_that_no_rule_knows_are_refused(tmp_path, monkeypatch, capsys):
