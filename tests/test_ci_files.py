@@ -39,7 +39,12 @@ def test_the_hooks_of_the_page_are_those_that_there_are():
     yaml = pytest.importorskip("yaml")
     (config,) = [yaml.safe_load(text) for text in blocks("yaml") if text.startswith("repos:")]
     known = {hook["id"] for hook in yaml.safe_load(HOOKS.read_text("utf-8"))}
-    assert {hook["id"] for repo in config["repos"] for hook in repo["hooks"]} <= known
+    hooks = [hook for repo in config["repos"] for hook in repo["hooks"]]
+    assert {hook["id"] for hook in hooks} <= known
+    for hook in hooks:  # its pattern takes the place of ours
+        assert re.search(hook["files"], "models/a/b.safetensors")
+        assert not re.search(hook["files"], "models/README.md")
+        assert not re.search(hook["files"], "models/config.json")
 
 
 def test_the_commands_of_the_workflow_are_understood():

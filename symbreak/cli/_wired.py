@@ -21,7 +21,8 @@ def find_graph(
     """Give the graph of the tensors, by what rule it is known, and the tensors of which something is not known.
 
     An output layer that equals the embedding in every value is taken for a copy of it, as files have that keep both
-    names of one array: in `arrays` it becomes the same array.
+    names of one array: in `arrays` it becomes the same array. So does what the graph does not hold, where it equals an
+    array that is used more than once.
 
     Raises
     ------
@@ -37,14 +38,20 @@ def find_graph(
     found = wire(arrays, config=config, wiring=wiring)
     if found.graph is not None and (copies := find_copies(found.graph, arrays)):
         arrays |= {name: arrays[table] for name, table in copies.items()}
-        found = wire(arrays, config=config, wiring=wiring)
+        known = found.graph.arrays
+        found = wire(
+            {name: array for name, array in arrays.items() if name in known or name not in copies},
+            config=config,
+            wiring=wiring,
+        )
     return found.graph, found.rule, found.unknown
 
 
 def find_copies(graph: LayerGraph, arrays: Mapping[str, Array]) -> dict[str, str]:
     """Find output layers that have the values of an embedding: {name of the layer: name of the embedding}.
 
-    Two layers that are equal by mistake both read the same and write the same. A constant is no evidence.
+    Two layers that are equal by mistake both read the same and write the same. A constant is no evidence. Where a
+    wiring says of one array that it is the embedding and the output layer, a file may have it under a second name.
     """
     ends = {
         weight.name: (
@@ -56,9 +63,12 @@ def find_copies(graph: LayerGraph, arrays: Mapping[str, Array]) -> dict[str, str
     }
     tables = [name for name, seen in ends.items() if seen == (True, False)]
     found = {}
-    for name in (name for name, seen in ends.items() if seen == (False, True)):
+    pairs = [(name, tables) for name, seen in ends.items() if seen == (False, True)]
+    shared = [weight.name for weight in graph.connections if weight.name in arrays and len(weight.uses) > 1]
+    pairs += [(name, shared) for name in arrays if name not in graph.arrays] if shared else []
+    for name, others in pairs:
         array = arrays[name]
-        for table in tables:
+        for table in others:
             same = arrays[table].shape == array.shape and arrays[table].dtype == array.dtype
             if same and array.size and (array != array.flat[0]).any() and np.array_equal(arrays[table], array):
                 found[name] = table

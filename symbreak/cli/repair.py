@@ -186,6 +186,8 @@ def _graph(arguments: argparse.Namespace, arrays: dict[str, np.ndarray], brought
     for reason, names in _by_reason(unknown).items():
         read = "reads or writes" if len(names) == 1 else "read or write"
         print(f"symbreak: ties of what {listed(names)} {read} may stay: {visible(reason)}", file=sys.stderr)
+    if unknown and arguments.wiring is None and brought is None:
+        print("symbreak: a file can say how they are connected, --wiring F", file=sys.stderr)
     return graph, rule
 
 

@@ -139,7 +139,19 @@ def _wired(
         if known:
             left = ", ".join(f"{name} ({reason})" for name, reason in list(wired.unknown.items())[:1])
             return Found(named, arrays, f"{TRACED} doesn't show all that names do: {left}")
+    for name, first in _other_names(model, arrays).items():
+        wired.wiring.ignore(name, f"the same tensor as {first}")
     return Found(wired, arrays, parts=found.parts)
+
+
+def _other_names(model: torch.nn.Module, arrays: Mapping[str, Array]) -> dict[str, str]:
+    """Give the further names of parameters, which a state dict holds too: {name: the first}."""
+    first = {id(each): name for name, each in model.named_parameters()}
+    return {
+        name: first[id(each)]
+        for name, each in model.named_parameters(remove_duplicate=False)
+        if name not in arrays and not re.search(r"[{}*]", name)
+    }
 
 
 def opened(model: object) -> torch.nn.Module:

@@ -263,7 +263,17 @@ def test_tensors_of_one_reason_are_told_in_one_line(tmp_path, monkeypatch, capsy
         shown = "mixer.0.odd reads or writes"
         if count == 9:
             shown = ", ".join(f"mixer.{n}.odd" for n in range(6)) + " and 3 more read or write"
-        assert said == [f"symbreak: ties of what {shown} may stay: no rule knows it"]
+        assert said == [
+            f"symbreak: ties of what {shown} may stay: no rule knows it",
+            "symbreak: a file can say how they are connected, --wiring F",
+        ]
+    statements = ", ".join(f'"mixer.{n}.odd" = "not of this network"' for n in range(8))
+    Path("w.json").write_text(
+        '{"version": 1, "tensors": {"lstm.weight_ih_l0": [{"i": "out h", "f": "out h", "g": "out h", "o": "out h"}, '
+        '"in x"]}, "ignore": {' + statements.replace(" = ", ": ") + "}}"
+    )
+    assert main(["repair", "in.safetensors", "-o", "out.safetensors", "--wiring", "w.json"]) == 0
+    assert "a file can say" not in capsys.readouterr().err
 
 
 def test_tensors_that_no_rule_knows_are_refused(tmp_path, monkeypatch, capsys):
@@ -382,6 +392,32 @@ def test_copies_of_a_tensor_that_are_no_longer_equal_are_named(tmp_path, monkeyp
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert f"fc2.weight was equal to fc3.weight{more} and no longer is: if the model has one array for both" in err
+
+
+@pytest.mark.parametrize("said", ["", '[ignore]\nhead = "the same tensor as embed"\n'])
+def test_a_second_name_of_a_shared_array_is_drawn_again_as_the_first(tmp_path, monkeypatch, capsys, said):
+    """A state dict has an embedding that is the output layer too under both names; which is loaded last counts."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    label = [0, 1, 2, 2]
+    table = rng.normal(size=(5, 4))[:, label]
+    mix = rng.normal(size=(4, 4))[label][:, label]
+    save_safetensors("in.safetensors", {"embed": table, "mix": mix, "head": table.copy()})
+    Path("w.toml").write_text(
+        """version = 1
+        [tensors]
+        embed = { axes = ["in tokens", "out stream"], also = [["out classes", "in stream"]] }
+        mix = ["out stream", "in stream"]
+        """
+        + said
+    )
+    assert main(["repair", "in.safetensors", "-o", "out.safetensors", "--wiring", "w.toml", "--reinit"]) == 0
+    assert capsys.readouterr().err == ""
+    arrays = read("out.safetensors")[0]
+    assert (arrays["embed"] == arrays["head"]).all()
+    assert (arrays["embed"] != table).any(axis=0).tolist() == [False, False, True, True]
+    err = refused(capsys, "in.safetensors", "-o", "merged.safetensors", "--wiring", "w.toml", "--merge")
+    assert "'embed' is shared between spaces: it both writes these units and reads them" in err
 
 
 def test_constant_tensors_are_equal_by_chance(tmp_path, monkeypatch, capsys):

@@ -13,7 +13,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn.utils import parametrizations  # noqa: E402
 
+import symbreak as sb  # noqa: E402
 import symbreak.torch as sbt  # noqa: E402
+from symbreak.checkpoints import save_wiring  # noqa: E402
 from symbreak.torch._wire import understood, wired_with  # noqa: E402
 from tests.checkpoints.wiring._permute import axes_over, moved  # noqa: E402
 from tests.checkpoints.wiring._planted import plantable  # noqa: E402
@@ -196,6 +198,24 @@ def test_a_parameter_under_two_names_is_one():
     two[2].weight.data = two[0].weight.data  # two parameters, one memory
     (weight,) = [each for each in sbt.wire(two, torch.randn(3, 6)).graph.connections if each.name == "0.weight"]
     assert len(weight.uses) == 2
+
+
+def test_a_saved_wiring_knows_every_name_of_a_shared_parameter(tmp_path):
+    """A state dict has an embedding that is the output layer too under both names; the second parted the units."""
+    model = nn.Sequential(nn.Embedding(9, 6), nn.Tanh(), nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 9, bias=False))
+    model[4].weight = model[0].weight
+    with torch.no_grad():
+        model[0].weight[:, 5] = model[0].weight[:, 2]
+        model[2].weight[:, 5] = model[2].weight[:, 2]
+        model[2].weight[5], model[2].bias[5] = model[2].weight[2], model[2].bias[2]
+    found = sbt.wire(model, torch.zeros(3, dtype=torch.long))
+    assert found.wiring.ignored == {"4.weight": "the same tensor as 0.weight"}
+    save_wiring(found, tmp_path / "wiring.toml")
+    state = {name: each.numpy() for name, each in model.state_dict().items()}
+    report = sb.diagnose(state, wiring=tmp_path / "wiring.toml")
+    codes = [finding.code for finding in report.findings]
+    assert "SB302" not in codes
+    assert "SB201" in codes
 
 
 def test_frozen_parameters_and_buffers_count_as_they_are():
