@@ -353,6 +353,23 @@ def test_a_number_that_the_graph_holds_says_what_a_function_makes_of_units(op, n
     assert wiring.spaces["in"].activation == activation
 
 
+@pytest.mark.parametrize("batch", [2, 1000])
+def test_a_state_of_zeros_is_no_parameter_and_a_large_one_is_not_looked_at(batch):
+    arrays = {"p": np.ones((1, 5, 3)), "q": np.ones((1, 5, 5)), "s": np.zeros((1, batch, 5))}
+    asked = []
+    graph = {
+        "inputs": [{"name": "x", "shape": [4, batch, 3]}],
+        "outputs": [{"name": "y"}],
+        "nodes": [node("RNN", "x p q   s", "y last", "it", hidden_size=5)],
+    }
+    shapes = {key: array.shape for key, array in arrays.items()}
+    wiring = onnx_wiring({"graph": graph}, shapes, lambda key: asked.append(key) or arrays[key])
+    assert not wiring.unknown
+    assert asked == (["s"] if batch == 2 else [])
+    assert wiring.ignored == ({"s": "lengths or places"} if batch == 2 else {})
+    assert [each.pattern for each in wiring.statements] == (["p", "q"] if batch == 2 else ["p", "q", "s"])
+
+
 def test_an_input_that_is_a_tensor_of_the_file_is_that_tensor():
     """Up to version 3 of the format, all of them are among the inputs."""
     shapes = {"w": W.shape, "v": V.shape}

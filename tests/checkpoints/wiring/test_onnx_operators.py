@@ -35,6 +35,12 @@ def picture(*nodes, known=("in",), **arrays):
     return [FIRST, *nodes, LAST], PICTURE, {"k": K, "l": L} | arrays, list(known)
 
 
+def flat(*nodes, known=("in",), **arrays):
+    """Read units and positions together, so that the positions are counted."""
+    last = [node("Flatten", "p", "f"), node("MatMul", "f m", "y", "out")]
+    return [FIRST, *nodes, *last], PICTURE, {"k": K} | arrays, list(known)
+
+
 def recurrent(*nodes, batch=2, known=("it",), **arrays):
     it = node("RNN", "x p q   s", "h last", "it", hidden_size=5)
     nodes = [*nodes, it, node("Squeeze", "h one", "z"), node("MatMul", "z v", "y", "out")]
@@ -116,15 +122,13 @@ NETWORKS = {  # nodes, the input's shape, arrays or their shapes, the spaces of 
         [node("Unsqueeze", "x last", "u"), node("MatMul", "u w", "h", "in"), node("Relu", "h", "z"), OUT], DENSE,
         {"w": (1, 8), "v": V, "last": numbers([2])}, ["in"],
     ),
-    "global pooling": picture(node("GlobalAveragePool", "h", "z")),
-    "as large as before": picture(
-        node("Conv", "h m", "g", "mid", auto_pad="SAME_UPPER", strides=[2, 2]),
-        node("Conv", "g n", "z", "more", auto_pad="SAME_UPPER"),
-        m=(5, 6, 3, 3), n=(6, 5, 3, 3),
-        known=["in", "mid", "more"],
+    "global pooling": flat(node("GlobalAveragePool", "h", "p"), m=(6, 2)),
+    "half as large": flat(
+        node("Conv", "h k2", "p", "mid", auto_pad="SAME_UPPER", strides=[2, 2]), k2=(5, 6, 3, 3), m=(20, 2),
+        known=["in", "mid"],
     ),
-    "larger than before": picture(
-        node("ConvTranspose", "h m", "z", "mid", auto_pad="SAME_UPPER", strides=[2, 2]), m=(6, 6, 3, 3),
+    "twice as large": flat(
+        node("ConvTranspose", "h k2", "p", "mid", auto_pad="SAME_UPPER", strides=[2, 2]), k2=(6, 5, 3, 3), m=(320, 2),
         known=["in", "mid"],
     ),
     "one group": picture(node("GroupNormalization", "h b c", "z", num_groups=1, stash_type=11), b=(6,), c=(6,)),
