@@ -120,9 +120,11 @@ def test_a_tensor_that_its_shard_does_not_give_is_reported_once(tmp_path):
     (tmp_path / "two.safetensors").write_bytes(
         safetensors({"b": entry((1,), 0, 4), "c": entry((1,), 4, 8), "d": entry((4,), 8, 10, "F4")}, bytes(10))
     )
-    read, skipped = skipped_of(path)
-    assert read == ["c", "a", "b"]
-    assert skipped == {"d": "F4 packs its values below one byte, which NumPy does not hold"}
+    with open_checkpoint(path) as ckpt:
+        assert list(ckpt) == ["c", "a", "b"]
+        assert [(item.name, item.reason) for item in ckpt.skipped] == [
+            ("d", "F4 packs its values below one byte, which NumPy does not hold")
+        ]
 
 
 def test_a_folder_lists_an_index_in_place_of_its_shards(tmp_path):

@@ -78,6 +78,19 @@ def test_the_stream_and_the_units_of_each_expert_are_found(network):
         assert found(again) == expected(network.graph, space), space
 
 
+@pytest.mark.parametrize(("attributes", "read"), [({}, "unknown"), ({"reduction": "add"}, "identity")])
+def test_values_that_replace_others_have_passed_through_other_functions_and_sums_through_none(attributes, read):
+    nodes = [
+        node("Relu", "h", "r"),
+        node("MatMul", "x u", "g", "other"),
+        node("ScatterND", "r one g", "z", **attributes),
+    ]
+    graph, wiring = between(*nodes, u=np.ones((3, 8)), one=np.array([[0]]))
+    assert not wiring.unknown
+    assert [spec.activation for spec in wiring.spaces.values() if spec.units == 8] == [read]
+    assert len(closed(graph)) == 1
+
+
 @pytest.mark.parametrize(
     ("nodes", "reason"),
     [
