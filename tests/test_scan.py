@@ -618,7 +618,7 @@ def test_another_version_judges_again(models):
 
 def test_a_place_that_cannot_be_written_is_said(models, capsys):
     assert main(["check", "runs/a.safetensors", "--resume", "nowhere/kept"]) == 2
-    assert capsys.readouterr().err == "symbreak: cannot use nowhere/kept: No such file or directory\n"
+    assert capsys.readouterr().err == "symbreak: cannot use nowhere/kept: there is no folder nowhere; make it first\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")

@@ -50,12 +50,16 @@ def is_one(path: str, other: str) -> bool:
 
 
 def cannot_write(path: str, error: OSError) -> str:
-    """Say that a file can't be written and why; of a folder that is not there, which one, and what to do."""
+    """Say that a file can't be written, and why."""
+    return f"cannot write to {visible(path)}: {why_not(path, error)}"
+
+
+def why_not(path: str, error: OSError) -> str:
+    """Say why a file can't be written; of a folder that is not there, which one, and what to do."""
     folder = Path(path).parent
-    reason = error.strerror or str(error)
     if isinstance(error, FileNotFoundError) and not folder.exists():
-        reason = f"there is no folder {visible(str(folder))}; make it first"
-    return f"cannot write to {visible(path)}: {reason}"
+        return f"there is no folder {visible(str(folder))}; make it first"
+    return error.strerror or str(error)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symbreak.cli._codes import code_list
-from symbreak.cli._output import cannot_write, file_name, file_or_stdout, is_one, is_same, output, wants_colour
+from symbreak.cli._output import cannot_write, file_name, file_or_stdout, is_one, is_same, output, wants_colour, why_not
 from symbreak.cli._progress import progress
 from symbreak.findings import Level
 from symbreak.reports import Report, to_text, visible
@@ -323,7 +323,7 @@ def _kept(arguments: argparse.Namespace) -> "Iterator[_Keeper | None]":
     try:
         kept = Kept(arguments.resume, {"version": __version__, "tolerance": arguments.tolerance})
     except OSError as error:
-        raise _Unusable(f"cannot use {visible(arguments.resume)}: {error.strerror or error}") from None
+        raise _Unusable(f"cannot use {visible(arguments.resume)}: {why_not(arguments.resume, error)}") from None
     except ValueError as error:
         raise _Unusable(str(error)) from None
     with kept:
