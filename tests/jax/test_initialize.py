@@ -122,6 +122,28 @@ def test_a_name_says_role_and_layout(name):
     assert found[name] == tuple(NAMES[name][1:])
 
 
+@jax.tree_util.register_pytree_with_keys_class
+class Pair:
+    """A tree of somebody's own, whose steps are plain words."""
+
+    def __init__(self, up, down):
+        self.up, self.down = up, down
+
+    def tree_flatten_with_keys(self):
+        return (("up", self.up), ("down", self.down)), None
+
+    @classmethod
+    def tree_unflatten(cls, _, parts):
+        return cls(*parts)
+
+
+def test_steps_of_a_tree_of_ones_own_are_names_as_they_are():
+    made = sb.jax.initialize(Pair({"kernel": struct(3, 4)}, [struct(4, 2)]), rng=1)
+    assert isinstance(made, Pair)
+    assert [row.name for row in sb.jax.plan(made).rows] == ["up/kernel", "down/0"]
+    assert same(made.up["kernel"], sb.jax.initialize({"up": {"kernel": struct(3, 4)}}, rng=1)["up"]["kernel"])
+
+
 def test_fused_gates_are_split_and_the_gate_that_keeps_starts_open():
     shapes = {"cell": {"lstm": {"linear": {"w": struct(9, 20)}}, "gru": {"w_i": struct(3, 15)}}}
     assert [row.axes for row in sb.jax.plan(shapes).rows] == [sb.Axes("io", splits=3), sb.Axes("io", splits=4)]
