@@ -259,6 +259,45 @@ def test_modules_of_equinox_lie_as_in_pytorch():
     assert made["mlp"].activation is model["mlp"].activation
 
 
+def test_arrays_of_modules_of_equinox_are_known_within_other_trees_and_in_modules_of_ones_own():
+    equinox = pytest.importorskip("equinox")
+
+    class PReLU(equinox.Module):
+        weight: jax.Array
+
+    class Scaled(equinox.Module):
+        weight: jax.Array
+
+    class Held(equinox.Module):
+        bag: "Bag"
+
+    key = jax.random.key(0)
+    model = {
+        "gru": equinox.nn.GRUCell(3, 8, key=key),
+        "slope": PReLU(jnp.full(8, 0.25)),
+        "scaled": Scaled(jnp.ones(8)),
+        "held": Held(Bag(equinox.nn.Linear(3, 4, key=key), jnp.ones((2, 3)))),
+    }
+    rows = {row.name: (row.role, row.axes) for row in sb.jax.plan(model).rows}
+    assert rows["gru/weight_ih"] == ("recurrent_in", sb.Axes("oi", splits=3))
+    assert [rows[name][0] for name in ("gru/bias_n", "slope/weight", "scaled/weight")] == [
+        "bias",
+        "slope",
+        "unknown_vector",
+    ]
+    assert rows["held/bag/0/weight"] == ("linear", "oi")
+
+
+class Bag:
+    """A tree of somebody's own, whose parts have no names."""
+
+    def __init__(self, *parts):
+        self.parts = parts
+
+
+jax.tree_util.register_pytree_node(Bag, lambda bag: (bag.parts, None), lambda _, parts: Bag(*parts))
+
+
 def test_variables_of_linen_are_made_from_shapes_alone_and_run():
     linen = pytest.importorskip("flax.linen")
 
