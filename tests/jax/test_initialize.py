@@ -122,6 +122,28 @@ def test_a_name_says_role_and_layout(name):
     assert found[name] == tuple(NAMES[name][1:])
 
 
+@jax.tree_util.register_pytree_with_keys_class
+class Pair:
+    """A tree of somebody's own, whose steps are plain words."""
+
+    def __init__(self, up, down):
+        self.up, self.down = up, down
+
+    def tree_flatten_with_keys(self):
+        return (("up", self.up), ("down", self.down)), None
+
+    @classmethod
+    def tree_unflatten(cls, _, parts):
+        return cls(*parts)
+
+
+def test_steps_of_a_tree_of_ones_own_are_names_as_they_are():
+    made = sb.jax.initialize(Pair({"kernel": struct(3, 4)}, [struct(4, 2)]), rng=1)
+    assert isinstance(made, Pair)
+    assert [row.name for row in sb.jax.plan(made).rows] == ["up/kernel", "down/0"]
+    assert same(made.up["kernel"], sb.jax.initialize({"up": {"kernel": struct(3, 4)}}, rng=1)["up"]["kernel"])
+
+
 def test_fused_gates_are_split_and_the_gate_that_keeps_starts_open():
     shapes = {"cell": {"lstm": {"linear": {"w": struct(9, 20)}}, "gru": {"w_i": struct(3, 15)}}}
     assert [row.axes for row in sb.jax.plan(shapes).rows] == [sb.Axes("io", splits=3), sb.Axes("io", splits=4)]
@@ -235,6 +257,45 @@ def test_modules_of_equinox_lie_as_in_pytorch():
     twin = sb.initialize({"mlp/layers/0/weight": (8, 4)}, {"*": "he_normal"}, 5)["mlp/layers/0/weight"]
     assert np.asarray(made["mlp"].layers[0].weight).tobytes() == twin.tobytes()
     assert made["mlp"].activation is model["mlp"].activation
+
+
+def test_arrays_of_modules_of_equinox_are_known_within_other_trees_and_in_modules_of_ones_own():
+    equinox = pytest.importorskip("equinox")
+
+    class PReLU(equinox.Module):
+        weight: jax.Array
+
+    class Scaled(equinox.Module):
+        weight: jax.Array
+
+    class Held(equinox.Module):
+        bag: "Bag"
+
+    key = jax.random.key(0)
+    model = {
+        "gru": equinox.nn.GRUCell(3, 8, key=key),
+        "slope": PReLU(jnp.full(8, 0.25)),
+        "scaled": Scaled(jnp.ones(8)),
+        "held": Held(Bag(equinox.nn.Linear(3, 4, key=key), jnp.ones((2, 3)))),
+    }
+    rows = {row.name: (row.role, row.axes) for row in sb.jax.plan(model).rows}
+    assert rows["gru/weight_ih"] == ("recurrent_in", sb.Axes("oi", splits=3))
+    assert [rows[name][0] for name in ("gru/bias_n", "slope/weight", "scaled/weight")] == [
+        "bias",
+        "slope",
+        "unknown_vector",
+    ]
+    assert rows["held/bag/0/weight"] == ("linear", "oi")
+
+
+class Bag:
+    """A tree of somebody's own, whose parts have no names."""
+
+    def __init__(self, *parts):
+        self.parts = parts
+
+
+jax.tree_util.register_pytree_node(Bag, lambda bag: (bag.parts, None), lambda _, parts: Bag(*parts))
 
 
 def test_variables_of_linen_are_made_from_shapes_alone_and_run():

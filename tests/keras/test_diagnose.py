@@ -103,6 +103,64 @@ def test_a_call_that_cannot_be_followed_leaves_the_names_and_says_so():
     assert "could not be followed" in sb.keras.wire(model, np.ones((2, 3), "float32")).rule
 
 
+class Built(keras.Model):
+    """Says in words of its own what it was built with."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = L.Dense(2, name="dense")
+
+    def build(self, _):
+        self.dense.build((None, 3))
+        self.built = True
+
+    def get_build_config(self):
+        return {"input_shape": "three"}
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def test_a_model_that_does_not_say_what_it_was_built_with_needs_an_example():
+    model = Built()
+    model.build(None)
+    why = "no example of its input was given, and it doesn't say what it was built with"
+    assert sb.keras.wire(model).rule.endswith(f", as {why}")
+    assert sb.keras.wire(model, np.ones((2, 3), "float32")).rule == "the model's own call"
+
+
+class Called(L.Layer):
+    """Holds another layer, and has a `__call__` of its own."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.inside = L.Dense(4, name="inside")
+
+    def __call__(self, x):
+        return super().__call__(x)
+
+    def call(self, x):
+        return self.inside(x)
+
+
+class Holder(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.called, self.last = Called(name="called"), L.Dense(2, name="last")
+
+    def call(self, x):
+        return self.last(self.called(x))
+
+
+def test_a_layer_with_a_call_operator_of_its_own_is_followed_and_left_as_it_was():
+    before, model, x = Called.__call__, Holder(), np.ones((2, 3), "float32")
+    model(x)
+    wired = sb.keras.wire(model, x)
+    assert (wired.rule, dict(wired.unknown)) == ("the model's own call", {})
+    assert [space.name for space in wired.graph.spaces if space.units == 4] == ["called/inside"]
+    assert Called.__call__ is before
+
+
 def test_a_weight_that_a_call_reads_itself_is_named():
     class Shifted(keras.Model):
         def build(self, _):

@@ -148,6 +148,14 @@ def test_counters_and_what_adapt_measured_are_kept():
     assert plan.audit(sb.keras.arrays(model)).ok
 
 
+def test_the_vector_of_a_spectral_norm_begins_small():
+    model = keras.Sequential([keras.Input((5,)), L.SpectralNormalization(L.Dense(4), name="norm"), L.Dense(1)])
+    rows = {row.name: row for row in sb.keras.plan(model).rows}
+    vector = rows["norm/vector_u"]
+    assert (vector.role, vector.initializer) == ("power_iteration", sb.Normal(0.02))
+    assert [row.role for row in rows.values() if row.name.endswith("kernel")] == ["linear", "linear"]
+
+
 def test_adapters_start_changing_nothing():
     model = keras.Sequential([keras.Input((4,)), L.Dense(3)])
     model.layers[0].enable_lora(2)

@@ -71,6 +71,28 @@ def test_units_of_several_heads_are_units_of_one_axis():
     assert (found.units, found.distinct) == (8, 4)
 
 
+def test_a_weight_whose_units_lie_along_no_one_axis_is_passed_over():
+    model = keras.Sequential([
+        keras.Input((4, 4)),
+        L.Conv1D(4, 1, groups=2, name="groups"),
+        L.EinsumDense("abc,dce->abde", (None, 3, 2), name="apart"),
+        L.EinsumDense("abde,def->abf", (None, 5), name="joined"),
+    ])  # fmt: skip
+    monitor = sb.keras.Monitor(every=1)
+    monitor.set_model(model)
+    monitor.on_train_batch_end(0)
+    assert {name: row.units for name, row in monitor.latest.items()} == {"joined/kernel": 5}
+
+
+def test_a_model_that_is_built_between_two_steps_is_looked_at():
+    model = keras.Sequential([L.Dense(2, name="last")])
+    monitor = sb.keras.Monitor(every=1)
+    monitor.set_model(model)
+    model.build((None, 5))
+    monitor.on_train_batch_end(0)
+    assert monitor.latest["last/kernel"].units == 2
+
+
 def test_a_model_that_fit_builds_is_looked_at():
     model = keras.Sequential([L.Dense(4, name="first"), L.Dense(2, name="last")])
     model.compile("sgd", "mse")

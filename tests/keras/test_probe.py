@@ -170,6 +170,49 @@ def test_a_layer_used_twice_counts_both_uses():
     assert sb.keras.probe(model, np.ones((2, 4), "float32"), keras.ops.sum).spaces[0].samples == 4
 
 
+class Beside(keras.Model):
+    """A layer of which nothing reads what it gives."""
+
+    def __init__(self):
+        super().__init__()
+        self.read, self.unread = L.Dense(4, name="read"), L.Dense(2, name="unread")
+
+    def call(self, x):
+        self.unread(x)
+        return self.read(x)
+
+
+def test_layers_to_which_no_gradient_comes_are_left_out():
+    model = Beside()
+    model(X)
+    probe = sb.keras.probe(model, X, keras.ops.sum)
+    assert [each.name for each in probe.spaces] == ["read"]
+    assert dict(probe.left_out) == {"unread": "no gradient comes to it"}
+    nothing = sb.keras.probe(model, X, lambda _: keras.ops.sum(keras.ops.convert_to_tensor(X)))
+    assert (nothing.spaces, set(nothing.left_out)) == ((), {"read", "unread"})
+
+
+def test_channels_that_lie_before_positions_are_units():
+    """As those that lie after them: both models compute the same."""
+    image = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype("float32")
+    kernel = np.random.default_rng(1).normal(size=(3, 3, 3, 4)).astype("float32")
+    kernel[..., 2] = kernel[..., 1]
+    found = []
+    for form, given in (("channels_last", image), ("channels_first", np.moveaxis(image, -1, 1))):
+        layer = L.Conv2D(4, 3, data_format=form, name="conv")
+        model = keras.Sequential([keras.Input(given.shape[1:]), layer, L.GlobalAveragePooling2D(form)])
+        try:
+            layer.kernel.assign(kernel)
+            probe = sb.keras.probe(model, given, lambda y: keras.ops.sum(y**2), certificate=False)
+        except Exception as error:  # TensorFlow has no such convolution on a CPU
+            if form == "channels_last" or keras.backend.backend() != "tensorflow":
+                raise
+            pytest.skip(str(error)[:80])
+        found.append([(each.name, each.units, each.samples, each.groups) for each in probe.spaces])
+    assert found[0] == found[1]
+    assert found[0] == [("conv", 4, 24, ((1, 2),))]
+
+
 def test_a_compiled_model_brings_its_loss():
     model = small()
     model.compile("sgd", "mae")

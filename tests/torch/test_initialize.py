@@ -496,6 +496,16 @@ def test_a_layer_used_twice_of_which_one_array_is_set_apart_shares_the_other(twi
     assert not torch.equal(model[1].weight, model[0].weight)
 
 
+def test_vectors_are_known_by_their_names_and_others_are_left_open():
+    model = nn.LSTM(3, 4)
+    for name in ("scale", "peephole"):
+        model.register_parameter(name, nn.Parameter(torch.ones(4)))
+    holder = nn.ParameterDict({"scale": nn.Parameter(torch.ones(4)), "other": nn.Parameter(torch.ones(4))})
+    roles = {row.name: row.role for row in sb.torch.plan(nn.ModuleDict({"cell": model, "held": holder})).rows}
+    assert (roles["held.scale"], roles["held.other"]) == ("multiplier", "unknown_vector")
+    assert (roles["cell.weight_hh_l0"], roles["cell.peephole"]) == ("recurrent", "unknown_vector")
+
+
 class Thirds(nn.Module):
     """A weight as the sum of three."""
 

@@ -550,6 +550,27 @@ def test_names_that_say_more_than_a_run_are_taken_with_what_the_modules_say():
     assert all(len(report.partition[name]) == 2 for name in heads if name.endswith("heads"))
 
 
+def test_a_run_that_makes_no_graph_leaves_the_names_and_the_report_says_so(monkeypatch):
+    from symbreak.torch import _diagnose
+
+    model, judge = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2)), _diagnose._judge
+
+    def strict(model, found, *options):
+        if not found.by_names or not names:
+            raise ValueError("a space is its own parent")
+        return judge(model, found, *options)
+
+    monkeypatch.setattr(_diagnose, "_judge", strict)
+    names = True
+    report = sbt.diagnose(model, torch.randn(4, 3))
+    (note,) = [each.message for each in report.findings if each.code == "SB302"]
+    assert note.endswith("as what it does makes no graph: a space is its own parent")
+    assert report.evidence == "numbered layers"
+    names = False
+    with pytest.raises(ValueError, match="a space is its own parent"):
+        sbt.diagnose(Call(lambda m, x: 1 / 0, fc1=nn.Linear(3, 8)), torch.randn(4, 3))
+
+
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_collection_of_garbage_goes_on_as_it_was(enabled):
     import gc
