@@ -290,6 +290,13 @@ def test_windows_are_looked_up_at_every_start_as_in_a_slow_search(rows, together
     assert len(found) > 6
 
 
+@pytest.mark.parametrize("starts", [1, 5, 136, 137, 300])
+def test_the_codes_at_the_first_starts_are_those_of_the_windows_there(starts):
+    rises = draw(3, 200) > 0
+    expected = [_later._codes(rises[:, start : start + 64]) for start in range(min(starts, 200 - 63))]
+    assert np.array_equal(_later._rolling(rises, starts), np.stack(expected, axis=1))
+
+
 @pytest.mark.parametrize("rises", [10, 11, 12, 13, 51, 52, 53, 54])
 def test_twelve_rises_and_twelve_falls_say_enough(rises):
     codes = _later._codes((np.arange(64) >= 64 - rises)[np.newaxis])
