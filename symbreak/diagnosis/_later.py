@@ -155,7 +155,7 @@ def _read(source: Source, name: str, count: int, *, turned: bool) -> tuple[list[
     codes: list[Codes] = []
     carry, seen, have = np.empty(0, dtype), 0, 0  # values before `seen` are done with
     for piece in source.pieces(name, min(PIECE, LIMIT * dtype.itemsize)):
-        if columns and sum(map(len, edge)) < shape[0]:
+        if columns:
             edge.append(np.array(piece[:, :wide]))
         flat = piece.reshape(-1)[: LIMIT - have]
         if have < count:

@@ -106,8 +106,7 @@ def _ties_by_parent(array: Array, over: int, workers: int | None, finite: bool) 
         for low in range(0, len(firsts), step):
             picked = array[place][firsts[low : low + step]]
             loaded = np.empty(picked.shape, bits.dtype)
-            with np.errstate(all="ignore"):
-                bits.load(picked, loaded)
+            bits.load(picked, loaded)
             digests = [hashlib.blake2b(row.tobytes()).digest() for row in loaded]
             numbers += [seen.setdefault(found, len(seen)) for found in digests]
         labels.append(np.array(numbers, np.intp)[ties.labels])

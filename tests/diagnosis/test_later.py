@@ -138,14 +138,15 @@ def test_of_many_weights_fewer_starts_and_at_last_no_columns_are_looked_up(count
     assert asked == {(max(starts + 64, 1024), turned), (count, starts)}
 
 
-def test_the_windows_stand_where_they_are_said_to_whatever_the_pieces():
+@pytest.mark.parametrize(("dtype", "every"), [("float32", 2048), ("int8", 256)])
+def test_the_windows_stand_where_they_are_said_to_whatever_the_pieces(dtype, every):
     """Against windows that are taken one by one."""
-    stream = draw(200_000)
+    stream = (40 * draw(200_000)).astype(dtype)
     source = in_memory({"w": stream.reshape(-1, 2)})
     for size in (280, 1000, 5000, 60_000, 300_000, 1 << 22):
         cut = Source(source.arrays, lambda name, _, size=size: source.pieces(name, size))
         _, codes = _later._read(cut, "w", 2112, turned=True)
-        windows = _later._Windows(0, codes, DENSE // 64, EVERY)
+        windows = _later._Windows(0, codes, DENSE // 64, every)
         for number in (0, 1, 1023, 1024, 1025, len(codes) - 1):
             begin = windows.position(number)
             rises = stream[begin + 1 : begin + 65] > stream[begin : begin + 64]
@@ -264,6 +265,7 @@ def test_windows_are_looked_up_at_every_start_as_in_a_slow_search(rows, together
     arrays = {f"w{k}": draw(int(size), seed=k) for k, size in enumerate((65, 66, 130, 500, 700))}
     arrays |= {"a": stream[:700], "b": -stream[101:400], "c": stream[635:1400], "d": stream[350:415], "e": stream[199:]}
     arrays["f"] = np.sort(draw(300, seed=9))  # windows that say nothing
+    arrays |= {"g": np.tile(stream[1500:1570], 6), "h": np.tile(stream[1500:1570], 5)}  # which are there many times
     arrays = {name: array.reshape(1, -1) for name, array in arrays.items()}
     source = in_memory(arrays)
     read = [_later._read(source, name, starts + 64, turned=False) for name in arrays]
@@ -288,6 +290,13 @@ def test_windows_are_looked_up_at_every_start_as_in_a_slow_search(rows, together
     found = _later._matches(beginnings, windows, starts, {"e"})
     assert {pair: places[:4] for pair, places in expected.items()} == found
     assert len(found) > 6
+
+
+@pytest.mark.parametrize("starts", [1, 5, 136, 137, 300])
+def test_the_codes_at_the_first_starts_are_those_of_the_windows_there(starts):
+    rises = draw(3, 200) > 0
+    expected = [_later._codes(rises[:, start : start + 64]) for start in range(min(starts, 200 - 63))]
+    assert np.array_equal(_later._rolling(rises, starts), np.stack(expected, axis=1))
 
 
 @pytest.mark.parametrize("rises", [10, 11, 12, 13, 51, 52, 53, 54])
