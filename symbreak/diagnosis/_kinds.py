@@ -93,11 +93,9 @@ def _both_axes(view: View, sides: list[Side], label: Indices, shape: tuple[int, 
     array = np.moveaxis(view.array, over, range(len(over)))
     axes = [side.axes[-1] - sum(above < side.axes[-1] for above in over) for side in sides]
     result = np.empty(shape, np.intp)
-    count = 0
-    for place in np.ndindex(shape[:-1]):
-        result[place] = count + _swappable_within(array[place], axes, label.reshape(shape)[place])
-        count = int(result[place].max()) + 1
-    return result.reshape(-1)
+    for place in np.ndindex(shape[:-1]):  # which the labels part already
+        result[place] = _swappable_within(array[place], axes, label.reshape(shape)[place])
+    return joined(label, result.reshape(-1))
 
 
 def _swappable_within(array: Array, axes: list[int], label: Indices) -> Indices:
