@@ -13,7 +13,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from ._labels import first_seen, joined
+from ._labels import first_seen, first_units, joined
 from ._nodes import Link, Node, Side, System, View
 from ._partition import Indices, Refiner
 
@@ -72,16 +72,10 @@ def _of_node(refiner: Refiner, number: int, parents: list[Indices], classes: Ind
     for place, equal in enumerate(parents):
         above = system.axes_of_parent(number, place)
         shape = tuple(node.shape[axis] for axis in above)
-        flat = _firsts(equal)[np.ravel_multi_index(tuple(places[axis] for axis in above), shape)]
+        flat = first_units(equal)[np.ravel_multi_index(tuple(places[axis] for axis in above), shape)]
         for axis, index in zip(above, np.unravel_index(flat, shape), strict=True):
             first[axis] = index
     return first_seen(label[np.ravel_multi_index(tuple(first), node.shape)])
-
-
-def _firsts(label: Indices) -> Indices:
-    """Give the first unit of each unit's class."""
-    _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
-    return first[inverse]
 
 
 def _ranks(label: Indices) -> Indices:
@@ -99,11 +93,9 @@ def _both_axes(view: View, sides: list[Side], label: Indices, shape: tuple[int, 
     array = np.moveaxis(view.array, over, range(len(over)))
     axes = [side.axes[-1] - sum(above < side.axes[-1] for above in over) for side in sides]
     result = np.empty(shape, np.intp)
-    count = 0
-    for place in np.ndindex(shape[:-1]):
-        result[place] = count + _swappable_within(array[place], axes, label.reshape(shape)[place])
-        count = int(result[place].max()) + 1
-    return result.reshape(-1)
+    for place in np.ndindex(shape[:-1]):  # which the labels part already
+        result[place] = _swappable_within(array[place], axes, label.reshape(shape)[place])
+    return joined(label, result.reshape(-1))
 
 
 def _swappable_within(array: Array, axes: list[int], label: Indices) -> Indices:
@@ -184,7 +176,7 @@ class Orbits:
         self.start = [
             joined(joined(label, size), rank) for label, size, rank in zip(self.labels, sizes, ranks, strict=True)
         ]
-        self.first = [_firsts(each) for each in same]
+        self.first = [first_units(each) for each in same]
         self.joined = [each.copy() for each in self.first]
         self.refiner = Refiner(self.small.system, canonical=True)
         self.possible = sum(view.array.size for view in self.small.system.views) <= LARGEST
@@ -298,7 +290,7 @@ def _without_copies(system: System, equal: list[Indices]) -> _Small:
         over = [side.node for side in view.sides]
         whole |= {node for node in over if over.count(node) > 1}
     kept = [
-        np.arange(node.size) if number in whole else np.flatnonzero(_firsts(label) == np.arange(node.size))
+        np.arange(node.size) if number in whole else np.flatnonzero(first_units(label) == np.arange(node.size))
         for number, (node, label) in enumerate(zip(system.nodes, equal, strict=True))
     ]
     views = []

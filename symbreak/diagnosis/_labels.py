@@ -18,3 +18,9 @@ def first_seen(label: Indices) -> Indices:
     rank = np.empty(len(first), np.intp)
     rank[np.argsort(first)] = np.arange(len(first))
     return np.asarray(rank[inverse])
+
+
+def first_units(label: Indices) -> Indices:
+    """Give the first unit of each unit's class."""
+    _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
+    return first[inverse]

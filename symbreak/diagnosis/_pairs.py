@@ -101,9 +101,8 @@ class Window:
         sample = self._take(np.sort(random.permutation(len(self._some))[:SAMPLE]))
         sample = sample - sample.mean(axis=0)
         probe = random.standard_normal((width, min(width, DIRECTIONS + 4)))
-        basis = np.linalg.qr(sample.T @ (sample @ probe) + 1e-9 * probe)[0]
-        turned = np.linalg.svd(sample @ basis, full_matrices=False)[2].T[:, :DIRECTIONS]
-        basis = np.linalg.qr(basis @ turned)[0]
+        basis = np.linalg.qr(sample.T @ (sample @ probe))[0]  # orthonormal also where the sample spans less
+        basis = basis @ np.linalg.svd(sample @ basis, full_matrices=False)[2].T[:, :DIRECTIONS]
         points = np.empty((len(self._some), basis.shape[1]))
         for low in range(0, len(points), self._rows.step):
             part = slice(low, low + self._rows.step)

@@ -21,7 +21,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from ._labels import first_seen, joined
+from ._labels import first_seen, first_units, joined
 from ._nodes import Side, System, View
 from ._sums import Magnitudes, close, defects, forms, slice_ties
 from ._ties import Ties
@@ -231,10 +231,9 @@ class Refiner:
         keys = [label, equal]
         keys += [place.reshape(-1) for place in np.indices(node.shape)[: len(node.parents)]]
         kept = np.unique(np.stack(keys), axis=1, return_index=True)[1]
-        first = np.full(int(label.max()) + 1, node.size)
-        np.minimum.at(first, label, np.arange(node.size))
-        kept = kept[kept != first[label[kept]]]
-        return kept, first[label[kept]]
+        first = first_units(label)
+        kept = kept[kept != first[kept]]
+        return kept, first[kept]
 
     def _part(
         self, labels: list[Indices], number: int, view: View, side: Side, units: Indices

@@ -242,6 +242,40 @@ def test_units_can_be_swapped_where_trying_every_swap_says_so(graph):
                 assert (found[number][a] == found[number][b]) == alike
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_units_of_heads_in_copies_are_swapped_on_both_axes_wherever_these_lie(seed):
+    rng = np.random.default_rng(seed)
+    recur = rng.normal(size=(2, 3, 4, 4))
+    for place in ((0, 1), (1, 0), (1, 2)):
+        a, b, *_ = rng.permutation(4)
+        one = recur[place]
+        one[[a, b]], one[:, [a, b]] = one[a], one[:, [a]]
+        one[[a, b], [a, b]], one[[a, b], [b, a]] = 1, 2
+    order = rng.permutation(4)
+    axes = [("stack", "copies"), ("head", "heads"), ("out", "u"), ("in", "u")]
+    graph = LayerGraph(
+        [Space("x", 1), Space("copies", 2), Space("heads", 3), Space("u", 4, "tanh")],
+        [
+            Weight("read", np.ones((2, 3, 4, 1)), [*axes[:3], ("in", "x")]),
+            Weight("recur", recur.transpose(order), [axes[axis] for axis in order]),
+        ],
+        inputs=["x"],
+    )
+    system = System.of(graph)
+    (number,) = (number for number, node in enumerate(system.nodes) if node.spaces == ("u",))
+    found = swappable(Refiner(system))[number].reshape(2, 3, 4)
+    pairs = 0
+    for place in np.ndindex(2, 3):
+        for a, b in itertools.combinations(range(4), 2):
+            turned = np.arange(4)
+            turned[[a, b]] = b, a
+            alike = np.array_equal(recur[place], recur[place][turned][:, turned])
+            assert (found[place][a] == found[place][b]) == alike
+            pairs += alike
+    assert pairs == 3
+    assert len({*found.ravel().tolist()}) == 24 - 3
+
+
 @pytest.mark.parametrize("gates", [(), (4,), (2, 3)])
 def test_few_swaps_are_tried_whole(gates, monkeypatch):
     """A unit is compared with one of each class, and only where they agree between themselves and on a few others."""
