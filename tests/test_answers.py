@@ -69,6 +69,32 @@ def test_one_tie_among_equal_units_keeps_the_warning():
     assert report.classes[0].units == (3, 4)
 
 
+@pytest.mark.parametrize("copied", [True, False])
+def test_a_second_name_of_an_embedding_is_answered_with_the_first(copied, tmp_path):
+    """A file has an array that is the embedding and the output layer under both names; the wiring has one."""
+    table, up, down = draw(9, 4), draw(5, 4, seed=1), draw(4, 5, seed=2)
+    table[:, 3], down[3] = table[:, 2], down[2]
+    last = table if copied else table + 1
+    wiring = {
+        "version": 1,
+        "tensors": {
+            "table": {"axes": ["in token", "out stream"], "also": [["out word", "in stream"]]},
+            "up": ["out hidden", "in stream"],
+            "down": ["out stream", "in hidden"],
+        },
+        "spaces": {"token": {"input": True}, "word": {"output": True}},
+        "ignore": {"last": "the same tensor as table"},
+    }
+    arrays = {"table": table, "up": up, "down": down, "last": last}
+    level = NOTE if copied else WARNING
+    found = equal(sb.diagnose(arrays, wiring=wiring))
+    assert found == {"table, axis 1": NOTE, "down, axis 0": NOTE, "last, axis 1": level}
+    save_safetensors(tmp_path / "m.safetensors", arrays)
+    (tmp_path / "w.json").write_text(json.dumps(wiring))
+    code = main(["check", str(tmp_path / "m.safetensors"), "--wiring", str(tmp_path / "w.json")])
+    assert code == (0 if copied else 1)
+
+
 def test_units_that_the_data_tell_apart_are_not_tied():
     arrays = mlp()
     arrays["fc1.weight"][:, 2] = arrays["fc1.weight"][:, 0]

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from symbreak.findings import Finding
 from symbreak.reports import Report, visible
 
@@ -12,6 +14,7 @@ from ._pictures import with_network_pictures, with_widths
 
 if TYPE_CHECKING:
     from symbreak.checkpoints import Wired
+    from symbreak.graph import LayerGraph
 
     from ._answers import Answers
 
@@ -111,11 +114,25 @@ def judge_found(
         for finding in one.findings
         if finding.code in EQUAL and network.partition
     ]
+    second = _second_names(found.graph, arrays, {name for name, _, _ in equal})
+    equal = [(second.get(name, name), where, finding) for name, where, finding in equal]
     answers = find_answers(found, network, equal, _shapes(arrays)) if equal else ()
     placed = with_widths(_placed(network, path), found.graph, path)
     if options.pictures:
         placed = with_network_pictures(placed, found.graph, path)
     return Report.merged([placed, report]), answers
+
+
+def _second_names(graph: "LayerGraph", arrays: Arrays, names: set[str]) -> dict[str, str]:
+    """Find arrays that a file has under a second name, which the graph lacks: {that name: the one in the graph}."""
+    shared = [weight.name for weight in graph.connections if len(weight.uses) > 1 and weight.name in arrays]
+    missing = sorted(names - graph.arrays.keys()) if shared else []
+    return {
+        name: table
+        for name in missing
+        for table in shared
+        if arrays[name].dtype == arrays[table].dtype and np.array_equal(arrays[name], arrays[table])
+    }
 
 
 def _shapes(arrays: Arrays) -> dict[str, tuple[int, ...]]:

@@ -130,6 +130,13 @@ def save_wiring(wired: "Wired | Wiring", path: str | os.PathLike[str]) -> None:
     path
         The file, which is replaced.
 
+    Raises
+    ------
+    TypeError
+        For something else than a wiring.
+    OSError
+        If the file can't be written.
+
     Examples
     --------
     >>> import numpy as np, pathlib, tempfile
@@ -151,7 +158,10 @@ def save_wiring(wired: "Wired | Wiring", path: str | os.PathLike[str]) -> None:
     "output" = { output = true }
     <BLANKLINE>
     """
-    wiring = wired if isinstance(wired, Wiring) else wired.wiring
+    wiring = getattr(wired, "wiring", wired)
+    if not isinstance(wiring, Wiring):
+        kinds = f"{type(wired).__name__}, {type(path).__name__}"
+        raise TypeError(f"save_wiring takes what `wire` returned, then a path; got {kinds}")
     content = wiring_content(wiring)
     if Path(path).suffix.lower() == ".json":
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"

@@ -160,6 +160,17 @@ def test_names_of_any_characters_survive_the_file(tmp_path):
         assert str(wire({name: np.ones((3, 2))}, wiring=tmp_path / f"w{suffix}").graph) == str(found.graph)
 
 
+def test_what_is_no_wiring_is_not_written(tmp_path):
+    found = wire({"w": np.ones((3, 2))}, wiring={"version": 1, "tensors": {"w": ["out h", "in x"]}})
+    with pytest.raises(TypeError, match=r"takes what `wire` returned, then a path; got str, Wired"):
+        save_wiring("w.toml", found)
+    with pytest.raises(
+        TypeError, match=r"takes what `wire` returned, then a path; got NoneType, PosixPath|WindowsPath"
+    ):
+        save_wiring(None, tmp_path / "w.toml")
+    assert list(tmp_path.iterdir()) == []
+
+
 W = ["out h", "in x"]
 FAULTS = {
     "no version": ({"tensors": {"w": W}}, r"needs `version = 1`; it has None"),
