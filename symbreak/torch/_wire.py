@@ -62,11 +62,11 @@ def wire(
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
     >>> print(symbreak.torch.wire(model, torch.zeros(4, 2)))
     wired by: the model as it runs, in training mode
-    LayerGraph: 3 spaces, 2 weights, 2 per-unit parameters
-      space           units  activation  written by  read by
-      0                   8  relu        0.weight    2.weight
-      (from outside)      2  identity    (input)     0.weight
-      2                   1  identity    2.weight    (output)
+    LayerGraph: 3 spaces, 2 weights, 1 per-unit parameter
+      space        units  activation  written by  read by
+      0                8  relu        0.weight    2.weight
+      input.input      2  identity    (input)     0.weight
+      2                1  identity    2.weight    (output)
     """
     return wired_with(opened(model), example, kwargs or {}, noise=noise).wired
 
