@@ -65,3 +65,15 @@ def test_drawers_of_the_theme_are_told_apart_by_name():
     names = dict(re.findall(r'querySelector\("aside\.(\S+)"\)\?\.setAttribute\("aria-label", "([^"]+)"\)', script))
     assert set(names) == {"sidebar-drawer", "toc-drawer"}
     assert len(set(names.values())) == 2
+
+
+def test_a_signature_of_several_lines_is_no_list_of_descriptions():
+    body = (
+        '<dt class="sig"><span class="sig-paren">(</span>\n<dl>\n<dd><em>x</em>,</dd>\n</dl>\n)</dt><dl><dd>y</dd></dl>'
+    )
+    context = {"body": body}
+    accessible.write_lines(None, "a", "page.html", context, None)
+    assert context["body"] == (
+        '<dt class="sig"><span class="sig-paren">(</span>\n<div class="parameters">\n<div class="parameter"><em>x</em>,'
+        "</div>\n</div>\n)</dt><dl><dd>y</dd></dl>"
+    )
