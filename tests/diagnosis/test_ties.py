@@ -420,6 +420,20 @@ def test_one_value_that_is_not_finite_is_seen_wherever_it_lies(dtype, place, val
         assert find_ties(weight, axis).not_finite.tolist() == [unit]
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
+def test_a_weight_that_is_finite_is_looked_at_once_and_not_row_by_row(dtype, axis, monkeypatch):
+    looks = []
+    suspicious = _bits.Bits.suspicious
+    monkeypatch.setattr(_bits.Bits, "suspicious", lambda self, tile: looks.append(tile.size) or suspicious(self, tile))
+    monkeypatch.delattr(_bits.Bits, "not_finite")
+    monkeypatch.setattr(_search, "FLAT", 1000)
+    array = np.random.default_rng(0).normal(size=(90, 100)).astype(as_dtype(dtype))
+    array[70] = array[7]
+    assert find_ties(array if axis == 0 else np.ascontiguousarray(array.T), axis).groups == ((7, 70),)
+    assert sum(looks) == array.size
+
+
 def test_what_is_finite_along_one_axis_is_not_looked_at_again(monkeypatch):
     looks = []
     suspicious = _bits.Bits.suspicious
