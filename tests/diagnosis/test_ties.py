@@ -466,6 +466,15 @@ def test_empty_and_single_are_no_special_case(shape):
     assert_same(np.zeros(shape))
 
 
+@pytest.mark.parametrize("name", sorted({*_bits._SMALL, "float32", "int8"}))
+def test_no_values_and_one_are_loaded_as_many_are(name):
+    bits = _bits.Bits(as_dtype(name))
+    for count in (0, 1, 2):
+        loaded = np.ones(count, bits.dtype)
+        bits.load(np.full(count, -0.0, np.float32).astype(bits.dtype), loaded)
+        assert loaded.view(np.uint8).any() == (count > 0 and not bits.has_zero)
+
+
 def test_units_without_values_are_equal_and_zero():
     ties = find_ties(np.zeros((3, 0)))
     assert ties.labels.tolist() == [0, 0, 0]
