@@ -110,7 +110,7 @@ class Bits:
             np.bitwise_and(codes, codes.dtype.type(keep), out=codes)
             negative = minus_zero is not None
         else:
-            negative = minus_zero is not None and out.size > 0 and signed.min() == np.iinfo(signed.dtype).min
+            negative = minus_zero is not None and signed.min(initial=0) == np.iinfo(signed.dtype).min
         if negative:
             # A product takes the same time however many there are; an assignment through a mask up to 50 times longer.
             np.multiply(codes, codes != minus_zero, out=codes)

@@ -124,22 +124,20 @@ def forms(
     magnitude first, by a power of two. What was seen of magnitudes is kept in `known`.
     """
     array = view.array
-    complex_ = array.dtype.kind == "c"
-    letters = [chr(ord("a") + axis) for axis in range(array.ndim)]
     factors, scales, axes = _factors(view, side, system, labels, seed, {} if known is None else known)
     shape = tuple(array.shape[axis] for axis in side.axes)
     values, sizes = np.zeros((FORMS, *shape)), np.zeros(shape)
-    plain = array.ndim == 2 and len(side.axes) == 1 and len(factors) == 1 and not complex_
-    parts = _coefficients(np.random.Generator(np.random.PCG64DXSM([seed, 2])), 2)
-    source = [letters] + [[letters[axis] for axis in inner] for inner in axes]
-    if complex_:
-        source[0] = [*letters, "Z"]
-    target = "".join(letters[axis] for axis in side.axes)
-    names = ",".join("".join(each) for each in source)
+    plain = array.ndim == 2 and len(side.axes) == 1 and len(factors) == 1
+    complex_ = array.dtype.kind == "c"
+    names = [
+        "".join(chr(ord("a") + axis) for axis in each) for each in (range(array.ndim + complex_), *axes, side.axes)
+    ]
+    terms = f"{','.join(names[:-1])}->{names[-1]}"
     for region in _regions(array):
         chunk = as_doubles(array[region])
         where: tuple[Any, ...] = (..., *(region[axis] for axis in side.axes))
-        places: list[tuple[Any, ...]] = [(..., *(region[axis] for axis in inner)) for inner in axes]
+        whole = (*region, slice(None))
+        places: list[tuple[Any, ...]] = [(..., *(whole[axis] for axis in inner)) for inner in axes]
         cut, scale = ([each[place] for each, place in zip(every, places, strict=True)] for every in (factors, scales))
         if plain:
             by = chunk if side.axes[0] == 0 else chunk.T
@@ -148,11 +146,8 @@ def forms(
             continue
         for form, value in enumerate(values):
             operands = [each[form] for each in cut]
-            if complex_:
-                value[where] += np.einsum(f"{names},Z->{target}", chunk, *operands, parts[form])
-            else:
-                value[where] += np.einsum(f"{names}->{target}", chunk, *operands)
-        sizes[where] += np.einsum(f"{names}->{target}", np.abs(chunk), *scale)
+            value[where] += np.einsum(terms, chunk, *operands)
+        sizes[where] += np.einsum(terms, np.abs(chunk), *scale)
     count = array.size // max(1, int(np.prod(shape))) * (2 if complex_ else 1)
     return values.reshape(FORMS, -1).T, sizes.reshape(-1) * ((count + 8) * EPS)
 
@@ -182,6 +177,11 @@ def _factors(
         factors.append(_coefficients(rng, view.array.shape[axis]))
         scales.append(np.ones(view.array.shape[axis]))
         axes.append([axis])
+    if view.array.dtype.kind == "c":  # the parts of a number lie along one more axis
+        rng = np.random.Generator(np.random.PCG64DXSM([seed, 2]))
+        factors.append(_coefficients(rng, 2))
+        scales.append(np.ones(2))
+        axes.append([view.array.ndim])
     return factors, scales, axes
 
 

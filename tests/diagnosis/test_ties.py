@@ -420,6 +420,20 @@ def test_one_value_that_is_not_finite_is_seen_wherever_it_lies(dtype, place, val
         assert find_ties(weight, axis).not_finite.tolist() == [unit]
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
+def test_a_weight_that_is_finite_is_looked_at_once_and_not_row_by_row(dtype, axis, monkeypatch):
+    looks = []
+    suspicious = _bits.Bits.suspicious
+    monkeypatch.setattr(_bits.Bits, "suspicious", lambda self, tile: looks.append(tile.size) or suspicious(self, tile))
+    monkeypatch.delattr(_bits.Bits, "not_finite")
+    monkeypatch.setattr(_search, "FLAT", 1000)
+    array = np.random.default_rng(0).normal(size=(90, 100)).astype(as_dtype(dtype))
+    array[70] = array[7]
+    assert find_ties(array if axis == 0 else np.ascontiguousarray(array.T), axis).groups == ((7, 70),)
+    assert sum(looks) == array.size
+
+
 def test_what_is_finite_along_one_axis_is_not_looked_at_again(monkeypatch):
     looks = []
     suspicious = _bits.Bits.suspicious
@@ -450,6 +464,15 @@ def test_what_is_not_finite_along_one_axis_is_looked_at_along_the_others(monkeyp
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0,), (0, 0), (1, 4), (1, 0), (2, 0, 5)])
 def test_empty_and_single_are_no_special_case(shape):
     assert_same(np.zeros(shape))
+
+
+@pytest.mark.parametrize("name", sorted({*_bits._SMALL, "float32", "int8"}))
+def test_no_values_and_one_are_loaded_as_many_are(name):
+    bits = _bits.Bits(as_dtype(name))
+    for count in (0, 1, 2):
+        loaded = np.ones(count, bits.dtype)
+        bits.load(np.full(count, -0.0, np.float32).astype(bits.dtype), loaded)
+        assert loaded.view(np.uint8).any() == (count > 0 and not bits.has_zero)
 
 
 def test_units_without_values_are_equal_and_zero():
