@@ -72,7 +72,7 @@ def copies(array: Array, axes: Axes) -> Iterator[tuple[str, list[Array]]]:
     incoming = math.prod(shape[dim] for dim in inputs)
     receptive = [shape[dim] for dim in axes.dims("dhw")]
     moved = np.transpose(array, order)
-    along_inputs = axes.groups > 1 and axes.units(shape) != units
+    along_inputs = axes.units(shape) != units
     edges = {part.start for part in axes.parts(shape)} | {0}
     if not along_inputs:
         edges |= set(range(0, units, max(1, units // axes.groups)))

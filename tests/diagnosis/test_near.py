@@ -118,7 +118,7 @@ def test_pairs_at_the_border_are_found_where_no_direction_is_left_out(monkeypatc
     half *= length / np.linalg.norm(half, axis=1, keepdims=True)
     across = random.normal(size=half.shape)
     across -= half * np.einsum("ij,ij->i", across, half)[:, np.newaxis] / length**2
-    far = 1e-3 * np.where(np.arange(60) % 2, 0.9999, 1.0001)
+    far = 1e-3 * (1 + np.where(np.arange(60) % 2, -3e-10, 3e-10))
     angle = 2 * np.arcsin(far / 2)[:, np.newaxis]  # so that both are of one length
     other = np.cos(angle) * half + np.sin(angle) * length * across / np.linalg.norm(across, axis=1, keepdims=True)
     units = np.concatenate([half, {"none": 1, "scale": 3, "sign": -1}[symmetry] * other])
