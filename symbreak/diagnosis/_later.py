@@ -149,14 +149,13 @@ def _read(source: Source, name: str, count: int, *, turned: bool) -> tuple[list[
     shape, dtype = source.arrays[name]
     every = _every(dtype)
     columns = shape[1] if turned and len(shape) == 2 and min(shape) > 1 else 0
-    wide = -(-count // shape[0]) if columns else 0
     begin: list[Array] = []
     edge: list[Array] = []
     codes: list[Codes] = []
     carry, seen, have = np.empty(0, dtype), 0, 0  # values before `seen` are done with
     for piece in source.pieces(name, min(PIECE, LIMIT * dtype.itemsize)):
         if columns:
-            edge.append(np.array(piece[:, :wide]))
+            edge.append(np.array(piece[:, : -(-count // shape[0])]))
         flat = piece.reshape(-1)[: LIMIT - have]
         if have < count:
             begin.append(np.array(flat[: count - have]))
