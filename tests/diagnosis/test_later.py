@@ -223,6 +223,14 @@ def test_beginnings_are_read_by_rows_and_of_matrices_by_columns(size):
         assert len(_later._read(cut, "w", count, turned=False)[0]) == 1
 
 
+def test_of_a_matrix_that_is_read_in_part_the_first_column_is_taken(monkeypatch):
+    monkeypatch.setattr(_later, "LIMIT", 2000)
+    w = draw(2100, 3)
+    _, columns = _later._read(in_memory({"w": w}), "w", 2112, turned=True)[0]
+    assert 600 < len(columns.values) < 2100
+    assert columns.values.tolist() == w[: len(columns.values), 0].tolist()
+
+
 def test_a_stretch_is_read_from_any_place():
     w = draw(5000)
     source = in_memory({"w": w.reshape(50, 100)})
