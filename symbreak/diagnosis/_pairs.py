@@ -131,7 +131,7 @@ class Window:
             first, second = np.nonzero(near)
             kept = classes.apart(self._some[upper[first]], self._some[lower[second]])
             first, second = first[kept], second[kept]
-            if kind is np.float64 or len(first) <= 4 * CHECKED:
+            if len(first) <= 4 * CHECKED:
                 break
         self._compare(upper[first], lower[second], classes)
 
