@@ -210,10 +210,15 @@ def _owner(equinox: Any, tree: Any, path: Sequence[Any]) -> Any:
         found = at if isinstance(at, equinox.Module) else found
         if _step(key) == BOX and not isinstance(at, equinox.Module):  # the box of another library, which may warn
             return found
-        if isinstance(key, jax.tree_util.GetAttrKey):
-            at = getattr(at, key.name)
-        elif isinstance(key, jax.tree_util.FlattenedIndexKey):
-            return found
-        else:
-            at = at[_step(key)]
+        at = _child(at, key)
     return found
+
+
+def _child(at: Any, key: Any) -> Any:
+    """Go one step down a tree."""
+    if isinstance(key, jax.tree_util.GetAttrKey):
+        return getattr(at, key.name)
+    if isinstance(at, dict | list | tuple):
+        return at[_step(key)]
+    below, _ = jax.tree_util.tree_flatten_with_path(at, is_leaf=lambda each: each is not at)
+    return next(child for (step,), child in below if step == key)

@@ -259,6 +259,16 @@ def test_modules_of_equinox_lie_as_in_pytorch():
     assert made["mlp"].activation is model["mlp"].activation
 
 
+def test_modules_of_equinox_are_found_in_trees_of_ones_own():
+    nn = pytest.importorskip("equinox").nn
+    key = jax.random.key(0)
+    tree = Pair(nn.Conv2d(3, 4, 3, key=key), Bag(nn.Linear(3, 4, key=key), [nn.Embedding(5, 6, key=key)]))
+    found = {row.name: (row.role, row.axes) for row in sb.jax.plan(tree).rows}
+    assert found["up/weight"] == ("conv", sb.Axes("oihw", groups=1))
+    assert found["down/0/weight"] == ("linear", "oi")
+    assert found["down/1/0/weight"] == ("embedding", None)
+
+
 def test_arrays_of_modules_of_equinox_are_known_within_other_trees_and_in_modules_of_ones_own():
     equinox = pytest.importorskip("equinox")
 
