@@ -25,6 +25,7 @@ from symbreak.cli._progress import Account
 from symbreak.reports import Report
 
 ROOT = Path(sb.__file__).parent.parent
+DATA = Path(__file__).parent / "data" / "checkpoints"
 
 
 def random(*shape, seed=0):
@@ -295,10 +296,10 @@ def test_a_file_that_may_not_be_read_is_reported(models):
 
 
 def test_a_model_that_was_saved_whole_is_one_error_with_the_way_out():
-    report = sb.diagnose(ROOT / "tests" / "data" / "checkpoints" / "module.pt")
+    report = sb.diagnose(DATA / "module.pt")
     (finding,) = [finding for finding in report.findings if finding.code == "SB301"]
     assert finding.fix == "save its state_dict() in place of it: torch.save(model.state_dict(), FILE)"
-    report = sb.diagnose(ROOT / "tests" / "data" / "checkpoints" / "unread.pt")
+    report = sb.diagnose(DATA / "unread.pt")
     assert {finding.fix for finding in report.findings if finding.code == "SB301"} == {_run.PART}
 
 
