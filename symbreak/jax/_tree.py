@@ -218,7 +218,7 @@ def _child(at: Any, key: Any) -> Any:
     """Go one step down a tree."""
     if isinstance(key, jax.tree_util.GetAttrKey):
         return getattr(at, key.name)
-    if isinstance(at, dict | list | tuple):
+    if isinstance(at, Mapping | list | tuple):
         return at[_step(key)]
     below, _ = jax.tree_util.tree_flatten_with_path(at, is_leaf=lambda each: each is not at)
     return next(child for (step,), child in below if step == key)
