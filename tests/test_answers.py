@@ -69,13 +69,9 @@ def test_one_tie_among_equal_units_keeps_the_warning():
     assert report.classes[0].units == (3, 4)
 
 
-@pytest.mark.parametrize("copied", [True, False])
-def test_a_second_name_of_an_embedding_is_answered_with_the_first(copied, tmp_path):
-    """A file has an array that is the embedding and the output layer under both names; the wiring has one."""
-    table, up, down = draw(9, 4), draw(5, 4, seed=1), draw(4, 5, seed=2)
-    table[:, 3], down[3] = table[:, 2], down[2]
-    last = table if copied else table + 1
-    wiring = {
+def tied_ends():
+    """The wiring of a network whose table is its last layer too; the file has it under a second name."""
+    return {
         "version": 1,
         "tensors": {
             "table": {"axes": ["in token", "out stream"], "also": [["out word", "in stream"]]},
@@ -85,14 +81,27 @@ def test_a_second_name_of_an_embedding_is_answered_with_the_first(copied, tmp_pa
         "spaces": {"token": {"input": True}, "word": {"output": True}},
         "ignore": {"last": "the same tensor as table"},
     }
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_a_second_name_of_an_embedding_is_answered_with_the_first(copied, tmp_path):
+    """A file has an array that is the embedding and the output layer under both names; the wiring has one."""
+    table, up, down = draw(9, 4), draw(5, 4, seed=1), draw(4, 5, seed=2)
+    table[:, 3], down[3] = table[:, 2], down[2]
+    last = table if copied else table + 1
     arrays = {"table": table, "up": up, "down": down, "last": last}
     level = NOTE if copied else WARNING
-    found = equal(sb.diagnose(arrays, wiring=wiring))
+    found = equal(sb.diagnose(arrays, wiring=tied_ends()))
     assert found == {"table, axis 1": NOTE, "down, axis 0": NOTE, "last, axis 1": level}
     save_safetensors(tmp_path / "m.safetensors", arrays)
-    (tmp_path / "w.json").write_text(json.dumps(wiring))
+    (tmp_path / "w.json").write_text(json.dumps(tied_ends()))
     code = main(["check", str(tmp_path / "m.safetensors"), "--wiring", str(tmp_path / "w.json")])
     assert code == (0 if copied else 1)
+
+
+def test_a_constant_is_no_evidence_of_a_second_name():
+    arrays = {"table": np.full((9, 4), 0.5), "up": draw(5, 4), "down": draw(4, 5), "last": np.full((9, 4), 0.5)}
+    assert equal(sb.diagnose(arrays, wiring=tied_ends())) == {"table": NOTE, "last": ERROR}
 
 
 def test_units_that_the_data_tell_apart_are_not_tied():

@@ -22,6 +22,8 @@ from ._pictures import with_widths as with_widths
 from ._run import scan as scan
 from ._step import Step as Step
 from ._step import joined as joined
+from ._wired import is_copy as is_copy
 from ._wired import judge_found as judge_found
 from ._wired import judge_wired as judge_wired
 from ._wired import read_wired as read_wired
+from ._wired import second_names as second_names

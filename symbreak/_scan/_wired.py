@@ -9,7 +9,7 @@ import numpy as np
 from symbreak.findings import Finding
 from symbreak.reports import Report, visible
 
-from ._judge import Arrays, ConfigLike, Options, WiringLike
+from ._judge import Array, Arrays, ConfigLike, Options, WiringLike
 from ._pictures import with_network_pictures, with_widths
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def judge_found(
         for finding in one.findings
         if finding.code in EQUAL and network.partition
     ]
-    second = _second_names(found.graph, arrays, {name for name, _, _ in equal})
+    second = second_names(found.graph, arrays, dict.fromkeys(name for name, _, _ in equal))
     equal = [(second.get(name, name), where, finding) for name, where, finding in equal]
     answers = find_answers(found, network, equal, _shapes(arrays)) if equal else ()
     placed = with_widths(_placed(network, path), found.graph, path)
@@ -123,16 +123,20 @@ def judge_found(
     return Report.merged([placed, report]), answers
 
 
-def _second_names(graph: "LayerGraph", arrays: Arrays, names: set[str]) -> dict[str, str]:
-    """Find arrays that a file has under a second name, which the graph lacks: {that name: the one in the graph}."""
+def second_names(graph: "LayerGraph", arrays: Arrays, names: Iterable[str]) -> dict[str, str]:
+    """Find arrays that a file has under a second name, which the graph lacks: {that name: the one in the graph}.
+
+    Where a wiring says of one array that it is the embedding and the output layer, a file may have it under two names.
+    """
     shared = [weight.name for weight in graph.connections if len(weight.uses) > 1 and weight.name in arrays]
-    missing = sorted(names - graph.arrays.keys()) if shared else []
-    return {
-        name: table
-        for name in missing
-        for table in shared
-        if arrays[name].dtype == arrays[table].dtype and np.array_equal(arrays[name], arrays[table])
-    }
+    missing = [name for name in names if name not in graph.arrays] if shared else []
+    return {name: table for name in missing for table in shared if is_copy(arrays[name], arrays[table])}
+
+
+def is_copy(array: Array, other: Array) -> bool:
+    """Whether two arrays have the same values, and not one alone: a constant is no evidence of a copy."""
+    same = array.shape == other.shape and array.dtype == other.dtype
+    return bool(same and array.size and (array != array.flat[0]).any() and np.array_equal(array, other))
 
 
 def _shapes(arrays: Arrays) -> dict[str, tuple[int, ...]]:

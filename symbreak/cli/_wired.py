@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from symbreak.graph import LayerGraph
@@ -50,9 +49,11 @@ def find_graph(
 def find_copies(graph: LayerGraph, arrays: Mapping[str, Array]) -> dict[str, str]:
     """Find output layers that have the values of an embedding: {name of the layer: name of the embedding}.
 
-    Two layers that are equal by mistake both read the same and write the same. A constant is no evidence. Where a
-    wiring says of one array that it is the embedding and the output layer, a file may have it under a second name.
+    Two layers that are equal by mistake both read the same and write the same. With them stand the second names that
+    the graph lacks.
     """
+    from symbreak._scan import is_copy, second_names
+
     ends = {
         weight.name: (
             bool({axis.space for axis in weight.axes if axis.role == "in"} & set(graph.inputs)),
@@ -62,14 +63,6 @@ def find_copies(graph: LayerGraph, arrays: Mapping[str, Array]) -> dict[str, str
         if weight.name in arrays and len(weight.uses) == 1
     }
     tables = [name for name, seen in ends.items() if seen == (True, False)]
-    found = {}
-    pairs = [(name, tables) for name, seen in ends.items() if seen == (False, True)]
-    shared = [weight.name for weight in graph.connections if weight.name in arrays and len(weight.uses) > 1]
-    pairs += [(name, shared) for name in arrays if name not in graph.arrays] if shared else []
-    for name, others in pairs:
-        array = arrays[name]
-        for table in others:
-            same = arrays[table].shape == array.shape and arrays[table].dtype == array.dtype
-            if same and array.size and (array != array.flat[0]).any() and np.array_equal(arrays[table], array):
-                found[name] = table
-    return found
+    last = [name for name, seen in ends.items() if seen == (False, True)]
+    found = {name: table for name in last for table in tables if is_copy(arrays[name], arrays[table])}
+    return found | second_names(graph, arrays, arrays)
