@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from symbreak._visible import number, quoted, visible
 from symbreak.checkpoints._callables import RESAVE
 from symbreak.checkpoints._inert import Global, Opaque, Pairs, Storage, Tensor, Unread
+from symbreak.checkpoints._reader import Skipped
 from symbreak.checkpoints._source import Source
 
 DEEPEST = 500
@@ -18,18 +19,17 @@ SPARE, NAMES_PER_OPCODE, VISITS_PER_OPCODE = 10_000, 4, 40
 MOST_CHARACTERS = 64 << 20  # of all names together
 # What the whole of a file is called, which has no path.
 TENSOR, OBJECT = "tensor", "object"
-# What torch.save(model) writes in place of a state dict: the attributes by which a torch.nn.Module is known, the
-# beginning of what is said of it, and what to do.
+# What torch.save(model) writes in place of a state dict: the attributes by which a torch.nn.Module is known, and what
+# to do.
 OF_MODULES = frozenset({"_parameters", "_modules"})
-MODULE = "a whole module"
 STATE_DICT = "save its state_dict() in place of it: torch.save(model.state_dict(), FILE)"
 
-Found = tuple[str, Tensor | str]  # the name, and the tensor or the reason that it can't be read
+Found = tuple[str, Tensor] | Skipped
 Path = tuple["Path", str] | None
 
 
 def flatten(source: Source, root: object, opcodes: int) -> Iterator[Found]:
-    """Yield each tensor, or the reason why something can't be read, in the order of the file.
+    """Yield each tensor with its name, or what can't be read, in the order of the file.
 
     Parameters
     ----------
@@ -80,10 +80,11 @@ class _Walk:
         if self.visits > self.most_visits:
             raise self.source.bad("its pickle refers to its own parts over and over", RESAVE)
         if isinstance(value, Tensor | Unread):
-            yield self.name(path), value if isinstance(value, Tensor) else value.reason
+            name = self.name(path)
+            yield (name, value) if isinstance(value, Tensor) else Skipped(name, value.reason)
             value = value.attributes
         if isinstance(value, Storage):
-            yield self.name(path), "a bare storage: it has no shape"
+            yield Skipped(self.name(path), "a bare storage: it has no shape")
         elif isinstance(value, Pairs | Opaque | list | tuple) and id(value) not in self.barren:
             if id(value) in self.active:
                 return  # it contains itself, and what it holds is being named already
@@ -93,8 +94,9 @@ class _Walk:
             within = bool(self.frames) and self.frames[-1].module
             # The tensors of a module are found, so of the modules in it there is nothing more to say.
             if isinstance(value, Opaque) and not value.known and not (module and within):
-                what = MODULE if module else "an object"
-                yield self.name(path, OBJECT), f"{what} of the class {visible(value.maker)}, which is not rebuilt"
+                what, fix = ("a whole module", STATE_DICT) if module else ("an object", None)
+                reason = f"{what} of the class {visible(value.maker)}, which is not rebuilt"
+                yield Skipped(self.name(path, OBJECT), reason, fix=fix)
             self.active.add(id(value))
             self.frames.append(_Frame(value, self.children(path, value), self.found, module=module or within))
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from symbreak._visible import number, quoted
 from symbreak.checkpoints._arrays import Buffer, as_array, check_bool, check_shape
-from symbreak.checkpoints._flatten import MODULE, STATE_DICT, flatten
+from symbreak.checkpoints._flatten import flatten
 from symbreak.checkpoints._inert import Tensor
 from symbreak.checkpoints._opcodes import Machine
 from symbreak.checkpoints._reader import Skipped, TensorInfo
@@ -26,16 +26,18 @@ def find_tensors(source: Source, machine: Machine) -> Iterator[tuple[str, Tensor
     """
     root = machine.run()
     names: set[str] = set()
-    for name, found in flatten(source, root, machine.steps):
-        if isinstance(found, str):
-            yield Skipped(name, found, fix=STATE_DICT if found.startswith(MODULE) else None)
-        elif name in names:
+    for found in flatten(source, root, machine.steps):
+        if isinstance(found, Skipped):
+            yield found
+            continue
+        name, tensor = found
+        if name in names:
             yield Skipped(name, "another tensor of the file has this name too")
-        elif (reason := _disproportion(source, name, found)) is not None:
+        elif (reason := _disproportion(source, name, tensor)) is not None:
             yield Skipped(name, reason)
         else:
             names.add(name)
-            yield name, found
+            yield found
 
 
 def view_of(source: Source, info: TensorInfo, tensor: Tensor, storage: Buffer) -> np.ndarray:
