@@ -53,7 +53,11 @@ def _copy_run(out: Array, every: Array, begin: int) -> None:
             _copy_run(out[some:], every, begin + some)
         return
     whole = len(out) // inner
-    out[: whole * inner].reshape(whole, *every.shape[1:])[...] = every[first : first + whole]
+    rows, some = out[: whole * inner].reshape(whole, *every.shape[1:]), every[first : first + whole]
+    whole_words = some.strides[-1] == some.itemsize and some.shape[-1] * some.itemsize % 16 == 0
+    if whole_words and some.dtype == rows.dtype:
+        rows, some = rows.view(np.complex128), some.view(np.complex128)  # a loop of wide moves, no call for each row
+    rows[...] = some
     if whole * inner < len(out):
         _copy_run(out[whole * inner :], every[first + whole], 0)
 

@@ -222,3 +222,17 @@ def test_numbers_of_a_coarse_type_are_compared_as_what_they_are():
     with np.errstate(all="raise"):
         assert sb.Normal(np.float16(0.5), mean=np.float16(2)) == sb.Normal(0.5, mean=2.0)
     assert sb.TruncatedNormal(low=-(10**400)) == sb.TruncatedNormal(low=-INF)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("shape", [(4, 4), (300, 8), (300, 7), (5, 6, 4), (40, 3, 5, 12), (64, 1), (2, 100_000)])
+def test_an_array_is_repeated_as_numpy_broadcasts_it_wherever_it_is_written(shape, dtype):
+    ones = (1,) * (len(shape) - 1)
+    for part in (shape, shape[-1:], (*ones, shape[-1]), (shape[0], *ones)):
+        value = np.random.default_rng(0).normal(size=part)
+        computed = "float64" if dtype == "float64" else "float32"  # coarser ones are that, rounded once
+        due = np.broadcast_to(value, shape).astype(computed).astype(dtype)
+        np.testing.assert_array_equal(sb.Constant(value)(shape, dtype=dtype), due)
+        out = np.empty(due.size + 3, dtype)[3:].reshape(shape)  # off the borders of words
+        sb.Constant(value).fill(out, 0)
+        np.testing.assert_array_equal(out, due)
