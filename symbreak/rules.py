@@ -320,7 +320,8 @@ class Pieces:
     name, shape, dtype
         Of the parameter.
     draw
-        Call it for an iterator of flat arrays, in C order. Each is valid until the next is asked for.
+        Call it for an iterator of flat arrays, in C order. Each is valid until the next but one is asked
+        for, so that it can be written while the next is made.
     """
 
     name: str

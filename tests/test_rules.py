@@ -467,6 +467,14 @@ def test_pieces_without_a_seed_are_drawn_once():
     assert np.array_equal(first, second)
 
 
+def test_a_piece_is_as_it_was_when_the_next_is_made():
+    before = None
+    for piece in sb.Normal().pieces((70, 100), 0, size=1500):
+        if before is not None:
+            assert before[0].tobytes() == before[1]
+        before = piece, piece.tobytes()
+
+
 def test_pieces_refuse_before_they_are_asked_for():
     with pytest.raises(RuleError, match="no rule hits 'b'"):
         sb.plan({"b": (3,)}, {}).pieces(0)

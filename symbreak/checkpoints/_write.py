@@ -6,7 +6,7 @@ import math
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,10 +23,14 @@ from symbreak.checkpoints._safetensors import METADATA
 CODES = {dtype: code for code, dtype in SAFETENSORS.items()}
 ALIGNMENT = 8  # bytes; the header is padded with spaces so that the first tensor starts at a multiple
 PIECE = 1 << 24  # elements converted at a time
+LEAST = 1 << 20  # bytes: a smaller piece is written sooner than it is handed to another thread
 
 
 class Piecewise(Protocol):
-    """A tensor that is made when it is written: `draw` gives flat arrays of `dtype`, in C order."""
+    """A tensor that is made when it is written: `draw` gives flat arrays of `dtype`, in C order.
+
+    Each array is valid until the next but one is asked for: it is written while the next is made.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -99,7 +103,7 @@ def save_safetensors(
 def save_safetensors_piecewise(
     path: str | os.PathLike[str], tensors: Mapping[str, Piecewise], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors to a safetensors file as they are made, one piece in memory at a time.
+    """Write tensors to a safetensors file as they are made, two pieces in memory at a time.
 
     Parameters
     ----------
@@ -143,9 +147,37 @@ def _save(checked: Mapping[str, Entry], path: str | os.PathLike[str], metadata: 
         )
     with replacing(path, 8 + len(text) + end) as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for each in ordered.values():
-            for piece in each.pieces():
-                file.write(piece)
+        with behind() as write_each:
+            write_each((piece for each in ordered.values() for piece in each.pieces()), file.write)
+
+
+@contextmanager
+def behind() -> Iterator[Callable[[Iterable[memoryview], Callable[[memoryview], object]], None]]:
+    """Give a function that writes each of some pieces on a thread of its own while the next one is made.
+
+    It returns when all are written. A piece is left alone when the next but one is asked for, so that two buffers do.
+    An error of making or of writing is raised; what was begun is ended first.
+    """
+    from concurrent.futures import Future, ThreadPoolExecutor  # a third of the time to import symbreak
+
+    with ThreadPoolExecutor(1) as executor:
+
+        def write_each(pieces: Iterable[memoryview], write: Callable[[memoryview], object]) -> None:
+            last: Future[object] | None = None
+            try:
+                for piece in pieces:
+                    if last is not None:
+                        last.result()
+                        last = None
+                    if piece.nbytes < LEAST:
+                        write(piece)
+                    else:
+                        last = executor.submit(write, piece)
+            finally:  # also of an error: what is written to is closed next
+                if last is not None:
+                    last.result()
+
+        yield write_each
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from symbreak._visible import quoted
-from symbreak.checkpoints._write import Piecewise, replacing
+from symbreak.checkpoints._write import Piecewise, behind, replacing
 
 
 def save_npz(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
@@ -38,7 +38,7 @@ def save_npz(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> 
 
 
 def save_npz_piecewise(path: str | os.PathLike[str], tensors: Mapping[str, Piecewise]) -> None:
-    """Write tensors to an npz file as they are made, one piece in memory at a time.
+    """Write tensors to an npz file as they are made, two pieces in memory at a time.
 
     Parameters
     ----------
@@ -55,7 +55,11 @@ def save_npz_piecewise(path: str | os.PathLike[str], tensors: Mapping[str, Piece
     for name, tensor in tensors.items():
         _check_dtype(name, tensor.dtype)
     size = sum(math.prod(each.shape) * each.dtype.itemsize for each in tensors.values())  # and some for the names
-    with replacing(path, size) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+    with (
+        replacing(path, size) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
+        behind() as write_each,
+    ):
         for name, tensor in tensors.items():
             header = {
                 "descr": np.lib.format.dtype_to_descr(tensor.dtype),
@@ -64,8 +68,7 @@ def save_npz_piecewise(path: str | os.PathLike[str], tensors: Mapping[str, Piece
             }
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array_header_1_0(member, header)
-                for piece in tensor.draw():
-                    member.write(piece.view(np.uint8).data)
+                write_each((piece.view(np.uint8).data for piece in tensor.draw()), member.write)
 
 
 def _check_dtype(name: str, dtype: np.dtype) -> None:

@@ -412,8 +412,8 @@ class AbstractInitializer(abc.ABC):
         Yields
         ------
         numpy.ndarray
-            Flat, in C order. Each is written over when the next is asked for. Where the class is not elementwise, the
-            whole is made and cut.
+            Flat, in C order. Each is written over when the next but one is asked for, so that one can be used on
+            another thread while the next is made. Where the class is not elementwise, the whole is made and cut.
 
         Raises
         ------
@@ -441,9 +441,9 @@ class AbstractInitializer(abc.ABC):
             flat = self._whole(shape, key, axes, dtype).reshape(-1)
             yield from (flat[begin : begin + size] for begin in range(0, total, size))
             return
-        buffer = np.empty(min(size, total), dtype)
-        for begin in range(0, total, size):
-            part = buffer[: min(size, total - begin)]
+        buffers = [np.empty(min(size, total - begin), dtype) for begin in range(0, min(total, 2 * size), size)]
+        for number, begin in enumerate(range(0, total, size)):
+            part = buffers[number % 2][: min(size, total - begin)]
             yield self._fill(part, shape, Window(total, np.array([begin]), len(part)), key, axes, workers)
 
     def to_config(self) -> dict[str, Any]:

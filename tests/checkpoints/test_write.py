@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import threading
+from types import SimpleNamespace
 
 import ml_dtypes
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from symbreak.checkpoints import _write as writer
 from symbreak.checkpoints import open_checkpoint, save_safetensors
-from symbreak.checkpoints._write_npz import save_npz
+from symbreak.checkpoints._write_npz import save_npz, save_npz_piecewise
 from tests.checkpoints._make import read_all
 
 
@@ -154,3 +156,68 @@ def test_a_new_file_has_the_usual_permissions(tmp_path):
     (tmp_path / "other").write_bytes(b"")
     save_safetensors(tmp_path / "a", {})
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_piece_is_written_while_the_next_is_made(monkeypatch):
+    monkeypatch.setattr(writer, "LEAST", 3)
+    writing, made = threading.Event(), threading.Event()
+    written, threads = [], []
+
+    def write(piece):
+        threads.append(threading.current_thread())
+        writing.set()
+        if len(piece) >= 3:
+            assert made.wait(20)
+        written.append(bytes(piece))
+
+    def pieces():
+        yield memoryview(b"one")
+        assert writing.wait(20)
+        made.set()
+        yield memoryview(b"2")  # not worth a thread
+        assert written == [b"one", b"2"]
+        yield memoryview(b"three")
+        yield memoryview(b"four")
+
+    with writer.behind() as write_each:
+        write_each(pieces(), write)
+        assert written == [b"one", b"2", b"three", b"four"]
+    assert [thread is threading.main_thread() for thread in threads] == [False, True, False, False]
+
+
+def test_a_piece_is_left_until_the_next_but_one_is_asked_for(monkeypatch):
+    monkeypatch.setattr(writer, "LEAST", 1)
+    buffers, written = [bytearray(4), bytearray(4)], []
+
+    def pieces():
+        for number in range(20):
+            buffers[number % 2][:] = number.to_bytes(4, "little")
+            yield memoryview(buffers[number % 2])
+
+    with writer.behind() as write_each:
+        write_each(pieces(), lambda piece: (threading.Event().wait(0.002), written.append(bytes(piece))))
+    assert written == [number.to_bytes(4, "little") for number in range(20)]
+
+
+@pytest.mark.parametrize("save", [writer.save_safetensors_piecewise, save_npz_piecewise])
+def test_an_error_of_making_is_raised_and_nothing_is_left(tmp_path, save):
+    def draw():
+        yield np.zeros(1 << 22, np.float32)  # which takes some time to write
+        raise ArithmeticError("no more")
+
+    tensor = SimpleNamespace(shape=(1 << 23,), dtype=np.dtype("f4"), draw=draw)
+    with pytest.raises(ArithmeticError, match="no more") as error:
+        save(tmp_path / "a", {"w": tensor})
+    assert error.value.__cause__ is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_error_of_writing_is_raised(place):
+    def write(piece):
+        if piece[0] == place:
+            raise OSError(28, "No space left on device")
+
+    pieces = (memoryview(bytes([number]) * writer.LEAST) for number in range(3))
+    with pytest.raises(OSError, match="No space left"), writer.behind() as write_each:
+        write_each(pieces, write)
