@@ -4,9 +4,12 @@ Absolute times drift with the machine's load and clock; turns put the same drift
 """
 
 import importlib.util
+import os
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 Action = Callable[[], object]
@@ -50,6 +53,14 @@ class Result:
 def have(*packages: str) -> bool:
     """Say whether every package is installed."""
     return all(importlib.util.find_spec(package) is not None for package in packages)
+
+
+@contextmanager
+def compiled() -> Iterator[dict[str, str]]:
+    """Give the environment of processes that keep the bytecode of what they import, as pip does when it installs."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with tempfile.TemporaryDirectory() as folder:
+        yield {**environment, "PYTHONPYCACHEPREFIX": folder}
 
 
 def seconds(action: Action) -> float:
