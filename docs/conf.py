@@ -43,6 +43,7 @@ extensions = [
     "gallery",
     "mathml",
     "names",
+    "navigation",
     "signatures",
     "sources",
 ]
