@@ -15,7 +15,7 @@ settings.register_profile("brief", settings.get_profile("fast"), max_examples=10
 settings.register_profile("deep", max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("fast")
 
-THIRD = 3
+EXHAUSTIVE, THIN = 3, 9  # of so many cases of a test one is run
 FRAMEWORKS = {"torch", "jax", "keras"}  # folders of tests that need one
 LOOKS = ("importorskip", "find_spec")  # in the files of tests that run where something is installed
 
@@ -24,7 +24,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--thin",
         action="store_true",
-        help="of tests that run in every environment, run every third case and no property: they were run in another",
+        help="of tests that run in every environment, run every ninth case and no property: they were run in another",
     )
 
 
@@ -35,11 +35,11 @@ def pytest_collection_modifyitems(config, items):
         if config.option.thin and item.path not in files:
             files[item.path] = runs_everywhere(item.path)
         thin = files.get(item.path, False)
-        place = 0
-        if thin or (item.get_closest_marker("exhaustive") and not chosen):
-            name = item.nodeid.partition("[")[0]
-            place, seen[name] = seen[name], seen[name] + 1
-        dropped = place % THIRD or (thin and item.get_closest_marker("hypothesis"))
+        name = item.nodeid.partition("[")[0]
+        place, seen[name] = seen[name], seen[name] + 1
+        exhaustive = item.get_closest_marker("exhaustive") and not chosen
+        every = THIN if thin else EXHAUSTIVE if exhaustive else 1
+        dropped = place % every or (thin and item.get_closest_marker("hypothesis"))
         (left if dropped else kept).append(item)
     if left:
         config.hook.pytest_deselected(items=left)
