@@ -5,6 +5,7 @@ the diagnosis and the repairs take one. It says how arrays are wired, which is w
 network is run.
 """
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from symbreak._table import html_text
+from symbreak._table import INDENT, LINE, html_text, table
+from symbreak._visible import visible
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -27,6 +29,7 @@ ROLES = {
     "receptive": "positions of a kernel",
     "gate": "gate slices of one unit, such as the four of an LSTM",
 }
+LISTED = 8  # weights of a space that are printed
 SPACELESS = ("receptive", "gate")  # their indices are positions, each compared apart, and not units
 
 NORMS = ("layer", "rms", "batch", "group", "none")
@@ -417,22 +420,36 @@ class LayerGraph:
             (len(self.connections), "weight"),
             (len(self.per_unit), "per-unit parameter"),
         ]
-        rows = [("space", "units", "activation", "written by", "read by")]
-        for space in self.spaces:
-            written = [*self.writers(space.name), *(["(input)"] if space.name in self.inputs else [])]
-            read = [*self.readers(space.name), *(["(output)"] if space.name in self.outputs else [])]
-            by = (", ".join(written) or "nothing", ", ".join(read) or "nothing")
-            rows.append((space.name, str(space.units), space.activation, *by))
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = [
             "LayerGraph: " + ", ".join(_count(number, what) for number, what in counts if number or what == "space")
         ]
-        for row in rows:
-            cells = [
-                cell.rjust(w) if i == 1 else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-            ]
-            lines.append(("  " + "  ".join(cells)).rstrip())
+        rows = []
+        for space in self.spaces:
+            written = [*(["(input)"] if space.name in self.inputs else []), *self.writers(space.name)]
+            read = [*(["(output)"] if space.name in self.outputs else []), *self.readers(space.name)]
+            by = (_listed(written) or "nothing", _listed(read) or "nothing")
+            rows.append((visible(space.name), str(space.units), visible(space.activation), *by))
+        laid = table(("space", "units", "activation", "written by", "read by"), rows, right={1}).split("\n")
+        if max(map(len, laid)) <= LINE - len(INDENT):
+            return "\n".join([*lines, *(INDENT + line for line in laid)])
+        for name, units, activation, written_by, read_by in rows:
+            lines.append(f"{INDENT}{name}: {_count(int(units), 'unit')}, activation {activation}")
+            lines += _wrapped(f"written by {written_by}") + _wrapped(f"read by {read_by}")
         return "\n".join(lines)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Write the first names of many, and how many more there are."""
+    more = len(names) - LISTED
+    shown = ", ".join(map(visible, names[:LISTED] if more > 1 else names))
+    return f"{shown}, and {more} more" if more > 1 else shown
+
+
+def _wrapped(text: str) -> list[str]:
+    """Break a text into indented lines, within names only where one is longer than a line."""
+    return textwrap.wrap(
+        text, LINE, initial_indent=2 * INDENT, subsequent_indent=3 * INDENT, break_on_hyphens=False
+    )  # fmt: skip
 
 
 def chain(layers: Sequence[tuple[Array, Array | None]], activation: str | Sequence[str] = "tanh") -> LayerGraph:

@@ -144,6 +144,28 @@ def test_the_text_names_sizes_writers_and_readers():
     assert repr(tied).endswith("(out hidden, in input); also (in a, out b))")
 
 
+def test_a_text_that_is_too_wide_for_a_table_gives_each_space_its_lines():
+    layers = [f"transformer.blocks.{k}.linear.weight" for k in range(12)]
+    spaces = [Space("input", 1), Space("transformer.stream", 3, "tanh")]
+    weights = [Weight(name, np.ones((3, 1)), [("out", "transformer.stream"), ("in", "input")]) for name in layers[:9]]
+    weights += [
+        Weight(f"{name}\x1b", np.ones((1, 3)), [("out", "input"), ("in", "transformer.stream")]) for name in layers
+    ]
+    shown = str(LayerGraph(spaces, weights, inputs=["input"], outputs=["transformer.stream"]))
+    assert max(map(len, shown.split("\n"))) <= 80
+    words = " ".join(shown.split())
+    nine = ", ".join(layers[:9])
+    eight = ", ".join(f"{name}\\x1b" for name in layers[:7])
+    assert words == (
+        "LayerGraph: 2 spaces, 21 weights "
+        f"input: 1 unit, activation identity written by (input), {eight}, and 5 more read by {', '.join(layers[:8])}, "
+        f"{layers[8]} transformer.stream: 3 units, activation tanh written by {nine} "
+        f"read by (output), {eight}, and 5 more"
+    )
+    assert f"\n    written by {layers[0]}," in shown
+    assert f"\n      {layers[1]}," in shown
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_is_known(role):
     space = None if role in ("receptive", "gate") else "s"

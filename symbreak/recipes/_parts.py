@@ -281,9 +281,10 @@ def read_tree(
             lost.append(name)
     if lost:
         some = ", ".join(map(quoted, lost[:LISTED])) + (", ..." if len(lost) > LISTED else "")
+        likely = "hidden" if len(named[lost[0]]) > 1 else "bias"
         raise RuleError(
             f"no role is known for {some} ({len(lost)} of {len(named)} parameters); say what they are for, such as "
-            f"roles={{{quoted(lost[0])}: 'mlp_in'}}, or give them rules; roles are {', '.join(ROLES)}"
+            f"roles={{{quoted(lost[0])}: {likely!r}}}, or give them rules; roles are {', '.join(ROLES)}"
         )
     turned = any(
         re.fullmatch(r"(?:.*\.)?c_attn\.weight", name) and 3 * shape[0] == shape[-1] for name, shape in named.items()

@@ -143,13 +143,15 @@ def test_what_is_not_known_is_never_guessed(name, shape):
 
 
 def test_a_name_that_is_not_known_is_shown_once_escaped():
-    with pytest.raises(RuleError, match=r"such as roles=\{'a\\x1b': 'mlp_in'\}"):
+    with pytest.raises(RuleError, match=r"such as roles=\{'a\\x1b': 'hidden'\}"):
         read_parts({"a\x1b": (3, 3)})
+    with pytest.raises(RuleError, match=r"such as roles=\{'a': 'bias'\}"):
+        read_parts({"a": (3,)})
 
 
 def test_all_that_are_not_known_are_listed():
     with pytest.raises(
-        RuleError, match=r"no role is known for 'w0', 'w1', .*'w7', ... \(9 of 9 .*roles=\{'w0': 'mlp_in'\}"
+        RuleError, match=r"no role is known for 'w0', 'w1', .*'w7', ... \(9 of 9 .*roles=\{'w0': 'hidden'\}"
     ):
         read_parts({f"w{k}": (3, 3) for k in range(9)})
 

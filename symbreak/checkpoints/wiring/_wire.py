@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from symbreak._table import html_text
+from symbreak._table import INDENT, LINE, folded, html_text
 from symbreak._visible import quoted
 from symbreak.checkpoints._reader import Checkpoint
 from symbreak.checkpoints.wiring._build import build
@@ -58,7 +58,9 @@ class Wired:
         lines = [f"wired by: {self.rule or 'nothing, no rule knows these names'}"]
         lines += [str(self.graph)] if self.graph is not None else []
         for title, found in (("not known", self.unknown), ("told apart", self.apart)):
-            lines += [f"{title}:", *(f"  {quoted(name)}: {reason}" for name, reason in found.items())] if found else []
+            lines += [f"{title}:"] if found else []
+            for name, reason in found.items():
+                lines += [INDENT + line for line in folded(f"{quoted(name)}: {reason}", LINE - len(INDENT))]
         return "\n".join(lines)
 
 

@@ -573,6 +573,9 @@ def test_a_wired_model_prints_what_was_understood_and_what_was_not():
     assert shown.startswith("wired by: numbered layers\nLayerGraph: ")
     assert "not known:\n  'module.0.weight': without its wrapper" in shown
     assert "told apart:\n  '0': " in shown
+    gpt2 = str(wire(arrays("gpt2")))
+    assert "heads isn't known, so" in gpt2
+    assert max(map(len, f"{shown}\n{gpt2}".split("\n"))) <= 80
     assert str(wire({"x": np.ones((3, 4, 5))})).startswith("wired by: nothing, no rule knows these names")
 
 
