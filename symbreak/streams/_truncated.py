@@ -19,10 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from ._transforms import DOUBLE, SINGLE, Array, Precision, centred, horner, negative_log, scratch
+from ._transforms import DOUBLE, SINGLE, Array, Precision, centred, constant, horner, negative_log, scratch
 
-# Blocks at a time: the float64 way has many temporaries, which stay in cache; the other is limited to save memory.
-GENERAL_ROWS, CENTRAL_ROWS = 64, 512
+GENERAL_ROWS = 64  # blocks at a time: the float64 way has many temporaries, which stay in cache
 CENTRE = 2.0  # sigma. Part of the stream's format: where the partial fractions end.
 FAR = 36.0  # sigma: tail(37.5) is the last one that float64 holds
 
@@ -165,15 +164,15 @@ class Cut:
 
 
 def truncated_normal(items: Array, out: Array, p: Precision, mean: float, std: float, low: float, high: float) -> None:
-    """Write normals cut to [low, high] (in standard deviations), scaled by `std` and moved by `mean`."""
-    central = p is SINGLE and max(abs(low), abs(high)) <= CENTRE
-    rows = CENTRAL_ROWS if central else GENERAL_ROWS
-    for row in range(0, len(items), rows):
-        some, place = items[row : row + rows], out[row : row + rows]
-        if central:
-            _centre(some, place, p, Cut.of(low, high))
-        else:
-            place[...] = _general(some, p, low, high)
+    """Write normals cut to [low, high] (in standard deviations), scaled by `std` and moved by `mean`.
+
+    `items` are overwritten.
+    """
+    if p is SINGLE and max(abs(low), abs(high)) <= CENTRE:
+        _centre(items, out, p, Cut.of(low, high))
+    else:
+        for row in range(0, len(items), GENERAL_ROWS):
+            out[row : row + GENERAL_ROWS] = _general(items[row : row + GENERAL_ROWS], p, low, high)
     np.clip(out, p.real(low), p.real(high), out=out)
     if std != 1.0:
         out *= p.real(std)
@@ -187,13 +186,13 @@ def _centre(items: Array, out: Array, p: Precision, cut: Cut) -> None:
     middle = p.real(cut.start + cut.mass / 2)
     if middle != 0:
         out += middle
-    y, term, total = scratch(out.shape, out.shape, out.shape, p=p)
-    np.multiply(out, out, out=y)
-    total[...] = p.real(CONSTANT)
-    for pole, residue in zip(POLES, RESIDUES, strict=True):
-        np.subtract(p.real(pole), y, out=term)
-        np.divide(p.real(residue), term, out=term)
-        total += term
+    total, term = scratch(out.shape, out.shape, p=p)
+    y = np.multiply(out, out, out=items.view(p.real))
+    for number, (pole, residue) in enumerate(zip(POLES, RESIDUES, strict=True)):
+        each = term if number else total
+        np.subtract(constant(p.real, pole), y, out=each)
+        np.divide(constant(p.real, residue), each, out=each)
+        total += term if number else constant(p.real, CONSTANT)
     out *= total
 
 
