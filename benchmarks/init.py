@@ -71,7 +71,7 @@ def results() -> Iterator[Result]:
             make_room()
             main(call)
 
-        yield measure(Row("symbreak init, 2 GB", "fill, write", ours, fill_and_write, 1.3, at_most=True, rounds=3))
+        yield measure(Row("symbreak init, 2 GB", "fill, write", ours, fill_and_write, 1.3, at_most=True, rounds=5))
         if sys.platform == "linux":
             done = subprocess.run(
                 [sys.executable, "-c", PROGRAM, *call], check=True, capture_output=True, text=True

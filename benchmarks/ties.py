@@ -21,10 +21,10 @@ def rows() -> Iterator[Row]:
         weight[-copies:] = weight[:copies]
         name = f"ties {shape[0]} x {shape[1]}"
         ours = lambda weight=weight: find_ties(weight, workers=WORKERS)  # noqa: E731
-        yield Row(name, "np.unique(axis=0)", ours, lambda w=weight: np.unique(w, axis=0), unique_goal, rounds=3)
+        yield Row(name, "np.unique(axis=0)", ours, lambda w=weight: np.unique(w, axis=0), unique_goal, rounds=7)
         yield Row(name, "X.sum()", ours, lambda w=weight: w.sum(), sum_goal, at_most=True, rounds=21)
         if have("pandas"):
             import pandas as pd
 
             frame = pd.DataFrame(weight)
-            yield Row(name, "pandas duplicated", ours, lambda frame=frame: frame.duplicated(), rounds=3)
+            yield Row(name, "pandas duplicated", ours, lambda frame=frame: frame.duplicated(), rounds=7)
