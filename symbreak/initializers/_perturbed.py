@@ -4,8 +4,11 @@ import math
 from dataclasses import field
 from typing import Any, final
 
+import numpy as np
+
 from ..axes import Axes, AxesLike, as_shape
 from ..streams import Stream, Window
+from ..streams._transforms import DOUBLE, SINGLE, scratch
 from ._base import AbstractInitializer, Array, Moments
 from ._registry import register
 from ._validate import check_finite
@@ -75,8 +78,12 @@ class Perturbed(AbstractInitializer):
         std = self._std(self.init.expected(shape, axes))
         values = draw(self.init, shape, stream, axes)
         flat, reach = values.reshape(-1), math.sqrt(3) * std
+        p = DOUBLE if stream.dtype == np.float64 else SINGLE
         for window, begin, end in (stream.window or Window.whole(values.size)).pieces(values.itemsize):
-            noise = Stream(stream.key["noise"], dtype=stream.dtype, window=window).uniform(shape, -reach, reach)
+            (out,) = scratch((window.size,), p=p)  # which uniforms need none of: it is in the cache
+            noise = Stream(stream.key["noise"], dtype=stream.dtype, window=window, out=out).uniform(
+                shape, -reach, reach
+            )
             flat[begin:end] += noise
         return values
 
