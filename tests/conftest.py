@@ -4,8 +4,11 @@
 marked `exhaustive` every third case is run; `pytest -m exhaustive` runs all of them.
 """
 
+import inspect
+import re
 import sys
 from collections import Counter
+from functools import cache
 
 from hypothesis import HealthCheck, settings
 
@@ -17,7 +20,10 @@ settings.load_profile("fast")
 
 EXHAUSTIVE, THIN = 3, 9  # of so many cases of a test one is run
 FRAMEWORKS = {"torch", "jax", "keras"}  # folders of tests that need one
-LOOKS = ("importorskip", "find_spec")  # in the files of tests that run where something is installed
+# What a test says that runs where a framework is installed, and what a file says outside of its tests.
+NEEDS = re.compile(r"importorskip|find_spec|torch|jax|flax|optax|keras")
+FILE_NEEDS = re.compile(r"importorskip|find_spec")
+OUTSIDE = re.compile(r"^(?!def test|@|\s).*(?:\n(?=\s).*)*", re.MULTILINE)  # a statement with what is indented below it
 
 
 def pytest_addoption(parser):
@@ -29,12 +35,10 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    chosen, files = "exhaustive" in config.option.markexpr, {}
+    chosen = "exhaustive" in config.option.markexpr
     seen, kept, left = Counter(), [], []
     for item in items:
-        if config.option.thin and item.path not in files:
-            files[item.path] = runs_everywhere(item.path)
-        thin = files.get(item.path, False)
+        thin = config.option.thin and runs_everywhere(item.path, item.function)
         name = item.nodeid.partition("[")[0]
         place, seen[name] = seen[name], seen[name] + 1
         exhaustive = item.get_closest_marker("exhaustive") and not chosen
@@ -46,9 +50,14 @@ def pytest_collection_modifyitems(config, items):
         items[:] = kept
 
 
-def runs_everywhere(path):
-    """Whether no test of a file asks what is installed."""
-    return path.parent.name not in FRAMEWORKS and not any(word in path.read_text("utf-8") for word in LOOKS)
+@cache
+def runs_everywhere(path, function):
+    """Whether neither a test nor its file needs a framework."""
+    outside = "\n".join(OUTSIDE.findall(path.read_text("utf-8")))
+    if path.parent.name in FRAMEWORKS or FILE_NEEDS.search(outside):
+        return False
+    written = getattr(getattr(function, "hypothesis", None), "inner_test", function)
+    return not NEEDS.search(inspect.getsource(inspect.unwrap(written)))
 
 
 def pytest_sessionfinish():
