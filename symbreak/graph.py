@@ -29,8 +29,8 @@ ROLES = {
     "receptive": "positions of a kernel",
     "gate": "gate slices of one unit, such as the four of an LSTM",
 }
-LISTED = 8  # weights of a space that are printed
 SPACELESS = ("receptive", "gate")  # their indices are positions, each compared apart, and not units
+LISTED = 8  # weights of a space that are printed
 
 NORMS = ("layer", "rms", "batch", "group", "none")
 OF_NORMS = ("scale", "shift", "mean", "variance")  # the kinds of their parameters
@@ -447,9 +447,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def _wrapped(text: str) -> list[str]:
     """Break a text into indented lines, within names only where one is longer than a line."""
-    return textwrap.wrap(
-        text, LINE, initial_indent=2 * INDENT, subsequent_indent=3 * INDENT, break_on_hyphens=False
-    )  # fmt: skip
+    return textwrap.wrap(text, LINE, initial_indent=2 * INDENT, subsequent_indent=3 * INDENT, break_on_hyphens=False)
 
 
 def chain(layers: Sequence[tuple[Array, Array | None]], activation: str | Sequence[str] = "tanh") -> LayerGraph:

@@ -50,14 +50,17 @@ def pytest_collection_modifyitems(config, items):
         items[:] = kept
 
 
-@cache
 def runs_everywhere(path, function):
     """Whether neither a test nor its file needs a framework."""
-    outside = "\n".join(OUTSIDE.findall(path.read_text("utf-8")))
-    if path.parent.name in FRAMEWORKS or FILE_NEEDS.search(outside):
-        return False
     written = getattr(getattr(function, "hypothesis", None), "inner_test", function)
-    return not NEEDS.search(inspect.getsource(inspect.unwrap(written)))
+    return not (needs_framework(path) or NEEDS.search(inspect.getsource(inspect.unwrap(written))))
+
+
+@cache
+def needs_framework(path):
+    """Whether a file, outside of its tests, looks for what is installed."""
+    outside = "\n".join(OUTSIDE.findall(path.read_text("utf-8")))
+    return path.parent.name in FRAMEWORKS or FILE_NEEDS.search(outside) is not None
 
 
 def pytest_sessionfinish():
