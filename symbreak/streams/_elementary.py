@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ._transforms import DOUBLE, Array, horner, negative_log
+from ._transforms import DOUBLE, Array, constants, horner, negative_log
 
 CHUNK = 1 << 14  # elements: a chunk and its scratch arrays stay in cache
 PER_LN2 = 1.4426950408889634  # 1 / ln 2
 LN2_HIGH = float.fromhex("0x1.62e42feep-1")  # 33 bits: an exponent times it is exact
 LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")  # ln 2 - LN2_HIGH
 # exp(r) = sum r**k / k!: what follows 1/14! is below 2**-57 for |r| <= ln(2) / 2.
-EXP = [1 / math.factorial(k) for k in range(15)]
+EXP = tuple(1 / math.factorial(k) for k in range(15))
 EXPM1 = EXP[1:]  # (exp(r) - 1) / r
 
 
@@ -33,7 +33,7 @@ def exp(x: Array) -> Array:
     k = np.rint(x * PER_LN2)
     r = (x - k * LN2_HIGH) - k * LN2_LOW
     out = np.empty_like(r)
-    horner(r, EXP, out, DOUBLE)
+    horner(r, constants(np.float64, EXP), out)
     power: Array = ((k.astype(np.int64) + 1023) << 52).view(np.float64)
     out *= power
     return out
@@ -44,7 +44,7 @@ def expm1(x: Array) -> Array:
     near = np.abs(x) < 0.3
     small = np.where(near, x, 0.0)
     out = np.empty_like(small)
-    horner(small, EXPM1, out, DOUBLE)
+    horner(small, constants(np.float64, EXPM1), out)
     out *= small
     if near.all():
         return out
@@ -56,8 +56,8 @@ def cos_sin(quarters: Array) -> tuple[Array, Array]:
     x = quarters * 0.25
     square = x * x
     sine, cosine = np.empty_like(x), np.empty_like(x)
-    horner(square, DOUBLE.sin, sine, DOUBLE)
-    horner(square, DOUBLE.cos, cosine, DOUBLE)
+    horner(square, constants(np.float64, DOUBLE.sin), sine)
+    horner(square, constants(np.float64, DOUBLE.cos), cosine)
     sine *= x
     for _ in range(2):  # cos 2a = 1 - 2 sin**2 a, sin 2a = 2 sin a cos a
         cosine, sine = 1.0 - 2.0 * sine * sine, 2.0 * sine * cosine

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ._elementary import cos_sin, log
-from ._transforms import SINGLE, Array, Precision, horner, negative_log, scratch, uniform
+from ._transforms import SINGLE, Array, Precision, constants, horner, negative_log, scratch, uniform
 
 SMALL = 2.0**-60  # below it a uniform on [0, high] is lifted, so that float32 holds the smallest as a normal number
 LIFT = 64
@@ -26,7 +26,7 @@ def between(items: Array, out: Array, p: Precision, low: float, high: float) -> 
     """
     if p.drop:
         np.right_shift(items, p.unsigned(p.drop), out=items)
-    np.copyto(out, items, casting="unsafe")
+    out[...] = items
     out += p.real(0.5)
     out *= p.real((high - low) * 2.0 ** -(p.bits - p.drop))
     if low != 0.0:
@@ -69,7 +69,7 @@ def polynomial(items: Array, out: Array, p: Precision, coefficients: Sequence[fl
     """Write the polynomial, lowest coefficient first, of a uniform on (-1, 1)."""
     (x,) = scratch(out.shape, p=p)
     uniform(items, x, p, -1.0, 1.0)
-    horner(x, coefficients, out, p)
+    horner(x, constants(p.real, tuple(coefficients)), out)
 
 
 def fit(function: Callable[[Array], Array], p: Precision) -> tuple[float, ...] | None:

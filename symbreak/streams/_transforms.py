@@ -41,13 +41,19 @@ class Precision:
     mantissa: int  # bits of the float's mantissa field
     inside: float  # factor that keeps uniforms off their bounds, where items have more bits than values
     sqrt_half: int  # the bit pattern of sqrt(1/2)
-    log: Sequence[float]  # 2 atanh(s) / s in s**2, for |s| <= (sqrt(2) - 1) / (sqrt(2) + 1)
-    sin: Sequence[float]  # sin(pi/4 x) / x in x**2, for |x| <= 1
-    cos: Sequence[float]  # cos(pi/4 x) in x**2
+    log: tuple[float, ...]  # 2 atanh(s) / s in s**2, for |s| <= (sqrt(2) - 1) / (sqrt(2) + 1)
+    sin: tuple[float, ...]  # sin(pi/4 x) / x in x**2, for |x| <= 1
+    cos: tuple[float, ...]  # cos(pi/4 x) in x**2
 
     def items(self, words: Array) -> Array:
         """Read raw 64-bit words as this lane's items, low half first."""
         return words.astype("<u8", copy=False).view(f"<u{self.bits // 8}").astype(self.unsigned, copy=False)
+
+    @cached_property
+    def of_normals(self) -> tuple[Array, Array, Array]:
+        """Half a step of the radius, the place of a sign, and the step of the angle in quarters of pi."""
+        angle = 2.0 ** (self.drop + 1 - self.bits)
+        return constant(self.real, 0.5), constant(self.unsigned, self.bits - 1), constant(self.real, angle)
 
     @cached_property
     def pairs(self) -> list[Array]:
@@ -91,18 +97,28 @@ def constant(kind: Any, value: float) -> Array:
     return found
 
 
+@lru_cache(maxsize=64)
+def constants(kind: Any, values: tuple[float, ...]) -> tuple[Array, ...]:
+    """Give the coefficients of a polynomial as such arrays."""
+    return tuple(constant(kind, value) for value in values)
+
+
 _buffers = threading.local()
 
 
 def scratch(*shapes: tuple[int, ...], p: Precision) -> list[Array]:
     """Give uninitialised arrays, in memory that the thread keeps: fresh pages cost time."""
-    sizes = [math.prod(shape) for shape in shapes]
-    buffer: Array | None = getattr(_buffers, p.name, None)
-    if buffer is None or buffer.size < sum(sizes):
-        buffer = np.empty(sum(sizes), p.real)
-        setattr(_buffers, p.name, buffer)
-    edges = itertools.accumulate(sizes, initial=0)
-    return [buffer[edge : edge + size].reshape(shape) for edge, size, shape in zip(edges, sizes, shapes, strict=False)]
+    buffer, known, arrays = getattr(_buffers, p.name, (None, None, []))
+    if shapes != known:
+        sizes = [math.prod(shape) for shape in shapes]
+        if buffer is None or buffer.size < sum(sizes):
+            buffer = np.empty(sum(sizes), p.real)
+        edges = itertools.accumulate(sizes, initial=0)
+        arrays = [
+            buffer[edge : edge + size].reshape(shape) for edge, size, shape in zip(edges, sizes, shapes, strict=False)
+        ]
+        setattr(_buffers, p.name, (buffer, shapes, arrays))
+    return arrays
 
 
 def centred(items: Array, out: Array, p: Precision) -> None:
@@ -110,15 +126,15 @@ def centred(items: Array, out: Array, p: Precision) -> None:
     signed = items.view(p.signed)
     if p.drop:
         signed = np.right_shift(signed, constant(p.signed, p.drop))
-    np.copyto(out, signed, casting="unsafe")
+    out[...] = signed
     out += constant(p.real, 0.5)
 
 
 def uniform(items: Array, out: Array, p: Precision, low: float, high: float) -> None:
     """Write uniforms on [low, high]: (low + high)/2 + (k + 1/2) (high - low) / 2**bits inside."""
     centred(items, out, p)
-    out *= p.real((high - low) * 2.0 ** -(p.bits - p.drop) * p.inside)
-    middle = p.real((low + high) / 2)
+    out *= constant(p.real, (high - low) * 2.0 ** -(p.bits - p.drop) * p.inside)
+    middle = constant(p.real, (low + high) / 2)
     if middle != 0:
         out += middle  # rounds, perhaps to one step beyond a bound
         np.clip(out, p.real(low), p.real(high), out=out)
@@ -141,53 +157,47 @@ def normal(items: Array, out: Array, p: Precision, mean: float, std: float) -> N
     a, e = scratch(shape, shape, p=p)
     b, c = out.reshape(2, *shape)  # what is written last, and below what is read no more: less of the cache is taken
     radius_items, angle_items = items[:, :PAIRS], items[:, PAIRS:]
-    kept = p.bits - p.drop
+    half, top_bit, quarters = p.of_normals
 
-    flip, integers = c.view(p.unsigned), radius_items
-    if p.drop:
-        integers = np.right_shift(radius_items, constant(p.unsigned, p.drop), out=a.view(p.unsigned))
-    np.copyto(b, integers, casting="unsafe")
-    b += constant(p.real, 0.5)
-    negative_log(b, a, c, e, p, scale=8.0, shift=kept)  # (2 r)**2
-    np.sqrt(a, out=a)
-    np.left_shift(radius_items, constant(p.unsigned, p.bits - 1), out=flip)
-    np.bitwise_xor(a.view(p.unsigned), flip, out=a.view(p.unsigned))
+    b[...] = (
+        np.right_shift(radius_items, constant(p.unsigned, p.drop), out=a.view(p.unsigned)) if p.drop else radius_items
+    )
+    b += half
+    negative_log(b, a, c, e, p, scale=8.0, shift=p.bits - p.drop)  # (2 r)**2
+    np.sqrt(a, a)
+    flip, bits = c.view(p.unsigned), a.view(p.unsigned)
+    np.left_shift(radius_items, top_bit, flip)
+    bits ^= flip
     if std != 1.0:
-        a *= p.real(std)
+        a *= constant(p.real, std)
 
     signed = angle_items.view(p.signed)
-    if p.drop:
-        signed = np.right_shift(signed, constant(p.signed, p.drop), out=c.view(p.signed))
-    np.copyto(b, signed, casting="unsafe")
-    b *= constant(p.real, 2.0 ** -(kept - 1))
-    np.multiply(b, b, out=c)
+    b[...] = np.right_shift(signed, constant(p.signed, p.drop), out=c.view(p.signed)) if p.drop else signed
+    b *= quarters  # of pi
+    np.multiply(b, b, c)
     both = items.view(p.real).reshape(2, *shape)
     sine, cosine = both
     if len(p.sin) == len(p.cos):  # two polynomials in one pass: with threads, longer calls are faster calls
-        np.multiply(c, p.pairs[-1], out=both)
-        for power in range(len(p.sin) - 2, 0, -1):
-            both += p.pairs[power]
-            both *= c
-        both += p.pairs[0]
+        horner(c, p.pairs, both)
     else:
-        horner(c, p.sin, sine, p)
-        horner(c, p.cos, cosine, p)
+        horner(c, constants(p.real, p.sin), sine)
+        horner(c, constants(p.real, p.cos), cosine)
     sine *= b
     cosine *= sine
     sine *= sine
-    np.subtract(constant(p.real, 0.5), sine, out=sine)
-    np.multiply(a, both, out=out.reshape(-1, 2, PAIRS).swapaxes(0, 1))
+    np.subtract(half, sine, sine)
+    np.multiply(a, both, out.reshape(-1, 2, PAIRS).swapaxes(0, 1))
     if mean != 0.0:
-        out += p.real(mean)
+        out += constant(p.real, mean)
 
 
-def horner(x: Array, coefficients: Sequence[float], out: Array, p: Precision) -> None:
+def horner(x: Array, coefficients: Sequence[Array], out: Array) -> None:
     """Write the polynomial in `x`, lowest coefficient first, one rounding an operation."""
-    np.multiply(x, constant(p.real, coefficients[-1]), out=out)
+    np.multiply(x, coefficients[-1], out)
     for coefficient in coefficients[-2:0:-1]:
-        out += constant(p.real, coefficient)
+        out += coefficient
         out *= x
-    out += constant(p.real, coefficients[0])
+    out += coefficients[0]
 
 
 def negative_log(x: Array, out: Array, c: Array, e: Array, p: Precision, scale: float = 1.0, shift: int = 0) -> None:
@@ -195,17 +205,29 @@ def negative_log(x: Array, out: Array, c: Array, e: Array, p: Precision, scale: 
 
     x = m 2**k with m in [sqrt(1/2), sqrt(2)), and ln m = 2 atanh(s), s = (m - 1) / (m + 1).
     """
+    least, field, unit, one, terms = _of_log(p, scale, shift)
     bits, power = x.view(p.signed), c.view(p.signed)
-    np.subtract(bits, constant(p.signed, p.sqrt_half + (shift << p.mantissa)), out=power)
-    power &= constant(p.signed, -(1 << p.mantissa))  # k - shift, in the place of the exponent
+    np.subtract(bits, least, power)
+    power &= field  # k - shift, in the place of the exponent
     bits -= power  # m 2**shift
-    np.copyto(out, power, casting="unsafe")
-    out *= constant(p.real, -scale * LN2 * 2.0**-p.mantissa)
-    one = constant(p.real, 2.0**shift)
-    np.add(x, one, out=c)
+    out[...] = power
+    out *= unit
+    np.add(x, one, c)
     x -= one
     x /= c
-    np.multiply(x, x, out=c)
-    horner(c, [-scale * coefficient for coefficient in p.log], e, p)
+    np.multiply(x, x, c)
+    horner(c, terms, e)
     e *= x
     out += e
+
+
+@lru_cache(maxsize=16)
+def _of_log(p: Precision, scale: float, shift: int) -> tuple[Array, Array, Array, Array, Sequence[Array]]:
+    """Give the numbers of a logarithm: of the bits of sqrt(1/2) and the exponent, then of its unit, and of the rest."""
+    return (
+        constant(p.signed, p.sqrt_half + (shift << p.mantissa)),
+        constant(p.signed, -(1 << p.mantissa)),
+        constant(p.real, -scale * LN2 * 2.0**-p.mantissa),
+        constant(p.real, 2.0**shift),
+        constants(p.real, tuple(-scale * coefficient for coefficient in p.log)),
+    )

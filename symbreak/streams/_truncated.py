@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ._transforms import DOUBLE, SINGLE, Array, Precision, centred, constant, horner, negative_log, scratch
+from ._transforms import DOUBLE, SINGLE, Array, Precision, centred, constant, constants, horner, negative_log, scratch
 
 GENERAL_ROWS = 64  # blocks at a time: the float64 way has many temporaries, which stay in cache
 CENTRE = 2.0  # sigma. Part of the stream's format: where the partial fractions end.
@@ -175,15 +175,15 @@ def truncated_normal(items: Array, out: Array, p: Precision, mean: float, std: f
             out[row : row + GENERAL_ROWS] = _general(items[row : row + GENERAL_ROWS], p, low, high)
     np.clip(out, p.real(low), p.real(high), out=out)
     if std != 1.0:
-        out *= p.real(std)
+        out *= constant(p.real, std)
     if mean != 0.0:
-        out += p.real(mean)
+        out += constant(p.real, mean)
 
 
 def _centre(items: Array, out: Array, p: Precision, cut: Cut) -> None:
     centred(items, out, p)
-    out *= p.real(cut.mass * 2.0 ** -(p.bits - p.drop))
-    middle = p.real(cut.start + cut.mass / 2)
+    out *= constant(p.real, cut.mass * 2.0 ** -(p.bits - p.drop))
+    middle = constant(p.real, cut.start + cut.mass / 2)
     if middle != 0:
         out += middle
     total, term = scratch(out.shape, out.shape, p=p)
@@ -222,8 +222,8 @@ def _general(items: Array, p: Precision, low: float, high: float) -> Array:
 
 def _rational(x: Array, coefficients: tuple[tuple[float, ...], tuple[float, ...]]) -> Array:
     numerator, denominator = np.empty_like(x), np.empty_like(x)
-    horner(x, coefficients[0], numerator, DOUBLE)
-    horner(x, coefficients[1], denominator, DOUBLE)
+    horner(x, constants(np.float64, coefficients[0]), numerator)
+    horner(x, constants(np.float64, coefficients[1]), denominator)
     numerator /= denominator
     return numerator
 
@@ -272,5 +272,5 @@ def _series(z: Any) -> Any:
     """S(z) = 1 - 1/z**2 + 3/z**4 - 15/z**6 + ...: eight terms leave 1e-19 at z = 36."""
     x = 1.0 / (z * z)
     out = np.empty_like(x)
-    horner(x, (1.0, -1.0, 3.0, -15.0, 105.0, -945.0, 10395.0, -135135.0), out, DOUBLE)
+    horner(x, constants(np.float64, (1.0, -1.0, 3.0, -15.0, 105.0, -945.0, 10395.0, -135135.0)), out)
     return out

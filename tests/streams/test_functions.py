@@ -7,7 +7,7 @@ import pytest
 import symbreak as sb
 from symbreak.streams import Stream
 from symbreak.streams import _functions as functions
-from symbreak.streams._transforms import DOUBLE, SINGLE, horner
+from symbreak.streams._transforms import DOUBLE, SINGLE, constants, horner
 
 BOTH = pytest.mark.parametrize("p", [SINGLE, DOUBLE], ids=["single", "double"])
 ROUNDING = {"32": 2.0**-24, "64": 2.0**-53}
@@ -88,11 +88,11 @@ def test_a_smooth_function_becomes_a_polynomial(p):
     found = functions.fit(function, p)
     x = np.linspace(-1, 1, 999).astype(p.real)
     out = np.empty_like(x)
-    horner(x, found, out, p)
+    horner(x, constants(p.real, found), out)
     assert np.abs(out - function(x.astype(np.float64))).max() < 4 * ROUNDING[p.name]
     assert len(found) <= (13 if p is SINGLE else 25)
     values = Stream(5, dtype=p.real)._draw("uniform", 100, functions.polynomial, found)
-    horner(Stream(5, dtype=p.real).uniform(100), found, out[:100], p)
+    horner(Stream(5, dtype=p.real).uniform(100), constants(p.real, found), out[:100])
     assert (values == out[:100]).all()
 
 
