@@ -526,13 +526,15 @@ class AbstractInitializer(abc.ABC):
                 _round(values, computed, out)
             return out
 
+        in_place = out.dtype == computed
+
         def write(piece: tuple[Window, int, int]) -> None:
             part, begin, end = piece
             target = flat[begin:end]
-            buffer = target if target.dtype == computed else None
-            values = self.sample(shape, Stream(key, dtype=computed, window=part, out=buffer), axes)
-            self._check(values, (part.size,), shape)
+            stream = Stream(key, dtype=computed, window=part, out=target if in_place else None)
+            values = self.sample(shape, stream, axes)
             if values is not target:  # else it was drawn in place
+                self._check(values, (part.size,), shape)
                 _round(values, computed, target)
 
         share(write, window.pieces(computed.itemsize, threads), threads)

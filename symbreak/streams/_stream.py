@@ -12,8 +12,10 @@ from ._key import Key, RngLike, as_key
 from ._transforms import DOUBLE, SINGLE, Array
 from ._truncated import truncated_normal
 from ._window import PIECE, Window, draw
+from ._words import borrow, give_back
 
 Shape = Sequence[int] | int
+PRECISIONS = {np.dtype(np.float32): SINGLE, np.dtype(np.float64): DOUBLE}
 
 
 @final
@@ -58,9 +60,10 @@ class Stream:
     ) -> None:
         self._key: Key = as_key(rng)
         found = np.dtype(dtype)
-        if found not in (np.float32, np.float64):
+        precision = PRECISIONS.get(found)
+        if precision is None:
             raise TypeError(f"a stream computes in float32 or float64, not {found}; round its values once at the end")
-        self._precision = DOUBLE if found == np.float64 else SINGLE
+        self._precision = precision
         self._window = window
         self._out = out
 
@@ -172,7 +175,9 @@ class Stream:
         numpy.ndarray
             Of `shape`, C-ordered; through a window, flat.
         """
-        shape = _as_shape(shape)
+        return self._empty(_as_shape(shape))
+
+    def _empty(self, shape: tuple[int, ...]) -> Array:
         if self._window is None:
             if self._out is not None and self._out.size == math.prod(shape):
                 out, self._out = self._out, None
@@ -238,24 +243,19 @@ class Stream:
         self, name: Literal["uniform", "normal", "truncated", "sign"], shape: Shape, transform: Any, *settings: Any
     ) -> Array:
         sizes = _as_shape(shape)
-        out = self.empty(sizes)
+        out = self._empty(sizes)
         if out.size:
-            p = self._precision
-            flat = out.reshape(-1)
-            generator = self._key.bit_generator(name + p.name)
-            window = self._window or Window.whole(math.prod(sizes))
-
-            def write(items: Array, values: Array) -> None:
-                transform(items, values, p, *settings)
-
+            p, flat = self._precision, out.reshape(-1)
+            window = self._window or Window.whole(flat.size)
+            lane = name + p.name
+            words = borrow(self._key, lane)
             with np.errstate(all="ignore"):
                 if window.size * p.bits <= PIECE * 32:
-                    draw(generator, p, window, write, flat)
+                    draw(words, p, window, transform, settings, flat)
                 else:
-                    start = generator.state
                     for piece, begin, end in window.pieces(out.itemsize):
-                        generator.state = start
-                        draw(generator, p, piece, write, flat[begin:end])
+                        draw(words, p, piece, transform, settings, flat[begin:end])
+            give_back(self._key, lane, words)
         return out
 
 

@@ -14,13 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ._transforms import BLOCK, Array, Precision
+from ._words import Words
 
 # Elements at a time: threads seldom wait for the interpreter when NumPy's calls are long; two of them take 14 MB.
 PIECE = 7 << 16
 FEW = 16  # blocks: below it one call of a transform is faster than three
 GAP = 8  # blocks: drawing 2,048 words takes as long as the jump over them
 
-Transform = Callable[[Array, Array], None]
+Transform = Callable[..., None]  # of items, values, a precision and settings
+Settings = tuple[Any, ...]
+Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,62 +173,58 @@ def _from_ranges(shape: tuple[int, ...], ranges: list[range]) -> Window:
     return Window(total, starts, length)
 
 
-def draw(generator: "np.random.PCG64DXSM", p: Precision, window: Window, transform: Transform, out: Array) -> None:
+def draw(words: Words, p: Precision, window: Window, transform: Transform, settings: Settings, out: Array) -> None:
     """Write the values at the positions of `window` into the flat array `out`.
 
     Parameters
     ----------
-    generator
-        At word 0 of the stream.
+    words
+        Of the stream.
     p
         How words are read: items of 32 or 64 bits.
     window
         At most a few PIECEs large.
-    transform
-        Called with items and values, both (blocks, 512).
+    transform, settings
+        Called with items and values, both (blocks, 512), `p` and the settings.
     out
         Contiguous, of ``window.size`` elements of ``p.real``.
     """
-    position = 0
-
-    def items(first: int, blocks: int) -> Array:
-        nonlocal position
-        words = blocks * BLOCK * p.bits // 64
-        at = first * BLOCK * p.bits // 64
-        if at != position:
-            generator.advance((at - position) % (1 << 128))
-        position = at + words
-        return p.items(generator.random_raw(words)).reshape(blocks, BLOCK)
-
     if len(window.starts) == 1:
-        _draw_run(items, p, int(window.starts[0]), transform, out)
+        _draw_run(words, p, int(window.starts[0]), transform, settings, out)
     else:
-        _draw_runs(items, p, window, transform, out)
+        _draw_runs(words, p, window, transform, settings, out)
 
 
-def _draw_run(items: Callable[[int, int], Array], p: Precision, start: int, transform: Transform, out: Array) -> None:
+def _items(words: Words, p: Precision, first: int, blocks: int) -> Array:
+    """Give the items of some blocks, (blocks, 512)."""
+    per_block = BLOCK * p.bits // 64
+    return p.items(words.take(first * per_block, blocks * per_block)).reshape(blocks, BLOCK)
+
+
+def _draw_run(words: Words, p: Precision, start: int, transform: Transform, settings: Settings, out: Array) -> None:
     first, skipped = divmod(start, BLOCK)
     done = 0
     if skipped and len(out) >= FEW * BLOCK:  # the rest of a block, and then whole ones in place
         done = BLOCK - skipped
         values = np.empty((1, BLOCK), p.real)
-        transform(items(first, 1), values)
+        transform(_items(words, p, first, 1), values, p, *settings)
         out[:done] = values[0, skipped:]
         first, skipped = first + 1, 0
     whole = 0 if skipped else (len(out) - done) // BLOCK
     if whole:
-        transform(items(first, whole), out[done : done + whole * BLOCK].reshape(whole, BLOCK))
+        place = out[done : done + whole * BLOCK].reshape(whole, BLOCK)
+        transform(_items(words, p, first, whole), place, p, *settings)
         done += whole * BLOCK
     rest = len(out) - done
     if rest:
         blocks = -(-(skipped + rest) // BLOCK)
         values = np.empty((blocks, BLOCK), p.real)
-        transform(items(first + whole, blocks), values)
+        transform(_items(words, p, first + whole, blocks), values, p, *settings)
         out[done:] = values.ravel()[skipped : skipped + rest]
 
 
 def _draw_runs(
-    items: Callable[[int, int], Array], p: Precision, window: Window, transform: Transform, out: Array
+    words: Words, p: Precision, window: Window, transform: Transform, settings: Settings, out: Array
 ) -> None:
     """Draw several short runs, in batches whose values stay in cache."""
     firsts = window.starts // BLOCK
@@ -233,19 +232,14 @@ def _draw_runs(
     batch = np.cumsum(lasts - firsts + 1) // (PIECE // BLOCK)
     edges = (np.flatnonzero(np.diff(batch)) + 1).tolist()
     for begin, end in pairwise([0, *edges, len(firsts)]):
-        _draw_batch(items, p, window, slice(begin, end), firsts[begin:end], lasts[begin:end], transform, out)
+        values, ids = _draw_blocks(words, p, firsts[begin:end], lasts[begin:end], transform, settings)
+        _pick(values, ids, firsts[begin:end], window, slice(begin, end), out)
 
 
-def _draw_batch(
-    items: Callable[[int, int], Array],
-    p: Precision,
-    window: Window,
-    runs: slice,
-    firsts: npt.NDArray[np.int64],
-    lasts: npt.NDArray[np.int64],
-    transform: Transform,
-    out: Array,
-) -> None:
+def _draw_blocks(
+    words: Words, p: Precision, firsts: Places, lasts: Places, transform: Transform, settings: Settings
+) -> tuple[Array, Places]:
+    """Draw every block from a first to a last, once: give the values, (blocks, 512), and which blocks they are."""
     wanted = firsts[:, None] + np.arange(int((lasts - firsts).max()) + 1)
     ids = np.unique(wanted[wanted <= lasts[:, None]])
     picked = np.empty((len(ids), BLOCK), p.unsigned)
@@ -253,10 +247,15 @@ def _draw_batch(
     breaks = (np.diff(ids) > GAP) | (np.diff((ids - ids[0]) // (PIECE // BLOCK)) > 0)
     for a, b in pairwise([0, *(np.flatnonzero(breaks) + 1).tolist(), len(ids)]):
         base = int(ids[a])
-        drawn = items(base, int(ids[b - 1]) - base + 1)
+        drawn = _items(words, p, base, int(ids[b - 1]) - base + 1)
         picked[a:b] = drawn if len(drawn) == b - a else drawn[ids[a:b] - base]
     values = np.empty((len(ids), BLOCK), p.real)
-    transform(picked, values)
+    transform(picked, values, p, *settings)
+    return values, ids
+
+
+def _pick(values: Array, ids: Places, firsts: Places, window: Window, runs: slice, out: Array) -> None:
+    """Write those of the drawn values that some runs of the window show."""
     flat, length = values.ravel(), window.length
     offsets = np.searchsorted(ids, firsts) * BLOCK + window.starts[runs] % BLOCK
     target = out.reshape(-1, length)[runs]
