@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -13,21 +13,36 @@ def share(work: Callable[[Item], object], items: Iterable[Item], threads: int) -
 
     After an error no further item is begun, and it is raised when no thread is at work any more.
     """
-    if threads == 1:
-        for item in items:
+
+    def each(some: Iterator[Item]) -> None:
+        for item in some:
             work(item)
+
+    share_out(each, items, threads)
+
+
+def share_out(work: Callable[[Iterator[Item]], object], items: Iterable[Item], threads: int) -> None:
+    """Do `work` on every thread, for the items that its iterator gives: the next one, each time that it asks.
+
+    Errors are as for :func:`share`.
+    """
+    if threads == 1:
+        work(iter(items))
         return
-    waiting = deque(items)  # popleft() on it is one step of the interpreter, so that threads may share it
+    waiting = deque(items)
     errors: list[BaseException] = []
+
+    def rest() -> Iterator[Item]:
+        while waiting:
+            try:
+                item = waiting.popleft()  # one step of the interpreter, so that threads may share it
+            except IndexError:  # another thread was faster
+                return
+            yield item
 
     def take() -> None:
         try:
-            while waiting:
-                try:
-                    item = waiting.popleft()
-                except IndexError:  # another thread was faster
-                    return
-                work(item)
+            work(rest())
         except BaseException as error:
             waiting.clear()
             errors.append(error)

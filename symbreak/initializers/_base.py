@@ -12,20 +12,21 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, fields, is_dataclass
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform, final, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, dataclass_transform, final, get_origin
 
 import numpy as np
 import numpy.typing as npt
 
-from .._threads import share
+from .._threads import share, share_out
 from ..axes import DEFAULTS, Axes, AxesLike, as_shape
 from ..dtypes import DTypeLike, as_float_dtype, compute_dtype
-from ..streams import PIECE, Key, RngLike, Stream, Window, as_key, region
+from ..streams import PIECE, Key, Piece, RngLike, Stream, Window, as_key, region
 
 if TYPE_CHECKING:
     import concurrent.futures
 
 Array = npt.NDArray[Any]
+Sample = TypeVar("Sample", bound=Callable[..., Any])
 Box = tuple[tuple[Any, ...], int, int]  # an index, and the positions that it stands for
 Ties = Literal["breaks", "ties", "zeroes"]
 SIGMAS_32, SIGMAS_64 = 6.8, 8.7  # where normals of either precision end
@@ -527,8 +528,17 @@ class AbstractInitializer(abc.ABC):
             return out
 
         in_place = out.dtype == computed
+        pieces = window.pieces(computed.itemsize, threads)
+        one_draw: Callable[..., bool] | None = getattr(self.sample, "one_draw", None)
+        if in_place and one_draw is not None and one_draw(self, shape, axes):
+            stream = Stream(key, dtype=computed, window=window, out=flat)
+            if threads == 1:
+                self.sample(shape, stream, axes)
+            else:
+                share_out(lambda some: self.sample(shape, stream.only(some), axes), pieces, threads)
+            return out
 
-        def write(piece: tuple[Window, int, int]) -> None:
+        def write(piece: Piece) -> None:
             part, begin, end = piece
             target = flat[begin:end]
             stream = Stream(key, dtype=computed, window=part, out=target if in_place else None)
@@ -537,7 +547,7 @@ class AbstractInitializer(abc.ABC):
                 self._check(values, (part.size,), shape)
                 _round(values, computed, target)
 
-        share(write, window.pieces(computed.itemsize, threads), threads)
+        share(write, pieces, threads)
         return out
 
     def _fill_on(self, executor: "concurrent.futures.Executor", out: Array, key: Key, axes: Axes | None) -> None:
@@ -582,6 +592,22 @@ class AbstractInitializer(abc.ABC):
                 f"or float64 of shape {wanted} was due for a weight of shape {shape}; draw `shape` whole from the "
                 f"stream and compute entry by entry{hint}"
             )
+
+
+def one_draw(when: Callable[..., bool] = lambda *_: True) -> Callable[[Sample], Sample]:
+    """Mark a `sample` that gives one draw from its stream as it is: a thread calls it once then, not once a piece.
+
+    Parameters
+    ----------
+    when
+        Of the initializer, the shape and the axes: says whether it does. A class that overrides `sample` has no mark.
+    """
+
+    def mark(sample: Sample) -> Sample:
+        sample.one_draw = when  # type: ignore[attr-defined]
+        return sample
+
+    return mark
 
 
 def _also_of_nothing(expected: Callable[..., Moments]) -> Callable[..., Moments]:

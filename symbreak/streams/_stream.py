@@ -1,7 +1,7 @@
 """The stream that an initializer's `sample` draws from: distributions by position, on a window of the positions."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, final
 
 import numpy as np
@@ -11,7 +11,7 @@ from . import _transforms as transforms
 from ._key import Key, RngLike, as_key
 from ._transforms import DOUBLE, SINGLE, Array
 from ._truncated import truncated_normal
-from ._window import PIECE, Window, draw
+from ._window import PIECE, Piece, Window, draw
 from ._words import borrow, give_back
 
 Shape = Sequence[int] | int
@@ -48,7 +48,7 @@ class Stream:
     True
     """
 
-    __slots__ = ("_key", "_out", "_precision", "_window")
+    __slots__ = ("_key", "_out", "_pieces", "_precision", "_window")
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class Stream:
         self._precision = precision
         self._window = window
         self._out = out
+        self._pieces: Iterable[Piece] | None = None
 
     @property
     def key(self) -> Key:
@@ -94,6 +95,18 @@ class Stream:
     def whole(self) -> "Stream":
         """Give this stream without its window."""
         return Stream(self._key, dtype=self.dtype)
+
+    def only(self, pieces: Iterable[Piece]) -> "Stream":
+        """Give this stream for one draw, of which some pieces are written; the others are another thread's.
+
+        Parameters
+        ----------
+        pieces
+            Of :meth:`Window.pieces`, taken one after the other.
+        """
+        found = Stream(self._key, dtype=self.dtype, window=self._window, out=self._out)
+        found._pieces = pieces
+        return found
 
     def uniform(self, shape: Shape, low: float = -1.0, high: float = 1.0) -> Array:
         """Draw uniforms on [low, high].
@@ -250,10 +263,10 @@ class Stream:
             lane = name + p.name
             words = borrow(self._key, lane)
             with np.errstate(all="ignore"):
-                if window.size * p.bits <= PIECE * 32:
+                if self._pieces is None and window.size * p.bits <= PIECE * 32:
                     draw(words, p, window, transform, settings, flat)
                 else:
-                    for piece, begin, end in window.pieces(out.itemsize):
+                    for piece, begin, end in self._pieces or window.pieces(out.itemsize):
                         draw(words, p, piece, transform, settings, flat[begin:end])
             give_back(self._key, lane, words)
         return out

@@ -136,8 +136,13 @@ def uniform(items: Array, out: Array, p: Precision, low: float, high: float) -> 
     out *= constant(p.real, (high - low) * 2.0 ** -(p.bits - p.drop) * p.inside)
     middle = constant(p.real, (low + high) / 2)
     if middle != 0:
-        out += middle  # rounds, perhaps to one step beyond a bound
-        np.clip(out, p.real(low), p.real(high), out=out)
+        out += middle
+        clip(out, p, low, high)
+
+
+def clip(out: Array, p: Precision, low: float, high: float) -> None:
+    """Bring back what was rounded to a step beyond a bound; a bound of zero keeps its sign."""
+    out.clip(*(constant(p.real, bound) if bound else p.real(bound) for bound in (low, high)), out=out)
 
 
 def sign(items: Array, out: Array, p: Precision) -> None:

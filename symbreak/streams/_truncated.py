@@ -19,7 +19,19 @@ from typing import Any
 
 import numpy as np
 
-from ._transforms import DOUBLE, SINGLE, Array, Precision, centred, constant, constants, horner, negative_log, scratch
+from ._transforms import (
+    DOUBLE,
+    SINGLE,
+    Array,
+    Precision,
+    centred,
+    clip,
+    constant,
+    constants,
+    horner,
+    negative_log,
+    scratch,
+)
 
 GENERAL_ROWS = 64  # blocks at a time: the float64 way has many temporaries, which stay in cache
 CENTRE = 2.0  # sigma. Part of the stream's format: where the partial fractions end.
@@ -173,7 +185,7 @@ def truncated_normal(items: Array, out: Array, p: Precision, mean: float, std: f
     else:
         for row in range(0, len(items), GENERAL_ROWS):
             out[row : row + GENERAL_ROWS] = _general(items[row : row + GENERAL_ROWS], p, low, high)
-    np.clip(out, p.real(low), p.real(high), out=out)
+    clip(out, p, low, high)
     if std != 1.0:
         out *= constant(p.real, std)
     if mean != 0.0:
@@ -188,11 +200,15 @@ def _centre(items: Array, out: Array, p: Precision, cut: Cut) -> None:
         out += middle
     total, term = scratch(out.shape, out.shape, p=p)
     y = np.multiply(out, out, out=items.view(p.real))
-    for number, (pole, residue) in enumerate(zip(POLES, RESIDUES, strict=True)):
-        each = term if number else total
-        np.subtract(constant(p.real, pole), y, out=each)
-        np.divide(constant(p.real, residue), each, out=each)
-        total += term if number else constant(p.real, CONSTANT)
+    fractions = zip(constants(p.real, RESIDUES), constants(p.real, POLES), strict=True)
+    residue, pole = next(fractions)
+    np.subtract(pole, y, total)
+    np.divide(residue, total, total)
+    total += constant(p.real, CONSTANT)
+    for residue, pole in fractions:
+        np.subtract(pole, y, term)
+        np.divide(residue, term, term)
+        total += term
     out *= total
 
 

@@ -44,7 +44,7 @@ class Window:
         """Number of positions."""
         return len(self.starts) * self.length
 
-    def pieces(self, itemsize: int, shares: int = 1) -> Iterator[tuple["Window", int, int]]:
+    def pieces(self, itemsize: int, shares: int = 1) -> Iterator["Piece"]:
         """Cut into windows small enough to be drawn at once, each with its place [begin, end) in the flat result.
 
         Parameters
@@ -78,6 +78,9 @@ class Window:
         for first in range(0, len(self.starts), runs):
             starts = self.starts[first : first + runs]
             yield Window(self.total, starts, self.length), first * self.length, (first + len(starts)) * self.length
+
+
+Piece = tuple[Window, int, int]  # a part of a window, and where it begins and ends in the flat result
 
 
 def region(shape: tuple[int, ...], index: Any) -> tuple[Window, tuple[int, ...], tuple[slice, ...]]:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import symbreak as sb
 from symbreak.axes import units_first
 from symbreak.dtypes import EXTENSION_FLOATS, NUMPY_FLOATS, as_float_dtype
-from symbreak.initializers import _registry
+from symbreak.initializers import _base, _registry
+from symbreak.streams import _stream, _window
 
 INF = math.inf
 CUT = 2 / 0.87962566103423978  # bounds of a normal cut at two sigma, in its own standard deviations after the cut
@@ -359,6 +360,48 @@ def test_threads_change_no_bit_of_a_weight_that_they_share(init):
     one = init((1030, 1100), rng=8, workers=1)
     for workers in (2, 3, 4):
         assert (init((1030, 1100), rng=8, workers=workers) == one).all()
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Have small weights cut for threads."""
+    for module in (_base, _stream, _window):
+        monkeypatch.setattr(module, "PIECE", 512)
+
+
+@each
+def test_threads_change_no_bit_of_small_pieces(row, small_pieces):
+    shape, axes = max(row.layouts, key=lambda layout: math.prod(layout[0]))
+    longer = (shape[0] * -(-4096 // math.prod(shape)), *shape[1:])
+    for sizes in (shape, longer):
+        try:
+            one = row.init(sizes, rng=8, axes=axes, workers=1)
+        except ValueError:  # a shape that the class does not take
+            continue
+        assert np.array_equal(row.init(sizes, rng=8, axes=axes, workers=3), one)
+        if row.init.elementwise:
+            part = row.init.region(sizes, np.s_[1:], rng=8, axes=axes, workers=3)
+            assert np.array_equal(part, one[1:])
+
+
+def test_threads_change_no_bit_where_the_parts_of_an_axis_have_fans_of_their_own(small_pieces):
+    axes = sb.Axes("oi", splits=(30, 10, 24))
+    init = sb.VarianceScaling(1.0, "out")
+    one = init((64, 100), rng=8, axes=axes, workers=1)
+    assert len({round(float(part.std()), 3) for part in np.split(one, [30, 40])}) == 3
+    assert np.array_equal(init((64, 100), rng=8, axes=axes, workers=4), one)
+
+
+def test_a_sample_that_changes_what_it_inherits_is_called_piece_by_piece(small_pieces):
+    class Doubled(sb.HeNormal):
+        def sample(self, shape, stream, axes):
+            values = super().sample(shape, stream, axes)
+            values *= 2
+            return values
+
+    expected = 2 * sb.HeNormal()((64, 100), rng=8)
+    for workers in (1, 2, 4):
+        assert np.array_equal(Doubled()((64, 100), rng=8, workers=workers), expected)
 
 
 @each

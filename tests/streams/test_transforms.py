@@ -170,3 +170,12 @@ def test_a_permutation_is_the_order_of_its_words():
 def test_a_stream_computes_in_float32_or_float64_only():
     with pytest.raises(TypeError, match="computes in float32 or float64, not float16; round its values once"):
         Stream(0, dtype="float16")
+
+
+@pytest.mark.parametrize("first", [0.0, -0.0])
+def test_a_bound_of_zero_keeps_its_sign_whichever_came_first(first):
+    for low in (first, -first, first):
+        out = np.array([-1.0, 0.5, 2.0], np.float32)
+        transforms.clip(out, SINGLE, low, 1.0)
+        assert out.tolist() == [0.0, 0.5, 1.0]
+        assert np.signbit(out[0]) == np.signbit(low)
