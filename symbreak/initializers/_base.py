@@ -529,8 +529,8 @@ class AbstractInitializer(abc.ABC):
 
         in_place = out.dtype == computed
         pieces = window.pieces(computed.itemsize, threads)
-        one_draw: Callable[..., bool] | None = getattr(self.sample, "one_draw", None)
-        if in_place and one_draw is not None and one_draw(self, shape, axes):
+        as_written: Callable[..., bool] | None = getattr(self.sample, "as_written", None)
+        if in_place and as_written is not None and as_written(self, shape, axes):
             stream = Stream(key, dtype=computed, window=window, out=flat)
             if threads == 1:
                 self.sample(shape, stream, axes)
@@ -594,8 +594,8 @@ class AbstractInitializer(abc.ABC):
             )
 
 
-def one_draw(when: Callable[..., bool] = lambda *_: True) -> Callable[[Sample], Sample]:
-    """Mark a `sample` that gives one draw from its stream as it is: a thread calls it once then, not once a piece.
+def as_written(when: Callable[..., bool] = lambda *_: True) -> Callable[[Sample], Sample]:
+    """Mark a `sample` that gives what its stream wrote as it is: a thread calls it once then, not once a piece.
 
     Parameters
     ----------
@@ -604,7 +604,7 @@ def one_draw(when: Callable[..., bool] = lambda *_: True) -> Callable[[Sample], 
     """
 
     def mark(sample: Sample) -> Sample:
-        sample.one_draw = when  # type: ignore[attr-defined]
+        sample.as_written = when  # type: ignore[attr-defined]
         return sample
 
     return mark

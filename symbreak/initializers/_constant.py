@@ -7,7 +7,7 @@ import numpy as np
 from ..axes import Axes, AxesLike, as_shape
 from ..dtypes import EXTENSION_FLOATS
 from ..streams import Stream
-from ._base import AbstractInitializer, Array, Moments
+from ._base import AbstractInitializer, Array, Moments, as_written
 from ._places import copy
 from ._registry import register
 from ._validate import LARGEST, check_finite
@@ -112,6 +112,7 @@ class Constant(AbstractInitializer):
         """Give the name, and the number or the array as nested lists."""
         return {"name": self.name, "value": self.value if isinstance(self.value, float) else self.value.tolist()}
 
+    @as_written()
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Fill with the value."""
         if isinstance(self.value, float):
@@ -163,6 +164,7 @@ class Zeros(AbstractInitializer):
 
     ties = "zeroes"
 
+    @as_written()
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Fill with zeros."""
         return stream.full(shape, 0.0)
@@ -186,6 +188,7 @@ class Ones(AbstractInitializer):
 
     ties = "ties"
 
+    @as_written()
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Fill with ones."""
         return stream.full(shape, 1.0)

@@ -7,7 +7,7 @@ from typing import Any, final
 
 from ..axes import Axes, AxesLike
 from ..streams import Stream, truncated_moments
-from ._base import AbstractInitializer, Array, Moments, incoming_of, one_draw
+from ._base import AbstractInitializer, Array, Moments, as_written, incoming_of
 from ._registry import register
 from ._validate import LARGEST, SMALLEST, as_float, check_finite, check_reach, check_scale, check_std, is_real
 
@@ -60,7 +60,7 @@ class Normal(AbstractInitializer):
         check_std(self)
         check_reach(self, REACH)
 
-    @one_draw()
+    @as_written()
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw normals."""
         return stream.normal(shape, self.mean, self.std)
@@ -107,7 +107,7 @@ class Uniform(AbstractInitializer):
             raise ValueError(f"Uniform: high - low is within float32; got low={self.low!r}, high={self.high!r}")
         check_scale(self, "high - low", self.high - self.low, SMALLEST * 2.0**32)  # it is cut into 2**32 steps
 
-    @one_draw()
+    @as_written()
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw uniforms."""
         return stream.uniform(shape, self.low, self.high)
@@ -218,7 +218,7 @@ class TruncatedNormal(AbstractInitializer):
             return self.low, self.high
         return (self.low - self.mean) / std, (self.high - self.mean) / std
 
-    @one_draw()
+    @as_written()
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw truncated normals."""
         std = self._parent()

@@ -6,7 +6,7 @@ from typing import Any, final
 
 from ..axes import Axes, AxesLike, as_shape
 from ..streams import Stream
-from ._base import AbstractInitializer, Array, Moments, one_draw
+from ._base import AbstractInitializer, Array, Moments, as_written
 from ._registry import register
 from ._validate import as_float, is_real
 
@@ -70,7 +70,7 @@ class Siren(AbstractInitializer):
             return 0.0
         return 1 / fan if self.first else math.sqrt(6 / fan) / self.w0
 
-    @one_draw()
+    @as_written()
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw uniforms."""
         limit = self._limit(shape, axes)

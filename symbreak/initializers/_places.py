@@ -27,15 +27,17 @@ class Coordinates(NamedTuple):
 
 def copy(stream: Stream, every: Array) -> Array:
     """Give the entries of a broadcast view in the stream's dtype, or those that its window shows, flat."""
-    window, out = stream.window, stream.empty(every.shape)
-    if window is None:
+    out = stream.empty(every.shape)
+    if stream.window is None:
         out[...] = every
         return out
-    if window.length < LONG and len(window.starts) > 1:
-        out[...] = every[np.unravel_index(positions(window), every.shape)]
-        return out
-    for run, begin in enumerate(window.starts.tolist()):
-        _copy_run(out[run * window.length :][: window.length], every, begin)
+    for window, begin, end in stream.pieces or [(stream.window, 0, len(out))]:
+        part = out[begin:end]
+        if window.length < LONG and len(window.starts) > 1:
+            part[...] = every[np.unravel_index(positions(window), every.shape)]
+        else:
+            for run, start in enumerate(window.starts.tolist()):
+                _copy_run(part[run * window.length :][: window.length], every, start)
     return out
 
 

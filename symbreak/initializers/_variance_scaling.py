@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 
 from ..axes import Axes, AxesLike, Fans, as_shape
 from ..streams import Stream, truncated_moments
-from ._base import AbstractInitializer, Array, Moments, one_draw
+from ._base import AbstractInitializer, Array, Moments, as_written
 from ._registry import register
 from ._validate import as_float, check_scale, is_real
 
@@ -51,7 +51,7 @@ class AbstractVarianceScaling(AbstractInitializer):
         counts = [FANS[fan](fans) for fans in parts]
         return [math.sqrt(scale / count) if count else 0.0 for count in counts]  # a fan of 0 is that of an empty weight
 
-    @one_draw(lambda self, shape, axes: len(set(self._stds(shape, axes))) == 1)
+    @as_written(lambda self, shape, axes: len(set(self._stds(shape, axes))) == 1)
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw with the standard deviation that the fans call for, part by part."""
         stds = self._stds(shape, axes)

@@ -15,7 +15,7 @@ import numpy as np
 
 from symbreak.axes import RECEPTIVE, Axes, AxesLike, as_shape
 from symbreak.initializers import AbstractInitializer, DeltaOrthogonal, Moments, Orthogonal
-from symbreak.initializers._base import Array, one_draw
+from symbreak.initializers._base import Array, as_written
 from symbreak.initializers._validate import as_float, is_real
 from symbreak.initializers._variance_scaling import CUT, CUT_STD
 from symbreak.streams import Stream
@@ -110,7 +110,7 @@ class JaxNormal(_ComplexToo):
     def __post_init__(self) -> None:
         object.__setattr__(self, "stddev", as_positive(self.stddev, "normal", "stddev"))
 
-    @one_draw()
+    @as_written()
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw normals."""
         return stream.normal(shape, std=self.stddev)
@@ -154,7 +154,7 @@ class JaxVarianceScaling(_ComplexToo):
         }  # fmt: skip
         return math.sqrt(self.scale / fans[self.mode]) if fans[self.mode] else 0.0
 
-    @one_draw()
+    @as_written()
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw with the standard deviation that the fans call for."""
         std = self.std(shape)

@@ -89,6 +89,11 @@ class Stream:
         """The flat array that the first draw may use, until it does."""
         return self._out
 
+    @property
+    def pieces(self) -> Iterable[Piece] | None:
+        """The pieces of the window that this stream writes, to be gone through once; None for all."""
+        return self._pieces
+
     def __getitem__(self, name: str) -> "Stream":
         return Stream(self._key[name], dtype=self.dtype, window=self._window)
 
@@ -97,7 +102,7 @@ class Stream:
         return Stream(self._key, dtype=self.dtype)
 
     def only(self, pieces: Iterable[Piece]) -> "Stream":
-        """Give this stream for one draw, of which some pieces are written; the others are another thread's.
+        """Give this stream for one result, of which some pieces are written; the others are another thread's.
 
         Parameters
         ----------
@@ -170,7 +175,11 @@ class Stream:
     def full(self, shape: Shape, value: float) -> Array:
         """Give a constant array of `shape`; through a window, flat."""
         out = self.empty(shape)
-        out[...] = value
+        if self._pieces is None:
+            out[...] = value
+        else:
+            for _, begin, end in self._pieces:
+                out[begin:end] = value
         return out
 
     def empty(self, shape: Shape) -> Array:
