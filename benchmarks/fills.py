@@ -15,7 +15,8 @@ from ._measure import Row, have
 
 SHAPE = (4096, 4096)
 WORKERS = 2
-LONG = 25  # rounds, where it is the second core that counts: a shared host gives more or less of it by the second
+MORE = 25  # rounds of rows whose goal a disturbance of a second would decide
+LONG = 75  # rounds where it is the second core that counts: a shared host gives more or less of it by the second
 INF = float("inf")
 # Every other elementwise class, and the fill of what it draws from. A uniform is drawn in 2 rounds of arithmetic and a
 # logarithm of it takes 15 more; the normal, which is made of one too, is the fill that they are compared with.
@@ -134,7 +135,7 @@ def rows() -> Iterator[Row]:
         yield Row(
             f"region, 1/8 of the {what}", "the whole",
             lambda index=index: init.region(SHAPE, index, key, workers=WORKERS),
-            lambda: init(SHAPE, key, workers=WORKERS), goal, at_most=True,
+            lambda: init(SHAPE, key, workers=WORKERS), goal, at_most=True, rounds=MORE,
         )  # fmt: skip
 
 
@@ -191,7 +192,8 @@ def shelf_rows(out: np.ndarray, key: sb.Key) -> Iterator[Row]:
             f"fill {type(init).__name__}", f"the fill of {name}",
             lambda init=init, target=target: init.fill(target, key, workers=WORKERS),
             lambda init=fills[name], target=target: init.fill(target, key, workers=WORKERS),
-            None if isinstance(init, sb.Fourier) else 1.5, at_most=True,  # a spectrum is nobody's distribution
+            None if isinstance(init, sb.Fourier) else 1.5,  # a spectrum is nobody's distribution
+            at_most=True, rounds=MORE,
         )  # fmt: skip
     for init in AGAINST_UNIFORM:
         yield Row(

@@ -245,13 +245,20 @@ def _draw_blocks(
     """Draw every block from a first to a last, once: give the values, (blocks, 512), and which blocks they are."""
     wanted = firsts[:, None] + np.arange(int((lasts - firsts).max()) + 1)
     ids = np.unique(wanted[wanted <= lasts[:, None]])
-    picked = np.empty((len(ids), BLOCK), p.unsigned)
+    per_block = BLOCK * p.bits // 64
+    raw = np.empty((len(ids), per_block), np.uint64)
+    flat = raw.reshape(-1)
     # A new call where the gap is wide, and where the one before would draw more than a piece.
     breaks = (np.diff(ids) > GAP) | (np.diff((ids - ids[0]) // (PIECE // BLOCK)) > 0)
-    for a, b in pairwise([0, *(np.flatnonzero(breaks) + 1).tolist(), len(ids)]):
-        base = int(ids[a])
-        drawn = _items(words, p, base, int(ids[b - 1]) - base + 1)
-        picked[a:b] = drawn if len(drawn) == b - a else drawn[ids[a:b] - base]
+    edges = np.concatenate([[0], np.flatnonzero(breaks) + 1, [len(ids)]])
+    bases, counts = ids[edges[:-1]], ids[edges[1:] - 1] - ids[edges[:-1]] + 1
+    for (a, b), base, count in zip(pairwise(edges.tolist()), bases.tolist(), counts.tolist(), strict=True):
+        drawn = words.take(base * per_block, count * per_block)
+        if count == b - a:
+            flat[a * per_block : b * per_block] = drawn
+        else:
+            raw[a:b] = drawn.reshape(count, per_block)[ids[a:b] - base]
+    picked = p.items(raw)
     values = np.empty((len(ids), BLOCK), p.real)
     transform(picked, values, p, *settings)
     return values, ids
