@@ -9,7 +9,7 @@ import numpy as np
 from ..axes import Axes, AxesLike, as_shape
 from ..streams import Stream, Window
 from ..streams._transforms import DOUBLE, SINGLE, scratch
-from ._base import AbstractInitializer, Array, Moments
+from ._base import AbstractInitializer, Array, Moments, as_written
 from ._registry import register
 from ._validate import check_finite
 from ._wrapping import draw, wrap
@@ -73,19 +73,24 @@ class Perturbed(AbstractInitializer):
         if not LEAST <= self.noise <= 1:
             raise ValueError(f"Perturbed: noise is from {LEAST:.2g} to 1, a share of the weights; got {self.noise!r}")
 
+    @as_written(lambda self, *_: self.elementwise)
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw the other's weights, and the noise from a stream of its own."""
         std = self._std(self.init.expected(shape, axes))
-        values = draw(self.init, shape, stream, axes)
-        flat, reach = values.reshape(-1), math.sqrt(3) * std
+        whole = None if self.elementwise else draw(self.init, shape, stream, axes)
+        out = stream.empty(shape) if whole is None else whole
+        flat, reach = out.reshape(-1), math.sqrt(3) * std
         p = DOUBLE if stream.dtype == np.float64 else SINGLE
-        for window, begin, end in (stream.window or Window.whole(values.size)).pieces(values.itemsize):
-            (out,) = scratch((window.size,), p=p)  # which uniforms need none of: it is in the cache
-            noise = Stream(stream.key["noise"], dtype=stream.dtype, window=window, out=out).uniform(
-                shape, -reach, reach
-            )
-            flat[begin:end] += noise
-        return values
+        noise_key = stream.key["noise"]
+        for window, begin, end in stream.pieces or (stream.window or Window.whole(flat.size)).pieces(out.itemsize):
+            values = flat[begin:end]
+            if whole is None:
+                part = Stream(stream.key, dtype=stream.dtype, window=window, out=values)
+                values = draw(self.init, shape, part, axes)
+            (cached,) = scratch((window.size,), p=p)  # which uniforms need none of: it is in the cache
+            noise = Stream(noise_key, dtype=stream.dtype, window=window, out=cached).uniform(shape, -reach, reach)
+            np.add(values, noise, flat[begin:end])
+        return out
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the other's mean, the two variances together, and the other's bounds, moved by the noise."""
