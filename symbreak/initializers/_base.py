@@ -20,7 +20,8 @@ import numpy.typing as npt
 from .._threads import share, share_out
 from ..axes import DEFAULTS, Axes, AxesLike, as_shape
 from ..dtypes import DTypeLike, as_float_dtype, compute_dtype
-from ..streams import PIECE, Key, Piece, RngLike, Stream, Window, as_key, region
+from ..streams import PIECE, Key, RngLike, Stream, Window, as_key, region
+from ..streams._window import Piece
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -535,7 +536,7 @@ class AbstractInitializer(abc.ABC):
             if threads == 1:
                 self.sample(shape, stream, axes)
             else:
-                share_out(lambda some: self.sample(shape, stream.only(some), axes), pieces, threads)
+                share_out(lambda some: self.sample(shape, stream._only(some), axes), pieces, threads)
             return out
 
         def write(piece: Piece) -> None:

@@ -82,7 +82,7 @@ class Perturbed(AbstractInitializer):
         flat, reach = out.reshape(-1), math.sqrt(3) * std
         p = DOUBLE if stream.dtype == np.float64 else SINGLE
         noise_key = stream.key["noise"]
-        for window, begin, end in stream.pieces or (stream.window or Window.whole(flat.size)).pieces(out.itemsize):
+        for window, begin, end in stream._pieces or (stream.window or Window.whole(flat.size)).pieces(out.itemsize):
             values = flat[begin:end]
             if whole is None:
                 part = Stream(stream.key, dtype=stream.dtype, window=window, out=values)

@@ -7,6 +7,5 @@ from ._stream import Stream as Stream
 from ._truncated import TruncatedMoments as TruncatedMoments
 from ._truncated import truncated_moments as truncated_moments
 from ._window import PIECE as PIECE
-from ._window import Piece as Piece
 from ._window import Window as Window
 from ._window import region as region

@@ -66,7 +66,7 @@ class Stream:
         self._precision = precision
         self._window = window
         self._out = out
-        self._pieces: Iterable[Piece] | None = None
+        self._pieces: Iterable[Piece] | None = None  # what this stream writes of the window, gone through once
 
     @property
     def key(self) -> Key:
@@ -89,11 +89,6 @@ class Stream:
         """The flat array that the first draw may use, until it does."""
         return self._out
 
-    @property
-    def pieces(self) -> Iterable[Piece] | None:
-        """The pieces of the window that this stream writes, to be gone through once; None for all."""
-        return self._pieces
-
     def __getitem__(self, name: str) -> "Stream":
         return Stream(self._key[name], dtype=self.dtype, window=self._window)
 
@@ -101,14 +96,8 @@ class Stream:
         """Give this stream without its window."""
         return Stream(self._key, dtype=self.dtype)
 
-    def only(self, pieces: Iterable[Piece]) -> "Stream":
-        """Give this stream for one result, of which some pieces are written; the others are another thread's.
-
-        Parameters
-        ----------
-        pieces
-            Of :meth:`Window.pieces`, taken one after the other.
-        """
+    def _only(self, pieces: Iterable[Piece]) -> "Stream":
+        """Give this stream for one result, of which the pieces given are written; the others are another thread's."""
         found = Stream(self._key, dtype=self.dtype, window=self._window, out=self._out)
         found._pieces = pieces
         return found
