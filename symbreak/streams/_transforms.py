@@ -97,6 +97,11 @@ def constant(kind: Any, value: float) -> Array:
     return found
 
 
+def setting(kind: Any, value: Any) -> Any:
+    """Give a caller's number as such an array, if it is a Python float; else as NumPy reads it."""
+    return constant(kind, value) if value and isinstance(value, float) else kind(value)
+
+
 @lru_cache(maxsize=64)
 def constants(kind: Any, values: tuple[float, ...]) -> tuple[Array, ...]:
     """Give the coefficients of a polynomial as such arrays."""
@@ -133,16 +138,16 @@ def centred(items: Array, out: Array, p: Precision) -> None:
 def uniform(items: Array, out: Array, p: Precision, low: float, high: float) -> None:
     """Write uniforms on [low, high]: (low + high)/2 + (k + 1/2) (high - low) / 2**bits inside."""
     centred(items, out, p)
-    out *= constant(p.real, (high - low) * 2.0 ** -(p.bits - p.drop) * p.inside)
-    middle = constant(p.real, (low + high) / 2)
+    out *= setting(p.real, (high - low) * 2.0 ** -(p.bits - p.drop) * p.inside)
+    middle = setting(p.real, (low + high) / 2)
     if middle != 0:
         out += middle
         clip(out, p, low, high)
 
 
 def clip(out: Array, p: Precision, low: float, high: float) -> None:
-    """Bring back what was rounded to a step beyond a bound; a bound of zero keeps its sign."""
-    out.clip(*(constant(p.real, bound) if bound else p.real(bound) for bound in (low, high)), out=out)
+    """Bring back what was rounded to a step beyond a bound; a zero has the sign of its bound."""
+    out.clip(setting(p.real, low), setting(p.real, high), out=out)
 
 
 def sign(items: Array, out: Array, p: Precision) -> None:
@@ -174,7 +179,7 @@ def normal(items: Array, out: Array, p: Precision, mean: float, std: float) -> N
     np.left_shift(radius_items, top_bit, flip)
     bits ^= flip
     if std != 1.0:
-        a *= constant(p.real, std)
+        a *= setting(p.real, std)
 
     signed = angle_items.view(p.signed)
     b[...] = np.right_shift(signed, constant(p.signed, p.drop), out=c.view(p.signed)) if p.drop else signed
@@ -193,7 +198,7 @@ def normal(items: Array, out: Array, p: Precision, mean: float, std: float) -> N
     np.subtract(half, sine, sine)
     np.multiply(a, both, out.reshape(-1, 2, PAIRS).swapaxes(0, 1))
     if mean != 0.0:
-        out += constant(p.real, mean)
+        out += setting(p.real, mean)
 
 
 def horner(x: Array, coefficients: Sequence[Array], out: Array) -> None:

@@ -31,6 +31,7 @@ from ._transforms import (
     horner,
     negative_log,
     scratch,
+    setting,
 )
 
 GENERAL_ROWS = 64  # blocks at a time: the float64 way has many temporaries, which stay in cache
@@ -187,15 +188,15 @@ def truncated_normal(items: Array, out: Array, p: Precision, mean: float, std: f
             out[row : row + GENERAL_ROWS] = _general(items[row : row + GENERAL_ROWS], p, low, high)
     clip(out, p, low, high)
     if std != 1.0:
-        out *= constant(p.real, std)
+        out *= setting(p.real, std)
     if mean != 0.0:
-        out += constant(p.real, mean)
+        out += setting(p.real, mean)
 
 
 def _centre(items: Array, out: Array, p: Precision, cut: Cut) -> None:
     centred(items, out, p)
-    out *= constant(p.real, cut.mass * 2.0 ** -(p.bits - p.drop))
-    middle = constant(p.real, cut.start + cut.mass / 2)
+    out *= setting(p.real, cut.mass * 2.0 ** -(p.bits - p.drop))
+    middle = setting(p.real, cut.start + cut.mass / 2)
     if middle != 0:
         out += middle
     total, term = scratch(out.shape, out.shape, p=p)

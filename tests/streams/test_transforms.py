@@ -179,3 +179,10 @@ def test_a_bound_of_zero_keeps_its_sign_whichever_came_first(first):
         transforms.clip(out, SINGLE, low, 1.0)
         assert out.tolist() == [0.0, 0.5, 1.0]
         assert np.signbit(out[0]) == np.signbit(low)
+
+
+@pytest.mark.parametrize("number", [float, int, np.float32, np.float64, np.array])
+def test_a_draw_takes_numbers_of_any_kind(number):
+    two = number(2)
+    assert (Stream(0).normal(100, two, two) == Stream(0).normal(100) * np.float32(2) + np.float32(2)).all()
+    assert (Stream(0).uniform(100, -two, two) == Stream(0).uniform(100) * np.float32(2)).all()
