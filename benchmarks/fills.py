@@ -70,7 +70,7 @@ def rows() -> Iterator[Row]:
         return lambda: init.fill(out, key, workers=workers)
 
     for name, init, base in MADE_OF_OTHERS:
-        yield Row(f"fill {name}", repr(base), ours(init), ours(base), 1.5, at_most=True)
+        yield Row(f"fill {name}", repr(base), ours(init), ours(base), 1.5, at_most=True, rounds=MORE)
     if have("torch"):
         import torch
 
