@@ -54,8 +54,10 @@ def share_out(work: Callable[[Iterator[Item]], object], items: Iterable[Item], t
         for other in others:
             other.start()
             begun.append(other)
-        take()
-    except BaseException:  # no thread to be had, or the user's Ctrl-C between two items
+        work(rest())
+        for other in begun:
+            other.join()
+    except BaseException:  # of the work, for want of a thread, or the user's Ctrl-C, also while the others end
         waiting.clear()
         raise
     finally:

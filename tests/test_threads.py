@@ -75,3 +75,38 @@ def test_where_no_thread_is_to_be_had_those_that_began_are_waited_for(monkeypatc
     count = len(done)
     time.sleep(0.05)
     assert len(done) == count <= 2
+
+
+def test_an_interrupt_while_the_others_end_waits_for_them(monkeypatch):
+    here, both, join, done = threading.get_ident(), threading.Barrier(2, timeout=30), threading.Thread.join, []
+
+    def work(item):
+        both.wait()  # so that each thread has one
+        if threading.get_ident() != here:
+            time.sleep(0.05)
+            done.append(item)
+
+    def interrupted(thread):
+        monkeypatch.setattr(threading.Thread, "join", join)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        share(work, range(2), 2)
+    assert len(done) == 1
+
+
+def test_the_error_of_this_thread_comes_before_that_of_another():
+    here, both = threading.get_ident(), threading.Barrier(2, timeout=30)
+    failed = threading.Event()
+
+    def work(_):
+        both.wait()
+        if threading.get_ident() == here:
+            assert failed.wait(30)
+            raise KeyboardInterrupt
+        failed.set()
+        raise MemoryError("of the other")
+
+    with pytest.raises(KeyboardInterrupt):
+        share(work, range(2), 2)

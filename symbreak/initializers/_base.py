@@ -530,8 +530,8 @@ class AbstractInitializer(abc.ABC):
 
         in_place = out.dtype == computed
         pieces = window.pieces(computed.itemsize, threads)
-        as_written: Callable[..., bool] | None = getattr(self.sample, "as_written", None)
-        if in_place and as_written is not None and as_written(self, shape, axes):
+        unchanged: Callable[..., bool] = getattr(self.sample, "as_written", lambda *_: False)
+        if in_place and unchanged(self, shape, axes):
             stream = Stream(key, dtype=computed, window=window, out=flat)
             if threads == 1:
                 self.sample(shape, stream, axes)

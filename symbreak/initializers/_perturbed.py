@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 
 from ..axes import Axes, AxesLike, as_shape
-from ..streams import Stream, Window
+from ..streams import Stream
 from ..streams._transforms import DOUBLE, SINGLE, scratch
 from ._base import AbstractInitializer, Array, Moments, as_written
 from ._registry import register
@@ -82,14 +82,14 @@ class Perturbed(AbstractInitializer):
         flat, reach = out.reshape(-1), math.sqrt(3) * std
         p = DOUBLE if stream.dtype == np.float64 else SINGLE
         noise_key = stream.key["noise"]
-        for window, begin, end in stream._pieces or (stream.window or Window.whole(flat.size)).pieces(out.itemsize):
-            values = flat[begin:end]
+        for window, begin, end in stream._parts(flat.size):
+            values = place = flat[begin:end]
             if whole is None:
-                part = Stream(stream.key, dtype=stream.dtype, window=window, out=values)
+                part = Stream(stream.key, dtype=stream.dtype, window=window, out=place)
                 values = draw(self.init, shape, part, axes)
             (cached,) = scratch((window.size,), p=p)  # which uniforms need none of: it is in the cache
             noise = Stream(noise_key, dtype=stream.dtype, window=window, out=cached).uniform(shape, -reach, reach)
-            np.add(values, noise, flat[begin:end])
+            np.add(values, noise, place)
         return out
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:

@@ -31,7 +31,7 @@ def copy(stream: Stream, every: Array) -> Array:
     if stream.window is None:
         out[...] = every
         return out
-    for window, begin, end in stream._pieces or [(stream.window, 0, len(out))]:
+    for window, begin, end in stream._parts(len(out)):
         part = out[begin:end]
         if window.length < LONG and len(window.starts) > 1:
             part[...] = every[np.unravel_index(positions(window), every.shape)]

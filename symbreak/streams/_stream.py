@@ -11,7 +11,7 @@ from . import _transforms as transforms
 from ._key import Key, RngLike, as_key
 from ._transforms import DOUBLE, SINGLE, Array
 from ._truncated import truncated_normal
-from ._window import PIECE, Piece, Window, draw
+from ._window import Piece, Window, draw
 from ._words import borrow, give_back
 
 Shape = Sequence[int] | int
@@ -102,6 +102,10 @@ class Stream:
         found._pieces = pieces
         return found
 
+    def _parts(self, size: int) -> Iterable[Piece]:
+        """Give the pieces of a result of `size` elements that this stream writes: its own, or all."""
+        return self._pieces or (self._window or Window.whole(size)).pieces(self.dtype.itemsize)
+
     def uniform(self, shape: Shape, low: float = -1.0, high: float = 1.0) -> Array:
         """Draw uniforms on [low, high].
 
@@ -164,11 +168,9 @@ class Stream:
     def full(self, shape: Shape, value: float) -> Array:
         """Give a constant array of `shape`; through a window, flat."""
         out = self.empty(shape)
-        if self._pieces is None:
-            out[...] = value
-        else:
-            for _, begin, end in self._pieces:
-                out[begin:end] = value
+        flat = out.reshape(-1)
+        for _, begin, end in self._parts(flat.size):
+            flat[begin:end] = value
         return out
 
     def empty(self, shape: Shape) -> Array:
@@ -257,15 +259,11 @@ class Stream:
         out = self._empty(sizes)
         if out.size:
             p, flat = self._precision, out.reshape(-1)
-            window = self._window or Window.whole(flat.size)
             lane = name + p.name
             words = borrow(self._key, lane)
             with np.errstate(all="ignore"):
-                if self._pieces is None and window.size * p.bits <= PIECE * 32:
-                    draw(words, p, window, transform, settings, flat)
-                else:
-                    for piece, begin, end in self._pieces or window.pieces(out.itemsize):
-                        draw(words, p, piece, transform, settings, flat[begin:end])
+                for window, begin, end in self._parts(flat.size):
+                    draw(words, p, window, transform, settings, flat[begin:end])
             give_back(self._key, lane, words)
         return out
 

@@ -17,7 +17,7 @@ import symbreak as sb
 from symbreak.axes import units_first
 from symbreak.dtypes import EXTENSION_FLOATS, NUMPY_FLOATS, as_float_dtype
 from symbreak.initializers import _base, _registry
-from symbreak.streams import _stream, _window
+from symbreak.streams import _window
 
 INF = math.inf
 CUT = 2 / 0.87962566103423978  # bounds of a normal cut at two sigma, in its own standard deviations after the cut
@@ -365,7 +365,7 @@ def test_threads_change_no_bit_of_a_weight_that_they_share(init):
 @pytest.fixture
 def small_pieces(monkeypatch):
     """Have small weights cut for threads."""
-    for module in (_base, _stream, _window):
+    for module in (_base, _window):
         monkeypatch.setattr(module, "PIECE", 512)
 
 
@@ -390,6 +390,21 @@ def test_threads_change_no_bit_where_the_parts_of_an_axis_have_fans_of_their_own
     one = init((64, 100), rng=8, axes=axes, workers=1)
     assert len({round(float(part.std()), 3) for part in np.split(one, [30, 40])}) == 3
     assert np.array_equal(init((64, 100), rng=8, axes=axes, workers=4), one)
+
+
+def test_a_sample_that_gives_what_its_stream_wrote_is_called_once_a_thread(small_pieces):
+    calls = []
+
+    class Plain(sb.AbstractInitializer):
+        @_base.as_written()
+        def sample(self, shape, stream, axes):
+            calls.append(shape)
+            return stream.normal(shape)
+
+    for workers in (1, 3):
+        calls.clear()
+        assert np.array_equal(Plain()((64, 100), rng=8, workers=workers), sb.Normal()((64, 100), rng=8))
+        assert 1 <= len(calls) <= workers
 
 
 def test_a_sample_that_changes_what_it_inherits_is_called_piece_by_piece(small_pieces):
