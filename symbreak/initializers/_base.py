@@ -214,6 +214,13 @@ class AbstractInitializer(abc.ABC):
         """
         return one ** incoming_of(shape, axes)
 
+    def _vanishing(self, shape: tuple[int, ...], axes: AxesLike, zero: float) -> float:
+        """State the share of units of which all that is drawn becomes zero, as an entry does with probability `zero`.
+
+        Here by what they would have in common with a unit of zeros, but for those that coincide without any rounding.
+        """
+        return self.coincidence(shape, axes, zero) - self.coincidence(shape, axes, 0.0)
+
     def __call__(
         self,
         shape: Any,

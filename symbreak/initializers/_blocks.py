@@ -12,7 +12,7 @@ from ..streams import Stream, Window
 from ..streams._transforms import BLOCK
 from ._base import AbstractInitializer, Array, Moments, Ties
 from ._registry import register
-from ._wrapping import drawn_coincidence, mix, promise, wrap
+from ._wrapping import drawn_coincidence, drawn_vanishing, mix, promise, wrap
 
 
 @register("blocks")
@@ -143,6 +143,9 @@ class Blocks(AbstractInitializer):
     def coincidence(self, shape: tuple[int, ...], axes: AxesLike, one: float) -> float:
         """State the probability that two units are equal by chance: entries that are drawn tell them apart."""
         return drawn_coincidence(self, shape, axes, one)
+
+    def _vanishing(self, shape: tuple[int, ...], axes: AxesLike, zero: float) -> float:
+        return drawn_vanishing(self, shape, axes, zero)
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the moments of an entry of any part."""

@@ -58,6 +58,41 @@ def test_the_audit_warns_where_chance_ties_units():
     assert float(plan.audit(params).chance["w"].split("about ")[1].split()[0]) > RARE
 
 
+NARROW = sb.Normal(0.25)
+
+
+@pytest.mark.parametrize(
+    ("init", "shape", "drawn"),
+    [
+        (NARROW, (4000, 1, 1), 4000),
+        (sb.Uniform(-0.4, 0.4), (4000, 1, 1), 4000),
+        (sb.Scaled(sb.Blocks((NARROW, sb.Uniform(-0.4, 0.4)), axis="b"), 0.5), (4000, 1, 1), 4000),
+        (sb.Masked(NARROW, [[[True, False]]] * 4000), (4000, 1, 2), 4000),
+        (sb.Sparse(1, std=0.25), (4000, 1, 3), 4000),
+        (sb.LooksLinear(sb.Masked(NARROW, "lower")), (4000, 2, 2), 8000),
+    ],
+    ids=repr,
+)
+def test_the_audit_says_how_many_units_chance_makes_zero(init, shape, drawn):
+    """One input a unit, in a dtype whose smallest number is 1/64; those that are zero are counted."""
+    plan = sb.plan({"w": shape}, {"w": sb.Rule(init, axes="boi", dtype="float8_e3m4")})
+    params = plan.initialize(0)
+    zeros = int((~params["w"].any(axis=2)).sum())
+    said = plan.audit(params).chance["w"].replace(" are", "").split(" units zero")[0].split()[-1]
+    assert drawn / 200 < zeros < drawn / 10
+    assert zeros / 3 < float(said) < 3 * zeros
+
+
+@pytest.mark.parametrize(
+    ("init", "dtype"),
+    [(sb.Rademacher(0.25), "float8_e3m4"), (sb.Identity(), "float8_e3m4"), (NARROW, "float32")],
+    ids=repr,
+)
+def test_what_can_not_become_zero_is_not_said_to(init, dtype):
+    plan = sb.plan({"w": (4000, 1, 1)}, {"w": sb.Rule(init, axes="boi", dtype=dtype)})
+    assert not plan.audit(plan.initialize(0)).chance
+
+
 def test_the_audit_knows_that_signs_and_sparse_units_coincide_more_often():
     """Sixteen patterns of four signs for forty units; one input of two for each of forty."""
     plan = sb.plan({"w": (40, 4)}, {"w": sb.Rademacher()})
