@@ -1,16 +1,17 @@
 """A weight in parts along one axis, each with an initializer of its own."""
 
 import math
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from typing import Any, final
 
 import numpy as np
+import numpy.typing as npt
 
 from ..axes import Axes, AxesLike, as_shape
-from ..streams import Stream, Window
+from ..streams import Key, Stream, Window
 from ..streams._transforms import BLOCK
-from ._base import AbstractInitializer, Array, Moments, Ties
+from ._base import AbstractInitializer, Array, Moments, Ties, as_written
 from ._registry import register
 from ._wrapping import drawn_coincidence, drawn_vanishing, mix, promise, wrap
 
@@ -84,61 +85,28 @@ class Blocks(AbstractInitializer):
             return "breaks"
         return "zeroes" if all(init.ties == "zeroes" for init in self.inits) else "ties"
 
+    @as_written()
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw, of each part, the values that the stream's window shows."""
         dim, edges = self._cut(shape, axes)
-        inner = math.prod(shape[dim + 1 :])
-        window = stream.window or Window.whole(math.prod(shape))
-        out = stream.empty(shape).reshape(-1)
+        inner, within = math.prod(shape[dim + 1 :]), _without_splits(axes, dim)
+        parts = []
         for k, (begin, end) in enumerate(edges):
-            part = _Part(begin * inner, end * inner, shape[dim] * inner)
             sizes: tuple[int, ...] = (*shape[:dim], end - begin, *shape[dim + 1 :])
-            if stream.window is None and math.prod(sizes) > 0:
-                values = self.inits[k].sample(sizes, stream[str(k)], _without_splits(axes, dim))
-                part.write_run(out, 0, len(out), values.reshape(-1))
-            elif stream.window is not None:
-                self._sample_part(k, sizes, part, window, stream, _without_splits(axes, dim), out)
-        return out.reshape(shape) if stream.window is None else out
-
-    def _sample_part(
-        self,
-        k: int,
-        sizes: tuple[int, ...],
-        part: "_Part",
-        window: Window,
-        stream: Stream,
-        axes: Axes | None,
-        out: Array,
-    ) -> None:
-        """Write the values of part k that lie in the window: of each run, a run of the part."""
-        total, key = math.prod(sizes), stream.key[str(k)]
-        if len(window.starts) == 1:
-            start = int(window.starts[0])
-            begin = part.before(start)
-            length = part.before(start + window.length) - begin
-            if length == len(out):  # the whole window: drawn in place
-                seen = Window(total, np.array([begin]), length)
-                values = self.inits[k].sample(sizes, Stream(key, dtype=stream.dtype, window=seen, out=out), axes)
-                if values is not out:
-                    out[...] = values
-            elif length:  # with what else is in the stream's blocks, which are drawn whole anyway
-                first = begin // BLOCK * BLOCK
-                last = min(-(-(begin + length) // BLOCK) * BLOCK, total)
-                seen = Window(total, np.array([first]), last - first)
-                values = self.inits[k].sample(sizes, Stream(key, dtype=stream.dtype, window=seen), axes)
-                part.write_run(out, start, window.length, values[begin - first :][:length])
-            return
-        begins = part.before(window.starts)
-        lengths = part.before(window.starts + window.length) - begins
-        for length in np.unique(lengths[lengths > 0]).tolist():
-            runs = np.flatnonzero(lengths == length)
-            seen = Window(total, begins[runs], length)
-            values = self.inits[k].sample(sizes, Stream(key, dtype=stream.dtype, window=seen), axes)
-            positions = window.starts[runs][:, None] + np.arange(window.length)
-            rows = out.reshape(-1, window.length)
-            taken = rows[runs]
-            taken[part.holds(positions)] = values
-            rows[runs] = taken
+            if math.prod(sizes):
+                place = _Place(begin * inner, end * inner, shape[dim] * inner)
+                parts.append(_Part(self.inits[k], stream.key[str(k)], sizes, within, place))
+        out = stream.empty(shape)
+        flat = out.reshape(-1)
+        if not self.elementwise:
+            for part in parts:
+                part.place.write_run(flat, 0, flat.size, part.whole(stream.dtype))
+            return out
+        spare = _Spare(stream.dtype)
+        for window, begin, end in stream._parts(flat.size):
+            for part in parts:
+                part.write(window, flat[begin:end], spare)
+        return out
 
     def coincidence(self, shape: tuple[int, ...], axes: AxesLike, one: float) -> float:
         """State the probability that two units are equal by chance: entries that are drawn tell them apart."""
@@ -195,7 +163,70 @@ class Blocks(AbstractInitializer):
         return self.axis % len(shape)
 
 
+@dataclass(frozen=True)
 class _Part:
+    """One part: its initializer, and where its values lie in the whole weight."""
+
+    init: AbstractInitializer
+    key: Key
+    shape: tuple[int, ...]
+    axes: Axes | None
+    place: "_Place"
+
+    def whole(self, dtype: np.dtype[Any]) -> Array:
+        """Give all values, flat."""
+        return self.init.sample(self.shape, Stream(self.key, dtype=dtype), self.axes).reshape(-1)
+
+    def write(self, window: Window, out: Array, spare: "_Spare") -> None:
+        """Write the values that lie in the window, which is `out`: of each run, a run of the part.
+
+        Those that lie apart in `out` are drawn into `spare` memory first.
+        """
+        before = self.place.before
+        if len(window.starts) == 1:
+            start = int(window.starts[0])
+            begin = before(start)
+            length = before(start + window.length) - begin
+            if length == len(out):  # the whole window: drawn in place
+                values = self._draw(np.array([begin]), length, out)
+                if values is not out:
+                    out[...] = values
+            elif length:  # with what else is in the stream's blocks, which are drawn whole anyway
+                first = begin // BLOCK * BLOCK
+                last = min(-(-(begin + length) // BLOCK) * BLOCK, math.prod(self.shape))
+                values = self._draw(np.array([first]), last - first, spare.of(last - first))
+                self.place.write_run(out, start, window.length, values[begin - first :][:length])
+            return
+        begins = before(window.starts)
+        lengths = before(window.starts + window.length) - begins
+        rows = out.reshape(-1, window.length)
+        for length in np.unique(lengths[lengths > 0]).tolist():
+            runs = np.flatnonzero(lengths == length)
+            values = self._draw(begins[runs], length, spare.of(len(runs) * length))
+            positions = window.starts[runs][:, None] + np.arange(window.length)
+            taken = rows[runs]
+            taken[self.place.holds(positions)] = values
+            rows[runs] = taken
+
+    def _draw(self, starts: npt.NDArray[np.int64], length: int, out: Array) -> Array:
+        seen = Window(math.prod(self.shape), starts, length)
+        return self.init.sample(self.shape, Stream(self.key, dtype=out.dtype, window=seen, out=out), self.axes)
+
+
+class _Spare:
+    """Memory for one draw after the other: fresh pages cost time."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self._memory: Array = np.empty(0, dtype)
+
+    def of(self, size: int) -> Array:
+        """Give an uninitialised flat array, until the next is asked for."""
+        if size > self._memory.size:
+            self._memory = np.empty(size + size // 8, self._memory.dtype)
+        return self._memory[:size]
+
+
+class _Place:
     """The positions [begin, end) of every period of a flat array."""
 
     def __init__(self, begin: int, end: int, period: int) -> None:

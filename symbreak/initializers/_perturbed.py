@@ -73,7 +73,7 @@ class Perturbed(AbstractInitializer):
         if not LEAST <= self.noise <= 1:
             raise ValueError(f"Perturbed: noise is from {LEAST:.2g} to 1, a share of the weights; got {self.noise!r}")
 
-    @as_written(lambda self, *_: self.elementwise)
+    @as_written()
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
         """Draw the other's weights, and the noise from a stream of its own."""
         std = self._std(self.init.expected(shape, axes))
