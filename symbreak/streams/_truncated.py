@@ -15,7 +15,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -34,7 +33,7 @@ from ._transforms import (
     setting,
 )
 
-GENERAL_ROWS = 64  # blocks at a time: the float64 way has many temporaries, which stay in cache
+NEAR_ROWS, FAR_ROWS = 180, 112  # blocks at a time in float64, whose arrays take 4 MB a thread
 CENTRE = 2.0  # sigma. Part of the stream's format: where the partial fractions end.
 FAR = 36.0  # sigma: tail(37.5) is the last one that float64 holds
 
@@ -64,6 +63,7 @@ EXTREME = (
 )  # fmt: skip
 
 PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803482534211706798")
+SERIES = (1.0, -1.0, 3.0, -15.0, 105.0, -945.0, 10395.0, -135135.0)  # of the tail, in 1 / z**2
 DIGITS = 90  # of the decimal arithmetic: the variance of a far, narrow tail loses two digits for each of its bound
 
 
@@ -184,8 +184,16 @@ def truncated_normal(items: Array, out: Array, p: Precision, mean: float, std: f
     if p is SINGLE and max(abs(low), abs(high)) <= CENTRE:
         _centre(items, out, p, Cut.of(low, high))
     else:
-        for row in range(0, len(items), GENERAL_ROWS):
-            out[row : row + GENERAL_ROWS] = _general(items[row : row + GENERAL_ROWS], p, low, high)
+        mirrored = low + high < 0  # the quantile is odd: the nearer tail becomes the upper one
+        a, b = (-high, -low) if mirrored else (low, high)
+        step = FAR_ROWS if a > FAR else NEAR_ROWS
+        for row in range(0, len(items), step):
+            some, place = (each[row : row + step].reshape(-1) for each in (items, out))
+            if mirrored:
+                np.invert(some, some)
+            _general(some, place, p, a, b)
+            if mirrored:
+                np.negative(place, place)
     clip(out, p, low, high)
     if std != 1.0:
         out *= setting(p.real, std)
@@ -213,68 +221,123 @@ def _centre(items: Array, out: Array, p: Precision, cut: Cut) -> None:
     out *= total
 
 
-def _general(items: Array, p: Precision, low: float, high: float) -> Array:
-    """Give the quantiles in float64, from 32 or 53 bits a position."""
-    if low + high < 0:  # the quantile is odd: draw from the mirrored interval, whose upper tail is the nearer one
-        return -_general(~items, p, -high, -low)
-    kept = p.bits - p.drop
-    u = (items.view(p.signed) >> p.signed(p.bits - kept)).astype(np.float64)
-    u += 0.5
-    u *= 2.0**-kept  # on (-1/2, 1/2)
+def _general(items: Array, out: Array, p: Precision, low: float, high: float) -> None:
+    """Write quantiles of an interval whose upper tail is the nearer one, from 32 or 53 bits a position.
+
+    In float64, and in arrays of one axis, here and below.
+    """
+    u, x, *rest = scratch(*[items.shape] * (9 if low > FAR else 5), p=DOUBLE)
+    signed = items.view(p.signed)
+    if p.drop:
+        np.right_shift(signed, constant(p.signed, p.drop), signed)
+    u[...] = signed
+    u += constant(np.float64, 0.5)
+    u *= constant(np.float64, 2.0 ** (p.drop - p.bits))  # on (-1/2, 1/2)
     if low > FAR:
-        return _far(0.5 - u, low, high)
-    cut = Cut.of(low, high)
-    q = u * cut.mass
+        np.subtract(0.5, u, x)
+        z = _far(x, low, high, [u, *rest])
+    else:
+        z = _near(u, Cut.of(low, high), [x, *rest])
+    out[...] = z
+
+
+def _near(u: Array, cut: Cut, memory: list[Array]) -> Array:
+    """Give the quantiles of an interval that begins within 36 sigma; `u` and the arrays of `memory` are overwritten."""
+    upper, q, tail, spare = memory
+    np.multiply(u, cut.mass, q)
     q += cut.start + cut.mass / 2
-    upper = cut.above + (0.5 - u) * cut.mass
-    lower = cut.below + (0.5 + u) * cut.mass
-    z = _rational(0.180625 - q * q, MIDDLE)
+    np.subtract(0.5, u, upper)
+    upper *= cut.mass
+    upper += cut.above
+    lower = u
+    lower += 0.5
+    lower *= cut.mass
+    lower += cut.below
+    np.minimum(upper, lower, out=tail)
+    tails = np.flatnonzero(tail < 0.075)
+    lower -= upper
+    np.copysign(tail, lower, tail)  # as z will be
+    if len(tails) == len(u):
+        return _from_tail(tail, [lower, upper, spare])
+    square, z = lower, upper
+    np.multiply(q, q, square)
+    np.subtract(0.180625, square, square)
+    _rational(square, MIDDLE, z, spare)
     z *= q
-    tails = np.flatnonzero(np.minimum(upper, lower) < 0.075)
     if len(tails):
-        above = upper.ravel()[tails] < lower.ravel()[tails]
-        z.ravel()[tails] = np.where(above, 1.0, -1.0) * _from_tail(np.minimum(upper, lower).ravel()[tails])
+        square, spare, q = (each[: len(tails)] for each in (square, spare, q))
+        np.take(tail, tails, out=square, mode="clip")
+        z[tails] = _from_tail(square, [tail[: len(tails)], spare, q])
     return z
 
 
-def _rational(x: Array, coefficients: tuple[tuple[float, ...], tuple[float, ...]]) -> Array:
-    numerator, denominator = np.empty_like(x), np.empty_like(x)
-    horner(x, constants(np.float64, coefficients[0]), numerator)
-    horner(x, constants(np.float64, coefficients[1]), denominator)
-    numerator /= denominator
-    return numerator
+def _rational(x: Array, coefficients: tuple[tuple[float, ...], tuple[float, ...]], out: Array, spare: Array) -> None:
+    """Write the quotient of two polynomials in `x`."""
+    horner(x, constants(np.float64, coefficients[0]), out)
+    horner(x, constants(np.float64, coefficients[1]), spare)
+    out /= spare
 
 
-def _minus_log(x: Array) -> Array:
-    buffers: Array = np.empty((3, *x.shape))
-    negative_log(x.copy(), buffers[0], buffers[1], buffers[2], DOUBLE)
-    return np.asarray(buffers[0])
-
-
-def _from_tail(probability: Array) -> Array:
-    """Give z >= 0 with P(Z > z) = probability."""
-    r = np.sqrt(_minus_log(probability))
-    z = _rational(np.minimum(r, 5.0) - 1.6, TAIL)
+def _from_tail(probability: Array, memory: list[Array]) -> Array:
+    """Give z >= 0 with P(Z > z) = probability, and -z where that is negative; all arrays are overwritten."""
+    below = probability < 0
+    np.abs(probability, probability)
+    r, z, spare = memory
+    negative_log(probability, r, spare, z, DOUBLE)
+    np.sqrt(r, r)
+    x = np.minimum(r, 5.0, out=probability)
+    x -= 1.6
+    _rational(x, TAIL, z, spare)
     far = np.flatnonzero(r > 5.0)
     if len(far):
-        z[far] = _rational(r[far] - 5.0, EXTREME)
-    return z
+        x, out, spare = (each[: len(far)] for each in (x, r, spare))
+        np.take(r, far, out=x, mode="clip")
+        x -= 5.0
+        _rational(x, EXTREME, out, spare)
+        z[far] = out
+    np.subtract(0.5, below, r)
+    return np.copysign(z, r, z)
 
 
-def _far(u: Array, low: float, high: float) -> Array:
+def _far(u: Array, low: float, high: float, memory: list[Array]) -> Array:
     """Solve P(Z > z) = P(Z > low) v by Newton's method, where v runs from P(Z > high) / P(Z > low) to 1.
 
     With L(z) = -ln P(Z > z) and the expansion P(Z > z) = phi(z) / z S(z), L(z) - L(low) = (z - low)(z + low) / 2 +
     ln(z / low) - ln(S(z) / S(low)), and L'(z) = z / S(z). The step is written in d = z - low, which does not cancel.
+    `u` and the arrays of `memory` are overwritten.
     """
+    target, d, z, value, series, log, c, e = memory
     ratio = _far_ratio(low, high)
-    target = _minus_log(ratio + u * (1.0 - ratio))  # L(z) - L(low)
-    d = target * (2.0 / (low + np.sqrt(low * low + 2.0 * target)))
+    u *= 1.0 - ratio
+    u += ratio
+    negative_log(u, target, c, e, DOUBLE)  # L(z) - L(low)
+    np.multiply(target, 2.0, d)
+    d += low * low
+    np.sqrt(d, d)
+    d += low
+    np.divide(2.0, d, d)
+    d *= target
+    nearest = _series(np.array(low))
     for _ in range(4):  # the error falls from 1/low**2 of d to rounding in three
-        z = low + d
-        value = d * (z + low) * 0.5 - _minus_log(z / low) + _minus_log(_series(z) / _series(np.array(low)))
-        d -= (value - target) * _series(z) / z
-    return np.asarray(low + d)
+        np.add(d, low, z)
+        np.add(z, low, value)
+        value *= d
+        value *= 0.5
+        np.divide(z, low, u)
+        negative_log(u, log, c, e, DOUBLE)
+        value -= log
+        np.multiply(z, z, u)
+        np.divide(1.0, u, u)
+        horner(u, constants(np.float64, SERIES), series)
+        np.divide(series, nearest, u)
+        negative_log(u, log, c, e, DOUBLE)
+        value += log
+        value -= target
+        value *= series
+        value /= z
+        d -= value
+    d += low
+    return d
 
 
 def _far_ratio(low: float, high: float) -> float:
@@ -285,9 +348,9 @@ def _far_ratio(low: float, high: float) -> float:
         return float(_tail(Decimal(high)) / _tail(Decimal(low)))
 
 
-def _series(z: Any) -> Any:
+def _series(z: Array) -> Array:
     """S(z) = 1 - 1/z**2 + 3/z**4 - 15/z**6 + ...: eight terms leave 1e-19 at z = 36."""
     x = 1.0 / (z * z)
     out = np.empty_like(x)
-    horner(x, constants(np.float64, (1.0, -1.0, 3.0, -15.0, 105.0, -945.0, 10395.0, -135135.0)), out)
+    horner(x, constants(np.float64, SERIES), out)
     return out
