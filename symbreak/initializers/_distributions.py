@@ -7,6 +7,7 @@ from typing import Any, final
 
 from ..axes import Axes, AxesLike
 from ..streams import Stream, truncated_moments
+from ..streams import _transforms as transforms
 from ._base import AbstractInitializer, Array, Moments, as_written, incoming_of
 from ._registry import register
 from ._validate import LARGEST, SMALLEST, as_float, check_finite, check_reach, check_scale, check_std, is_real
@@ -314,11 +315,10 @@ class Rademacher(AbstractInitializer):
     def __post_init__(self) -> None:
         check_std(self)
 
+    @as_written()
     def sample(self, shape: tuple[int, ...], stream: Stream, axes: Axes | None) -> Array:
-        """Draw signs."""
-        values = stream.sign(shape)
-        values *= stream.dtype.type(self.std)
-        return values
+        """Draw signs, of that size."""
+        return stream._draw("sign", shape, transforms.sign, self.std)
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State mean 0 and the size."""

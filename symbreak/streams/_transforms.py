@@ -127,10 +127,13 @@ def scratch(*shapes: tuple[int, ...], p: Precision) -> list[Array]:
 
 
 def centred(items: Array, out: Array, p: Precision) -> None:
-    """Write k + 1/2 for each item k, taken as signed and rounded: symmetric about zero, never zero."""
+    """Write k + 1/2 for each item k, taken as signed and rounded: symmetric about zero, never zero.
+
+    `items` may be overwritten, here and in what follows.
+    """
     signed = items.view(p.signed)
     if p.drop:
-        signed = np.right_shift(signed, constant(p.signed, p.drop))
+        np.right_shift(signed, constant(p.signed, p.drop), signed)
     out[...] = signed
     out += constant(p.real, 0.5)
 
@@ -150,10 +153,11 @@ def clip(out: Array, p: Precision, low: float, high: float) -> None:
     out.clip(setting(p.real, low), setting(p.real, high), out=out)
 
 
-def sign(items: Array, out: Array, p: Precision) -> None:
-    """Write -1 or +1 by the top bit of each item."""
-    top = np.bitwise_and(items, constant(p.unsigned, 1 << (p.bits - 1)))
-    np.bitwise_or(top, constant(p.real, 1).view(p.unsigned), out=out.view(p.unsigned))
+def sign(items: Array, out: Array, p: Precision, size: float = 1.0) -> None:
+    """Write -size or +size by the top bit of each item."""
+    bits = out.view(p.unsigned)
+    np.bitwise_and(items, constant(p.unsigned, 1 << (p.bits - 1)), bits)
+    bits ^= setting(p.real, size).view(p.unsigned)
 
 
 def normal(items: Array, out: Array, p: Precision, mean: float, std: float) -> None:
