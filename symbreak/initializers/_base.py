@@ -546,16 +546,19 @@ class AbstractInitializer(abc.ABC):
                 share_out(lambda some: self.sample(shape, stream._only(some), axes), pieces, threads)
             return out
 
-        def write(piece: Piece) -> None:
-            part, begin, end = piece
-            target = flat[begin:end]
-            stream = Stream(key, dtype=computed, window=part, out=target if in_place else None)
-            values = self.sample(shape, stream, axes)
-            if values is not target:  # else it was drawn in place
-                self._check(values, (part.size,), shape)
-                _round(values, computed, target)
+        def write(some: Iterator[Piece]) -> None:
+            spare = np.empty(0, computed)  # for values that are rounded: fresh memory takes longer
+            for part, begin, end in some:
+                target = place = flat[begin:end]
+                if not in_place:
+                    spare = spare if len(spare) >= part.size else np.empty(part.size, computed)
+                    place = spare[: part.size]
+                values = self.sample(shape, Stream(key, dtype=computed, window=part, out=place), axes)
+                if values is not target:  # else it was drawn in place
+                    self._check(values, (part.size,), shape)
+                    _round(values, computed, target)
 
-        share(write, pieces, threads)
+        share_out(write, pieces, threads)
         return out
 
     def _fill_on(self, executor: "concurrent.futures.Executor", out: Array, key: Key, axes: Axes | None) -> None:
