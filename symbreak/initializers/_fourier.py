@@ -124,7 +124,7 @@ class Fourier(AbstractInitializer):
             step += start[at.unit]
             values = turn[step]
             values *= window[t]
-            return np.asarray(values.astype(stream.dtype))
+            return np.asarray(values)
 
         return place.evaluate(stream, shape, found, entries)
 

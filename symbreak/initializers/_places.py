@@ -104,20 +104,24 @@ def scatter(stream: Stream, shape: tuple[int, ...], places: Indices, values: Any
 def evaluate(stream: Stream, shape: tuple[int, ...], axes: Axes, function: Callable[[Coordinates], Array]) -> Array:
     """Give a function of the coordinates at every position of a weight, or of a stream's window on it, flat.
 
-    `function` gives an array of the stream's dtype, of the shape that the coordinates broadcast to.
+    `function` gives an array of a floating type, of the shape that the coordinates broadcast to.
     """
     window = stream.window
     if window is None:
-        return np.asarray(function(coordinates(axes, shape, np.ogrid[tuple(slice(0, size) for size in shape)])))
+        found = function(coordinates(axes, shape, np.ogrid[tuple(slice(0, size) for size in shape)]))
+        return found.astype(stream.dtype, copy=False)
     inner = int(np.prod(shape[1:], dtype=np.int64))
     if len(window.starts) > 1 or inner > max(LONG, window.length):
-        return np.asarray(function(coordinates(axes, shape, np.unravel_index(positions(window), shape))))
+        found = function(coordinates(axes, shape, np.unravel_index(positions(window), shape)))
+        return found.astype(stream.dtype, copy=False)
     # One long run: whole entries of the first axis, which are cheaper than looking up every position, and a cut.
     begin = int(window.starts[0])
     first, last = begin // inner, -(-(begin + window.length) // inner)
     grid = np.ogrid[slice(first, last), *(slice(0, size) for size in shape[1:])]
     rows = np.broadcast_to(function(coordinates(axes, shape, grid)), (last - first, *shape[1:]))
-    return rows.reshape(-1)[begin - first * inner :][: window.length]
+    out = stream.empty(shape)
+    out[...] = rows.reshape(-1)[begin - first * inner :][: window.length]
+    return out
 
 
 def coordinates(axes: Axes, shape: tuple[int, ...], indices: Sequence[Any]) -> Coordinates:
