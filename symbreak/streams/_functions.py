@@ -16,6 +16,7 @@ from ._transforms import SINGLE, Array, Precision, constants, horner, negative_l
 
 SMALL = 2.0**-60  # below it a uniform on [0, high] is lifted, so that float32 holds the smallest as a normal number
 LIFT = 64
+ROWS = 448  # blocks at a time where it takes five arrays: half a piece, for the memory that they are
 POINTS = 64  # at which a function is looked at
 
 
@@ -47,6 +48,11 @@ def log_decay(items: Array, out: Array, p: Precision, inner: float, outer: float
     Near s = 1 the logarithm is had from v = 1 - s, of which s keeps little: ln(1 - v) = v ln(t) / (1 - t) for any t as
     near to 1 - v as rounding leaves it (Kahan). There t stays a rounding or more away from 0 and 1.
     """
+    for row in range(0, len(items), ROWS):
+        _log_decay(items[row : row + ROWS], out[row : row + ROWS], p, inner, outer)
+
+
+def _log_decay(items: Array, out: Array, p: Precision, inner: float, outer: float) -> None:
     x, e, decay = scratch(out.shape, out.shape, out.shape, p=p)
     width = (outer - inner) * (outer + inner)
     if outer * outer > 0.5:
