@@ -83,6 +83,7 @@ def rows() -> Iterator[Row]:
         }
         for name, init, goal in CASES:
             yield Row(f"fill {name}", "torch.nn.init", ours(init), theirs[name], goal)
+        yield from other_dtypes(key)
     if have("jax"):
         import jax
 
@@ -137,6 +138,23 @@ def rows() -> Iterator[Row]:
             lambda index=index: init.region(SHAPE, index, key, workers=WORKERS),
             lambda: init(SHAPE, key, workers=WORKERS), goal, at_most=True, rounds=MORE,
         )  # fmt: skip
+
+
+def other_dtypes(key: sb.Key) -> Iterator[Row]:
+    """Yield the rows against torch in wider and narrower dtypes."""
+    import torch
+
+    for dtype in ("float64", "bfloat16"):
+        out = sb.Zeros()(SHAPE, 0, dtype=dtype)
+        tensor = torch.zeros(SHAPE, dtype=getattr(torch, dtype))
+        theirs = {
+            "normal": lambda t=tensor: torch.nn.init.normal_(t, 0, 0.02),
+            "uniform": lambda t=tensor: torch.nn.init.uniform_(t, -0.05, 0.05),
+            "truncated normal": lambda t=tensor: torch.nn.init.trunc_normal_(t, 0, 0.02, -0.04, 0.04),
+        }
+        for name, init, _ in CASES:
+            ours = partial(init.fill, out, key, workers=WORKERS)
+            yield Row(f"fill {name}, {dtype}", "torch.nn.init", ours, theirs[name])
 
 
 @contextmanager
