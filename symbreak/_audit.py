@@ -105,7 +105,7 @@ class Audit:
     tied
         Weights with equal units although the initializer breaks ties.
     chance
-        Weights so narrow, in a dtype so coarse, that units can be equal, or zero, by chance.
+        Weights so narrow, in a dtype so coarse, that units can be equal by chance, or that some are rounded to zero.
     apart
         Parameters that differ from the one that the plan makes them the same as.
     equal
@@ -274,10 +274,13 @@ def _judge(row: Row, array: Array) -> tuple[Judged, list[tuple[str, str]]]:
         return judged, found
     ties = _count_ties(units_first(array, row.axes), _slices(row))
     if policy == "breaks":
-        chance = _by_chance(row, array)
-        if chance:
-            found.append(("chance", f"in {array.dtype} {chance} by chance; {_count(ties)}"))
-        elif ties:
+        chance, zeros = _chance(row, array), _zeros(row, array, values)
+        said = [f"about {chance:.2g} pairs of units are equal by chance; {_count(ties)}"] if chance > RARE else []
+        if zeros:
+            said.append(f"{zeros} {'unit is' if zeros == 1 else 'units are'} rounded to zero")
+        if said:
+            found.append(("chance", f"in {array.dtype} {'; '.join(said)}"))
+        if ties and chance <= RARE:
             found.append(("tied", f"{_count(ties)}, although {row.initializer!r} breaks ties"))
     return replace(judged, equal_units=ties), found
 
@@ -324,27 +327,28 @@ def _compare(values: Array, expected: Moments, dtype: np.dtype[Any]) -> str | No
     return None
 
 
-def _by_chance(row: Row, array: Array) -> str:
-    """Say how many pairs of units are expected to be equal by chance, and how many units zero; nothing if that is rare.
-
-    A unit is zero where all that is drawn of it is rounded to zero.
-    """
+def _chance(row: Row, array: Array) -> float:
+    """Give the number of pairs of units that are expected to be equal by chance."""
     maps, units, _ = units_first(array, row.axes).shape
-    pairs = float(maps * units * (units - 1) / 2) * row.initializer.coincidence(row.shape, row.axes, _one(row, array))
-    zero, zeros = _zero(row, array), 0.0
-    if maps * units * zero > RARE:  # else all the more rare, and the time is spared
-        zeros = float(maps * units) * row.initializer._vanishing(row.shape, row.axes, zero)
-    said = [f"about {pairs:.2g} pairs of units are equal"] if pairs > RARE else []
-    if zeros > RARE:
-        said.append(f"{zeros:.2g} units zero" if said else f"about {zeros:.2g} units are zero")
-    return " and ".join(said)
+    return float(maps * units * (units - 1) / 2) * row.initializer.coincidence(row.shape, row.axes, _one(row, array))
 
 
-def _zero(row: Row, array: Array) -> float:
-    """Give the chance that an entry is rounded to zero: of a normal, whose density there is 0.4 / std."""
-    if not row.expected or row.expected.std <= 0:
-        return 0.0
-    return min(1.0, 0.4 * _smallest(np.dtype(array.real.dtype)) / row.expected.std)
+def _zeros(row: Row, array: Array, values: Array) -> int:
+    """Count the units that are zero, if chance may round as many entries as a unit has to zero in the dtype.
+
+    An entry is with a probability of up to 0.8 of the smallest number over the size of the others: twice that of a
+    normal. A unit has as many as the one with the fewest that are not zero.
+    """
+    units = units_first(array, row.axes)
+    filled = np.count_nonzero(units, axis=2)
+    zeros = int(np.count_nonzero(filled == 0))
+    if not zeros:
+        return 0
+    few, size = units.shape[2], row.expected.std if row.expected else 0.0
+    if filled.any():
+        few, size = int(filled[filled > 0].min()), math.sqrt(float(np.sum(values**2)) / int(filled.sum()))
+    likely = min(1.0, 0.8 * _smallest(np.dtype(array.real.dtype)) / size) if size > 0 else 0.0
+    return zeros if filled.size * likely**few > RARE else 0
 
 
 def _one(row: Row, array: Array) -> float:

@@ -148,7 +148,7 @@ class AbstractInitializer(abc.ABC):
             Of the whole weight. Never empty.
         stream
             Where random numbers come from. Seen through a window it gives the values at some positions only, flat; an
-            elementwise class need not care.
+            elementwise class need not care. What it gives may lie in memory that is used again: it is kept by nobody.
         axes
             The layout as it was given; :meth:`Axes.of(axes, shape) <symbreak.Axes.of>` fills in the default.
 
@@ -213,13 +213,6 @@ class AbstractInitializer(abc.ABC):
             values, or are zero in most places, states its own.
         """
         return one ** incoming_of(shape, axes)
-
-    def _vanishing(self, shape: tuple[int, ...], axes: AxesLike, zero: float) -> float:
-        """State the share of units of which all that is drawn becomes zero, as an entry does with probability `zero`.
-
-        Here by what they would have in common with a unit of zeros, but for those that coincide without any rounding.
-        """
-        return self.coincidence(shape, axes, zero) - self.coincidence(shape, axes, 0.0)
 
     def __call__(
         self,

@@ -13,7 +13,7 @@ from ..streams import Key, Stream, Window
 from ..streams._transforms import BLOCK
 from ._base import AbstractInitializer, Array, Moments, Ties, as_written
 from ._registry import register
-from ._wrapping import drawn_coincidence, drawn_vanishing, mix, promise, wrap
+from ._wrapping import drawn_coincidence, mix, promise, wrap
 
 
 @register("blocks")
@@ -112,9 +112,6 @@ class Blocks(AbstractInitializer):
         """State the probability that two units are equal by chance: entries that are drawn tell them apart."""
         return drawn_coincidence(self, shape, axes, one)
 
-    def _vanishing(self, shape: tuple[int, ...], axes: AxesLike, zero: float) -> float:
-        return drawn_vanishing(self, shape, axes, zero)
-
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the moments of an entry of any part."""
         sizes = as_shape(shape)
@@ -175,7 +172,9 @@ class _Part:
 
     def whole(self, dtype: np.dtype[Any]) -> Array:
         """Give all values, flat."""
-        return self.init.sample(self.shape, Stream(self.key, dtype=dtype), self.axes).reshape(-1)
+        values = self.init.sample(self.shape, Stream(self.key, dtype=dtype), self.axes)
+        self.init._check(values, self.shape, self.shape)
+        return values.reshape(-1)
 
     def write(self, window: Window, out: Array, spare: "_Spare") -> None:
         """Write the values that lie in the window, which is `out`: of each run, a run of the part.
@@ -210,7 +209,9 @@ class _Part:
 
     def _draw(self, starts: npt.NDArray[np.int64], length: int, out: Array) -> Array:
         seen = Window(math.prod(self.shape), starts, length)
-        return self.init.sample(self.shape, Stream(self.key, dtype=out.dtype, window=seen, out=out), self.axes)
+        values = self.init.sample(self.shape, Stream(self.key, dtype=out.dtype, window=seen, out=out), self.axes)
+        self.init._check(values, (seen.size,), self.shape)
+        return values
 
 
 class _Spare:

@@ -104,6 +104,3 @@ class LooksLinear(AbstractInitializer):
     def coincidence(self, shape: tuple[int, ...], axes: AxesLike, one: float) -> float:
         """State what units of S have: the other half of the inputs repeats the first."""
         return self.init.coincidence(self._half(Axes.of(axes, shape), shape)[0], axes, one)
-
-    def _vanishing(self, shape: tuple[int, ...], axes: AxesLike, zero: float) -> float:
-        return self.init._vanishing(self._half(Axes.of(axes, shape), shape)[0], axes, zero)

@@ -12,7 +12,7 @@ from ..streams import Stream
 from . import _places as place
 from ._base import AbstractInitializer, Array, Moments
 from ._registry import register
-from ._wrapping import by_position, draw, drawn_coincidence, drawn_vanishing, mix, shown, wrap
+from ._wrapping import by_position, draw, drawn_coincidence, mix, shown, wrap
 
 NOTHING = Moments(0.0, 0.0, 0.0, 0.0)
 SHOWN = 64  # entries of a mask that `repr` writes out
@@ -122,9 +122,6 @@ class Masked(AbstractInitializer):
     def coincidence(self, shape: tuple[int, ...], axes: AxesLike, one: float) -> float:
         """State the probability that two units are equal by chance: entries that are drawn tell them apart."""
         return drawn_coincidence(self, shape, axes, one)
-
-    def _vanishing(self, shape: tuple[int, ...], axes: AxesLike, zero: float) -> float:
-        return drawn_vanishing(self, shape, axes, zero)
 
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the moments of an entry anywhere: the other's for the share that is kept, and zeros."""

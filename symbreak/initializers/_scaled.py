@@ -69,9 +69,6 @@ class Scaled(AbstractInitializer):
         """State the probability that two units are equal by chance: the other's."""
         return self.init.coincidence(shape, axes, one)
 
-    def _vanishing(self, shape: tuple[int, ...], axes: AxesLike, zero: float) -> float:
-        return self.init._vanishing(shape, axes, zero)
-
     def expected(self, shape: Any, axes: AxesLike = None) -> Moments:
         """State the other's moments, scaled."""
         one, size = self.init.expected(shape, axes), abs(self.factor)

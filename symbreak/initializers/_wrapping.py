@@ -43,22 +43,12 @@ def drawn_coincidence(init: AbstractInitializer, shape: tuple[int, ...], axes: A
     Those drawn tell units apart: in a pair, those of the unit that has more of them. A unit without any is what it is
     meant to be.
     """
-    drawn = np.sort(_drawn(init, shape, axes), axis=1)  # the k-th has k units before it
+    first, second = (init(shape, seed, axes=axes) for seed in (0, 1))
+    found = units_first(first != second, axes)
+    drawn = np.sort(np.count_nonzero(found, axis=2), axis=1)  # (maps, units): the k-th has k units before it
     maps, units = drawn.shape
     pairs = np.where(drawn > 0, np.arange(units) * float(one) ** drawn, 0.0)
     return float(pairs.sum() / max(1, maps * units * (units - 1) / 2))
-
-
-def drawn_vanishing(init: AbstractInitializer, shape: tuple[int, ...], axes: AxesLike, zero: float) -> float:
-    """State the share of units of which all that is drawn becomes zero, as an entry does with probability `zero`."""
-    drawn = _drawn(init, shape, axes)
-    return float(np.where(drawn > 0, float(zero) ** drawn, 0.0).sum() / max(1, drawn.size))
-
-
-def _drawn(init: AbstractInitializer, shape: tuple[int, ...], axes: AxesLike) -> Array:
-    """Count the entries of each unit that are drawn, (maps, units)."""
-    first, second = (init(shape, seed, axes=axes) for seed in (0, 1))
-    return np.asarray(np.count_nonzero(units_first(first != second, axes), axis=2))
 
 
 def mix(parts: Iterable[tuple[float, Moments]]) -> Moments:

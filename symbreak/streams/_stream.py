@@ -37,7 +37,8 @@ class Stream:
     window
         The positions to give; None for all.
     out
-        A flat array that the first draw, or :meth:`empty`, may use for its result.
+        A flat array that the first draw, or :meth:`empty`, may use for its result. That of an initializer's stream may
+        be used again for other values.
 
     Examples
     --------

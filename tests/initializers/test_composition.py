@@ -211,6 +211,23 @@ class Halves(sb.AbstractInitializer):
         return stream.sign(shape) * 0.5
 
 
+class First(sb.AbstractInitializer):
+    """The first value of all, against the rules."""
+
+    def sample(self, shape, stream, axes):
+        return stream.normal(shape)[:1]
+
+
+@pytest.mark.parametrize("others", [(), (sb.HeNormal(),), (sb.Orthogonal(),)], ids=repr)
+@pytest.mark.parametrize("axis", ["o", "i"])
+def test_a_part_that_gives_another_shape_is_refused(others, axis):
+    """One value would be written to every place."""
+    init = sb.Blocks((First(), *others), axis=axis)
+    for make in (lambda: init((6, 8), 0), lambda: init.region((6, 8), np.s_[:3, 1:3], 0)):
+        with pytest.raises(ValueError, match=r"First\.sample gave ndarray of shape"):
+            make()
+
+
 @given(shape=st.tuples(*[st.integers(1, 9)] * 3), axis=AXES, data=st.data(), workers=st.integers(1, 2))
 def test_each_part_of_blocks_is_what_its_initializer_makes_of_it(shape, axis, data, workers):
     name, dim, _ = axis
