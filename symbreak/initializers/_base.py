@@ -21,6 +21,7 @@ from .._threads import share, share_out
 from ..axes import DEFAULTS, Axes, AxesLike, as_shape
 from ..dtypes import DTypeLike, as_float_dtype, compute_dtype
 from ..streams import PIECE, Key, RngLike, Stream, Window, as_key, region
+from ..streams._transforms import Spare
 from ..streams._window import Piece
 
 if TYPE_CHECKING:
@@ -540,12 +541,10 @@ class AbstractInitializer(abc.ABC):
             return out
 
         def write(some: Iterator[Piece]) -> None:
-            spare = np.empty(0, computed)  # for values that are rounded: fresh memory takes longer
+            spare = Spare(computed)  # for values that are rounded
             for part, begin, end in some:
-                target = place = flat[begin:end]
-                if not in_place:
-                    spare = spare if len(spare) >= part.size else np.empty(part.size, computed)
-                    place = spare[: part.size]
+                target = flat[begin:end]
+                place = target if in_place else spare.of(part.size)
                 values = self.sample(shape, Stream(key, dtype=computed, window=part, out=place), axes)
                 if values is not target:  # else it was drawn in place
                     self._check(values, (part.size,), shape)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..axes import Axes, AxesLike, as_shape
 from ..streams import Key, Stream, Window
-from ..streams._transforms import BLOCK
+from ..streams._transforms import BLOCK, Spare
 from ._base import AbstractInitializer, Array, Moments, Ties, as_written
 from ._registry import register
 from ._wrapping import drawn_coincidence, mix, promise, wrap
@@ -102,7 +102,7 @@ class Blocks(AbstractInitializer):
             for part in parts:
                 part.place.write_run(flat, 0, flat.size, part.whole(stream.dtype))
             return out
-        spare = _Spare(stream.dtype)
+        spare = Spare(stream.dtype)
         for window, begin, end in stream._parts(flat.size):
             for part in parts:
                 part.write(window, flat[begin:end], spare)
@@ -176,7 +176,7 @@ class _Part:
         self.init._check(values, self.shape, self.shape)
         return values.reshape(-1)
 
-    def write(self, window: Window, out: Array, spare: "_Spare") -> None:
+    def write(self, window: Window, out: Array, spare: Spare) -> None:
         """Write the values that lie in the window, which is `out`: of each run, a run of the part.
 
         Those that lie apart in `out` are drawn into `spare` memory first.
@@ -212,19 +212,6 @@ class _Part:
         values = self.init.sample(self.shape, Stream(self.key, dtype=out.dtype, window=seen, out=out), self.axes)
         self.init._check(values, (seen.size,), self.shape)
         return values
-
-
-class _Spare:
-    """Memory for one draw after the other: fresh pages cost time."""
-
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self._memory: Array = np.empty(0, dtype)
-
-    def of(self, size: int) -> Array:
-        """Give an uninitialised flat array, until the next is asked for."""
-        if size > self._memory.size:
-            self._memory = np.empty(size + size // 8, self._memory.dtype)
-        return self._memory[:size]
 
 
 class _Place:

@@ -126,6 +126,19 @@ def scratch(*shapes: tuple[int, ...], p: Precision) -> list[Array]:
     return arrays
 
 
+class Spare:
+    """Memory for one result after the other, each until the next is asked for; for whoever makes it, unlike scratch."""
+
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self._memory: Array = np.empty(0, dtype)
+
+    def of(self, size: int) -> Array:
+        """Give an uninitialised flat array."""
+        if size > self._memory.size:
+            self._memory = np.empty(size + size // 8, self._memory.dtype)
+        return self._memory[:size]
+
+
 def centred(items: Array, out: Array, p: Precision) -> None:
     """Write k + 1/2 for each item k, taken as signed and rounded: symmetric about zero, never zero.
 
