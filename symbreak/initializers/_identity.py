@@ -313,7 +313,7 @@ class ZerO(AbstractInitializer):
                 values = np.where(narrow_of_unit[at.unit], (unit == at.input) * size, values)
             if place.field(found, shape):
                 values = np.where(at.tap == middle, values, kind(0))
-            return np.asarray(values.astype(stream.dtype, copy=False))
+            return np.asarray(values)
 
         return place.evaluate(stream, shape, found, entries)
 

@@ -187,13 +187,13 @@ def truncated_normal(items: Array, out: Array, p: Precision, mean: float, std: f
         mirrored = low + high < 0  # the quantile is odd: the nearer tail becomes the upper one
         a, b = (-high, -low) if mirrored else (low, high)
         step = FAR_ROWS if a > FAR else NEAR_ROWS
+        if mirrored:
+            np.invert(items, items)
         for row in range(0, len(items), step):
             some, place = (each[row : row + step].reshape(-1) for each in (items, out))
-            if mirrored:
-                np.invert(some, some)
             _general(some, place, p, a, b)
-            if mirrored:
-                np.negative(place, place)
+        if mirrored:
+            np.negative(out, out)
     clip(out, p, low, high)
     if std != 1.0:
         out *= setting(p.real, std)
@@ -227,11 +227,7 @@ def _general(items: Array, out: Array, p: Precision, low: float, high: float) ->
     In float64, and in arrays of one axis, here and below.
     """
     u, x, *rest = scratch(*[items.shape] * (9 if low > FAR else 5), p=DOUBLE)
-    signed = items.view(p.signed)
-    if p.drop:
-        np.right_shift(signed, constant(p.signed, p.drop), signed)
-    u[...] = signed
-    u += constant(np.float64, 0.5)
+    centred(items, u, p)
     u *= constant(np.float64, 2.0 ** (p.drop - p.bits))  # on (-1/2, 1/2)
     if low > FAR:
         np.subtract(0.5, u, x)
@@ -317,7 +313,8 @@ def _far(u: Array, low: float, high: float, memory: list[Array]) -> Array:
     d += low
     np.divide(2.0, d, d)
     d *= target
-    nearest = _series(np.array(low))
+    nearest = np.empty(1)
+    _series(np.array([low]), nearest, np.empty(1))
     for _ in range(4):  # the error falls from 1/low**2 of d to rounding in three
         np.add(d, low, z)
         np.add(z, low, value)
@@ -326,9 +323,7 @@ def _far(u: Array, low: float, high: float, memory: list[Array]) -> Array:
         np.divide(z, low, u)
         negative_log(u, log, c, e, DOUBLE)
         value -= log
-        np.multiply(z, z, u)
-        np.divide(1.0, u, u)
-        horner(u, constants(np.float64, SERIES), series)
+        _series(z, series, u)
         np.divide(series, nearest, u)
         negative_log(u, log, c, e, DOUBLE)
         value += log
@@ -348,9 +343,8 @@ def _far_ratio(low: float, high: float) -> float:
         return float(_tail(Decimal(high)) / _tail(Decimal(low)))
 
 
-def _series(z: Array) -> Array:
-    """S(z) = 1 - 1/z**2 + 3/z**4 - 15/z**6 + ...: eight terms leave 1e-19 at z = 36."""
-    x = 1.0 / (z * z)
-    out = np.empty_like(x)
-    horner(x, constants(np.float64, SERIES), out)
-    return out
+def _series(z: Array, out: Array, spare: Array) -> None:
+    """Write S(z) = 1 - 1/z**2 + 3/z**4 - 15/z**6 + ...: eight terms leave 1e-19 at z = 36."""
+    np.multiply(z, z, spare)
+    np.divide(1.0, spare, spare)
+    horner(spare, constants(np.float64, SERIES), out)
