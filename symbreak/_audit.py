@@ -346,7 +346,8 @@ def _zeros(row: Row, array: Array, values: Array) -> int:
         return 0
     few, size = units.shape[2], row.expected.std if row.expected else 0.0
     if filled.any():
-        few, size = int(filled[filled > 0].min()), math.sqrt(float(np.sum(values**2)) / int(filled.sum()))
+        with np.errstate(over="ignore"):  # of which none is rounded to zero
+            few, size = int(filled[filled > 0].min()), math.sqrt(float(np.sum(values**2)) / int(filled.sum()))
     likely = min(1.0, 0.8 * _smallest(np.dtype(array.real.dtype)) / size) if size > 0 else 0.0
     return zeros if filled.size * likely**few > RARE else 0
 

@@ -108,6 +108,12 @@ def test_units_that_chance_does_not_make_zero_or_equal_are_not_said_to_be():
     assert audit.chance["w"] == "in float8_e3m4 1 unit is rounded to zero"
 
 
+def test_a_zero_unit_beside_others_whose_squares_overflow_is_audited():
+    plan = sb.plan({"w": (4, 3)}, {"w": sb.Normal()})
+    params = {"w": np.full((4, 3), 1e200) * np.arange(4.0)[:, None]}
+    assert not plan.audit(params).chance
+
+
 def test_the_audit_knows_that_signs_and_sparse_units_coincide_more_often():
     """Sixteen patterns of four signs for forty units; one input of two for each of forty."""
     plan = sb.plan({"w": (40, 4)}, {"w": sb.Rademacher()})
